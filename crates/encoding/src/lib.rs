@@ -1,0 +1,13 @@
+//! Ceph's wire format: primitives and versioned frames, feature bits, types, cluster maps, messages and the
+//! arguments of class methods. No I/O, no clock, no async runtime.
+
+pub mod codec;
+pub mod features;
+pub mod maps;
+pub mod message;
+pub mod messages;
+pub mod types;
+
+pub use codec::{Decode, DecodeError, Encode, Put, Reader};
+pub use features::{Feature, Features};
+pub use message::{Message, MessageHeader, MessageType, RawMessage};

@@ -1,0 +1,2 @@
+//! The `rbdgate` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! End-to-end tests of rbdgate with stock Ceph clients.

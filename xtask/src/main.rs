@@ -1,0 +1,2 @@
+//! Common work on the repository.
+fn main() {}
