@@ -1,0 +1,3 @@
+//! The state of the cluster.
+
+pub mod caps;

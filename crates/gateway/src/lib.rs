@@ -1,0 +1,3 @@
+//! rbdgate: a server that is a Ceph cluster on the wire.
+
+pub mod cluster;
