@@ -99,7 +99,7 @@ impl OsdMaps {
         next: OsdMap,
         mut also: Vec<Change>,
     ) -> Result<(), ClusterError> {
-        let increment = self.current().diff(&next);
+        let increment = OsdMapIncremental::diff(&self.current(), &next);
         let mut increments = self.increments.write();
         let oldest_kept = u64::from(next.epoch).saturating_sub(KEPT as u64 - 1);
         also.push(Change::put(keys::OSDMAP, keys::stored(&next)));
