@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use encoding::{
-    maps::{PgPool, pool_flags},
+    maps::{OsdMap, PgPool, Release, pool_flags},
     types::Utime,
 };
 
@@ -40,7 +40,7 @@ fn check_name(name: &str) -> Result<(), ClusterError> {
 }
 
 /// Adds a pool to a map in the making.
-pub(super) fn add_pool(map: &mut encoding::maps::OsdMap, request: &PoolRequest, now: Utime) -> Result<i64, ClusterError> {
+pub(super) fn add_pool(map: &mut OsdMap, request: &PoolRequest, now: Utime) -> Result<i64, ClusterError> {
     check_name(&request.name)?;
     if map.pool_by_name(&request.name).is_some() {
         return Err(ClusterError::Exists(format!("pool '{}'", request.name)));
@@ -69,6 +69,28 @@ impl Edit {
         let pool = self.map.pools.get_mut(&id).ok_or(ClusterError::NoSuchPool(id))?;
         pool.last_change = epoch;
         Ok(pool)
+    }
+}
+
+/// The map as a whole.
+impl Cluster {
+    /// Sets or clears flags of the OSD map (`osdmap_flags`).
+    pub fn set_flags(&self, bits: u32, on: bool) -> Result<(), ClusterError> {
+        self.change_osdmap(|edit| {
+            let old = edit.map.flags;
+            edit.map.flags = if on { old | bits } else { old & !bits };
+            edit.unchanged = edit.map.flags == old;
+            Ok(())
+        })
+    }
+
+    /// Sets the oldest clients that are to be served, by which new ones choose formats.
+    pub fn set_require_min_compat_client(&self, release: Release) -> Result<(), ClusterError> {
+        self.change_osdmap(|edit| {
+            edit.unchanged = edit.map.require_min_compat_client == release;
+            edit.map.require_min_compat_client = release;
+            Ok(())
+        })
     }
 }
 

@@ -57,6 +57,12 @@ impl Args {
             .ok_or_else(|| einval(format!("missing required parameter {name}")))
     }
 
+    /// An argument of any simple type as text; unlike [`Args::str`] it may be empty.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.fields.get(name).filter(|v| !v.is_null()).map(text)
+    }
+
     /// An integer argument, also one written as a string.
     pub fn int(&self, name: &str) -> Result<Option<i64>, CommandError> {
         let parsed = match self.fields.get(name) {

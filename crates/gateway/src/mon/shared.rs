@@ -37,6 +37,15 @@ impl MonShared {
         &self.cluster
     }
 
+    /// Whether pools may be deleted: the option `mon_allow_pool_delete`, true unless set.
+    #[must_use]
+    pub fn pools_deletable(&self) -> bool {
+        let options = self.cluster.config_of("mon.a");
+        options
+            .get("mon_allow_pool_delete")
+            .is_none_or(|v| matches!(v.as_str(), "true" | "1" | "yes" | "on"))
+    }
+
     /// A client of those features has connected.
     pub(super) fn client_came(&self, features: Features) {
         *self.clients.lock().entry(features).or_default() += 1;

@@ -1,0 +1,198 @@
+//! Commands about the cluster as a whole.
+
+use std::time::SystemTime;
+
+use encoding::{
+    features::{Feature, Features},
+    messages::LogEntry,
+    types::{EntityAddrVec, EntityName, EntityType, EntityTypeId, Utime},
+};
+use serde_json::{Map, Value, json};
+
+use super::{CommandResult, Context};
+use crate::{
+    cluster::{MGR_NAME, MON_NAME},
+    mon::{
+        command_table::describe_all,
+        reply::{Reply, einval},
+        show::{RELEASE, VERSION, VERSION_NUMBER, osd_counts, osds},
+        time,
+    },
+};
+
+/// `get_command_descriptions`.
+pub(super) fn descriptions(ctx: &Context<'_>) -> CommandResult {
+    let all = describe_all(super::COMMANDS, ctx.features);
+    Ok(Reply::data(all.to_string()))
+}
+
+/// `fsid`.
+pub(super) fn fsid(ctx: &Context<'_>) -> CommandResult {
+    let fsid = ctx.cluster().fsid().to_string();
+    Ok(Reply::either(ctx.format, "fsid", &json!({ "fsid": fsid }), || fsid.clone()))
+}
+
+/// `version`.
+pub(super) fn version(ctx: &Context<'_>) -> CommandResult {
+    let value = json!({"version": VERSION_NUMBER, "release": RELEASE, "release_type": "stable"});
+    Ok(Reply::either(ctx.format, "version", &value, || VERSION.to_owned()))
+}
+
+/// `versions`.
+pub(super) fn versions(ctx: &Context<'_>) -> CommandResult {
+    let osds = osd_counts(&ctx.cluster().osdmap()).1;
+    let value = json!({
+        "mon": {VERSION: 1},
+        "mgr": {VERSION: 1},
+        "osd": {VERSION: osds},
+        "mds": {},
+        "overall": {VERSION: osds + 2},
+    });
+    Ok(Reply::value(ctx.format, "version", &value))
+}
+
+/// The newest release whose features a word has.
+fn release_of(features: Features) -> &'static str {
+    const RELEASES: [(Feature, &str); 3] = [
+        (Feature::SERVER_LUMINOUS, "luminous"),
+        (Feature::SERVER_JEWEL, "jewel"),
+        (Feature::CRUSH_V4, "hammer"),
+    ];
+    RELEASES
+        .iter()
+        .find(|(f, _)| features.has(*f))
+        .map_or("unknown", |(_, name)| name)
+}
+
+/// `features`.
+pub(super) fn features(ctx: &Context<'_>) -> CommandResult {
+    let row = |f: Features, n: u64| json!({"features": f.to_string(), "release": release_of(f), "num": n});
+    let osds = osd_counts(&ctx.cluster().osdmap()).1 as u64;
+    let clients = ctx.mon.clients();
+    let clients: Vec<Value> = clients.into_iter().map(|(f, n)| row(f, n)).collect();
+    let value = json!({
+        "mon": [row(Features::OURS, 1)],
+        "osd": [row(Features::OURS, osds)],
+        "client": clients,
+        "mgr": [row(Features::OURS, 1)],
+    });
+    Ok(Reply::value(ctx.format, "features", &value))
+}
+
+/// `node ls`.
+pub(super) fn node_ls(ctx: &Context<'_>) -> CommandResult {
+    let host = ctx.cluster().host().to_owned();
+    let map = ctx.cluster().osdmap();
+    let osds: Vec<i32> = osds(&map).map(|(id, _)| id).collect();
+    let mut all = Map::new();
+    all.insert("mon".into(), json!({host.as_str(): [MON_NAME]}));
+    all.insert("osd".into(), json!({host.as_str(): osds}));
+    all.insert("mgr".into(), json!({host.as_str(): [MGR_NAME]}));
+    let value = match ctx.args.str("type") {
+        None | Some("all") => Value::Object(all),
+        Some("mds") => json!({}),
+        Some(kind) => all.remove(kind).ok_or_else(|| einval(format!("unknown type '{kind}'")))?,
+    };
+    Ok(Reply::value(ctx.format, "nodes", &value))
+}
+
+/// The service map never changes: no service daemons register here.
+pub(super) fn servicemap_modified(ctx: &Context<'_>) -> String {
+    time::local(ctx.cluster().created())
+}
+
+/// `service dump`.
+pub(super) fn service_dump(ctx: &Context<'_>) -> CommandResult {
+    let value = json!({"epoch": 1, "modified": servicemap_modified(ctx), "services": {}});
+    Ok(Reply::value(ctx.format, "service_map", &value))
+}
+
+/// `time-sync-status`: one monitor is always in sync with itself.
+pub(super) fn time_sync_status(ctx: &Context<'_>) -> CommandResult {
+    let value = json!({"timechecks": {"epoch": 1, "round": 0, "round_status": "finished"}});
+    Ok(Reply::value(ctx.format, "time_sync", &value))
+}
+
+/// `fs ls`.
+pub(super) fn fs_ls(ctx: &Context<'_>) -> CommandResult {
+    Ok(Reply::either(ctx.format, "fs", &json!([]), || "No filesystems enabled\n".to_owned()))
+}
+
+/// `mds stat`.
+pub(super) fn mds_stat(ctx: &Context<'_>) -> CommandResult {
+    let fsmap = json!({"epoch": 1, "default_fscid": -1, "standbys": [], "filesystems": []});
+    let value = json!({"fsmap": fsmap, "mdsmap_first_committed": 1, "mdsmap_last_committed": 1});
+    Ok(Reply::either(ctx.format, "mds_stat", &value, String::new))
+}
+
+/// Lists of things there are none of (`crash ls`, `device ls`, ...).
+pub(super) fn empty_list(ctx: &Context<'_>) -> CommandResult {
+    Ok(Reply::either(ctx.format, "list", &json!([]), String::new))
+}
+
+/// `log LINE...`.
+pub(super) fn log(ctx: &Context<'_>) -> CommandResult {
+    let line = ctx.args.list("logtext").join(" ");
+    ctx.mon.log([LogEntry {
+        name: EntityTypeId {
+            kind: EntityType::MON,
+            id: MON_NAME.to_owned(),
+        },
+        rank: EntityName {
+            kind: EntityType::MON,
+            num: 0,
+        },
+        addrs: EntityAddrVec::default(),
+        stamp: Utime::from_system_time(SystemTime::now()),
+        seq: 0,
+        prio: 1,
+        msg: line,
+        channel: "cluster".to_owned(),
+    }]);
+    Ok(Reply::default())
+}
+
+/// Names of a log entry's severities.
+const SEVERITIES: [(&str, &str); 5] = [
+    ("debug", "[DBG]"),
+    ("info", "[INF]"),
+    ("sec", "[SEC]"),
+    ("warn", "[WRN]"),
+    ("error", "[ERR]"),
+];
+
+/// `log last [NUM] [LEVEL] [CHANNEL]`.
+pub(super) fn log_last(ctx: &Context<'_>) -> CommandResult {
+    let n = ctx.args.int("num")?.map_or(20, |n| usize::try_from(n).unwrap_or(0));
+    let level = ctx.args.str("level").unwrap_or("info");
+    let least = SEVERITIES.iter().position(|(name, _)| *name == level).unwrap_or(1);
+    let channel = ctx.args.str("channel").unwrap_or("*");
+    let wanted =
+        |e: &LogEntry| usize::from(e.prio) >= least && (channel == "*" || e.channel == channel);
+    let entries = ctx.mon.last_log(wanted, n);
+    let tag = |e: &LogEntry| SEVERITIES.get(usize::from(e.prio)).map_or("[UNK]", |(_, tag)| tag);
+    let dump = |e: &LogEntry| {
+        json!({
+            "name": format!("{}.{}", e.name.kind, e.name.id),
+            "rank": e.rank.to_string(),
+            "stamp": time::local(e.stamp),
+            "seq": e.seq,
+            "channel": e.channel,
+            "priority": tag(e),
+            "message": e.msg,
+        })
+    };
+    let value = Value::Array(entries.iter().map(dump).collect());
+    Ok(Reply::either(ctx.format, "tail", &value, || {
+        let line = |e: &LogEntry| {
+            let who = format!("{}.{}", e.name.kind, e.name.id);
+            format!("{} {who} ({}) {} : {} {} {}\n", time::local(e.stamp), e.rank, e.seq, e.channel, tag(e), e.msg)
+        };
+        entries.iter().map(line).collect()
+    }))
+}
+
+/// `injectargs`, `config set` of one daemon and the like: accepted by nobody here.
+pub(super) fn heap(_: &Context<'_>) -> CommandResult {
+    Err(einval("could not issue heap profiler command -- not using tcmalloc!"))
+}

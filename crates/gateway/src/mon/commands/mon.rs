@@ -1,0 +1,212 @@
+//! `mon ...`, `mon_status` and `quorum_status`.
+
+use encoding::{codec::Encode, features::Features, maps::MonMap};
+use serde_json::{Map, Value, json};
+
+use super::{CommandResult, Context, status::age};
+use crate::{
+    cluster::MON_NAME,
+    mon::{
+        reply::{Reply, enoent},
+        show::{VERSION, VERSION_NUMBER, RELEASE, addrvec, legacy_addr},
+        time,
+    },
+};
+
+/// Names of monitor features, in order of their bits (`ceph::features::mon`, `mon_types.h`).
+const MON_FEATURES: [&str; 8] = [
+    "kraken",
+    "luminous",
+    "mimic",
+    "osdmap-prune",
+    "nautilus",
+    "octopus",
+    "pacific",
+    "elector-pinging",
+];
+
+fn mon_features(word: u64) -> Vec<&'static str> {
+    let set = MON_FEATURES.iter().enumerate().filter(|(bit, _)| word >> bit & 1 != 0);
+    set.map(|(_, name)| *name).collect()
+}
+
+fn fields(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+fn monmap_value(map: &MonMap) -> Map<String, Value> {
+    let mon = |(rank, name): (usize, &String)| {
+        let info = map.mons.get(name)?;
+        Some(json!({
+            "rank": rank,
+            "name": name,
+            "public_addrs": addrvec(&info.public_addrs),
+            "addr": legacy_addr(&info.public_addrs),
+            "public_addr": legacy_addr(&info.public_addrs),
+            "priority": info.priority,
+            "weight": info.weight,
+            "crush_location": "{}",
+        }))
+    };
+    // The odd names of two fields are Pacific's.
+    fields(json!({
+        "epoch": map.epoch,
+        "fsid": map.fsid.to_string(),
+        "modified": time::zulu(map.last_changed),
+        "created": time::zulu(map.created),
+        "min_mon_release": map.min_mon_release.0,
+        "min_mon_release_name": map.min_mon_release.name(),
+        "election_strategy": map.strategy,
+        "disallowed_leaders: ": "",
+        "stretch_mode": map.stretch_mode_enabled,
+        "tiebreaker_mon": map.tiebreaker_mon,
+        "removed_ranks: ": "",
+        "features": {
+            "persistent": mon_features(map.persistent_features),
+            "optional": mon_features(map.optional_features),
+        },
+        "mons": map.ranks.iter().enumerate().filter_map(mon).collect::<Vec<_>>(),
+    }))
+}
+
+/// `mon dump`.
+pub(super) fn dump(ctx: &Context<'_>) -> CommandResult {
+    let map = ctx.cluster().monmap();
+    let status = format!("dumped monmap epoch {}", map.epoch);
+    let mut value = monmap_value(&map);
+    value.insert("quorum".into(), json!([0]));
+    let reply = Reply::either(ctx.format, "monmap", &Value::Object(value), || {
+        let mut out = format!(
+            "epoch {}\nfsid {}\nlast_changed {}\ncreated {}\nmin_mon_release {} ({})\nelection_strategy: {}\n",
+            map.epoch,
+            map.fsid,
+            time::local(map.last_changed),
+            time::local(map.created),
+            map.min_mon_release.0,
+            map.min_mon_release.name(),
+            map.strategy
+        );
+        for (rank, name) in map.ranks.iter().enumerate() {
+            if let Some(info) = map.mons.get(name) {
+                out += &format!("{rank}: {} mon.{name}\n", info.public_addrs);
+            }
+        }
+        out
+    });
+    Ok(reply.with_status(status))
+}
+
+/// `mon stat`.
+pub(super) fn stat(ctx: &Context<'_>) -> CommandResult {
+    let map = ctx.cluster().monmap();
+    let value = json!({
+        "epoch": map.epoch,
+        "num_mons": map.mons.len(),
+        "leader": MON_NAME,
+        "quorum": [{"rank": 0, "name": MON_NAME}],
+    });
+    Ok(Reply::either(ctx.format, "mon_stat", &value, || {
+        let mons: Vec<_> = map.mons.iter().map(|(n, i)| format!("{n}={}", i.public_addrs)).collect();
+        format!(
+            "e{}: {} mons at {{{}}} removed_ranks: {{}}, election epoch 1, leader 0 {MON_NAME}, quorum 0 {MON_NAME}",
+            map.epoch,
+            map.mons.len(),
+            mons.join(",")
+        )
+    }))
+}
+
+/// `mon getmap`.
+pub(super) fn getmap(ctx: &Context<'_>) -> CommandResult {
+    let map = ctx.cluster().monmap();
+    if ctx.args.int("epoch")?.is_some_and(|e| e != 0 && e != i64::from(map.epoch)) {
+        return Err(enoent("there is no map for that epoch"));
+    }
+    Ok(Reply::data(map.to_bytes(ctx.features)).with_status(format!("got monmap epoch {}", map.epoch)))
+}
+
+/// `mon metadata [ID]`.
+pub(super) fn metadata(ctx: &Context<'_>) -> CommandResult {
+    let id = ctx.args.str("id").map(|id| id.strip_prefix("mon.").unwrap_or(id));
+    let map = ctx.cluster().monmap();
+    let addrs = map.mons.get(MON_NAME).map(|m| m.public_addrs.to_string());
+    let value = json!({
+        "name": MON_NAME,
+        "addrs": addrs.unwrap_or_default(),
+        "ceph_release": RELEASE,
+        "ceph_version": VERSION,
+        "ceph_version_short": VERSION_NUMBER,
+        "hostname": ctx.cluster().host(),
+    });
+    match id {
+        None => Ok(Reply::value(ctx.format, "mon_metadata", &json!([value]))),
+        Some(MON_NAME) => Ok(Reply::value(ctx.format, "mon_metadata", &value)),
+        Some(other) => Err(enoent(format!("no metadata for mon '{other}'"))),
+    }
+}
+
+/// `mon versions`.
+pub(super) fn versions(ctx: &Context<'_>) -> CommandResult {
+    Ok(Reply::value(ctx.format, "mon", &json!({VERSION: 1})))
+}
+
+/// `mon feature ls`.
+pub(super) fn feature_ls(ctx: &Context<'_>) -> CommandResult {
+    let map = ctx.cluster().monmap();
+    let all = json!({
+        "all": {"supported": MON_FEATURES, "persistent": MON_FEATURES},
+        "monmap": {
+            "persistent": mon_features(map.persistent_features),
+            "optional": mon_features(map.optional_features),
+            "required": mon_features(map.persistent_features | map.optional_features),
+        },
+    });
+    Ok(Reply::value(ctx.format, "features", &all))
+}
+
+/// `quorum_status`.
+pub(super) fn quorum_status(ctx: &Context<'_>) -> CommandResult {
+    let map = ctx.cluster().monmap();
+    let value = json!({
+        "election_epoch": 1,
+        "quorum": [0],
+        "quorum_names": [MON_NAME],
+        "quorum_leader_name": MON_NAME,
+        "quorum_age": age(ctx).as_secs(),
+        "features": {
+            "quorum_con": Features::OURS.0.to_string(),
+            "quorum_mon": mon_features(map.persistent_features),
+        },
+        "monmap": monmap_value(&map),
+    });
+    // On one line also where nobody asked for JSON.
+    Ok(Reply::either(ctx.format, "quorum_status", &value, || value.to_string()))
+}
+
+/// `mon_status`.
+pub(super) fn mon_status(ctx: &Context<'_>) -> CommandResult {
+    let map = ctx.cluster().monmap();
+    let features = json!({
+        "required_con": "0",
+        "required_mon": mon_features(map.persistent_features),
+        "quorum_con": Features::OURS.0.to_string(),
+        "quorum_mon": mon_features(map.persistent_features),
+    });
+    let value = json!({
+        "name": MON_NAME,
+        "rank": 0,
+        "state": "leader",
+        "election_epoch": 1,
+        "quorum": [0],
+        "quorum_age": age(ctx).as_secs(),
+        "features": features,
+        "outside_quorum": [],
+        "extra_probe_peers": [],
+        "sync_provider": [],
+        "monmap": monmap_value(&map),
+    });
+    Ok(Reply::value(ctx.format, "mon_status", &value))
+}

@@ -1,0 +1,218 @@
+//! `osd ...`, but for pools, the map's dump and the tree.
+
+use std::time::Duration;
+
+use encoding::maps::OsdMap;
+use serde_json::json;
+
+use super::{
+    CommandResult, Context,
+    osd_tree::osd_arg,
+    status::{osd_stat_line, osd_stat_value},
+};
+use crate::{
+    cluster::parse_address,
+    mon::{
+        format::{Column, table},
+        reply::{CommandError, Reply, einval},
+        show::{RELEASE, VERSION, VERSION_NUMBER, flag_bit, operator_flags, osd_counts, osds, pg_count, plain_addr},
+        time,
+    },
+};
+
+/// `osd stat`.
+pub(super) fn stat(ctx: &Context<'_>) -> CommandResult {
+    let map = ctx.cluster().osdmap();
+    Ok(Reply::either(ctx.format, "osdmap", &osd_stat_value(ctx), || {
+        let mut out = format!("{}; epoch: e{}\n", osd_stat_line(ctx), map.epoch);
+        let flags = operator_flags(map.flags);
+        if !flags.is_empty() {
+            out += &format!("flags {}\n", flags.join(","));
+        }
+        out
+    }))
+}
+
+/// `osd ls`.
+pub(super) fn ls(ctx: &Context<'_>) -> CommandResult {
+    let map = super::osd_dump::wanted_map(ctx)?;
+    let ids: Vec<i32> = osds(&map).map(|(id, _)| id).collect();
+    Ok(Reply::either(ctx.format, "osds", &json!(ids), || {
+        ids.iter().map(|id| format!("{id}\n")).collect()
+    }))
+}
+
+/// `osd getmaxosd`.
+pub(super) fn getmaxosd(ctx: &Context<'_>) -> CommandResult {
+    let map = ctx.cluster().osdmap();
+    let value = json!({"epoch": map.epoch, "max_osd": map.max_osd});
+    Ok(Reply::either(ctx.format, "getmaxosd", &value, || {
+        format!("max_osd = {} in epoch {}", map.max_osd, map.epoch)
+    }))
+}
+
+/// `osd metadata [ID]`.
+pub(super) fn metadata(ctx: &Context<'_>) -> CommandResult {
+    let map = ctx.cluster().osdmap();
+    let one = |id: i32, i: usize| {
+        let addrs = map.osd_addrs.get(i).cloned().unwrap_or_default();
+        json!({
+            "id": id,
+            "back_addr": addrs.cluster.to_string(),
+            "front_addr": addrs.client.to_string(),
+            "hb_back_addr": addrs.hb_back.to_string(),
+            "hb_front_addr": addrs.hb_front.to_string(),
+            "ceph_release": RELEASE,
+            "ceph_version": VERSION,
+            "ceph_version_short": VERSION_NUMBER,
+            "hostname": ctx.cluster().host(),
+            "osd_objectstore": "rbdgate",
+        })
+    };
+    let asked = ctx.args.str("id").is_some() || ctx.args.int("id").is_ok_and(|n| n.is_some());
+    let value = if asked {
+        let (id, i) = osd_arg(ctx, &map, "id")?;
+        one(id, i)
+    } else {
+        json!(osds(&map).map(|(id, i)| one(id, i)).collect::<Vec<_>>())
+    };
+    Ok(Reply::value(ctx.format, "osd_metadata", &value))
+}
+
+/// `osd versions`.
+pub(super) fn versions(ctx: &Context<'_>) -> CommandResult {
+    let up = osd_counts(&ctx.cluster().osdmap()).1;
+    Ok(Reply::value(ctx.format, "osd", &json!({VERSION: up})))
+}
+
+/// `osd perf`.
+pub(super) fn perf(ctx: &Context<'_>) -> CommandResult {
+    let map = ctx.cluster().osdmap();
+    let stats = ctx.cluster().stats();
+    let rows: Vec<_> = osds(&map).map(|(id, _)| (id, stats.latency(id))).collect();
+    let infos: Vec<_> = rows
+        .iter()
+        .map(|(id, l)| {
+            json!({"id": id, "perf_stats": {
+                "commit_latency_ms": l.commit_ms, "apply_latency_ms": l.apply_ms,
+                "commit_latency_ns": l.commit_ms * 1_000_000, "apply_latency_ns": l.apply_ms * 1_000_000,
+            }})
+        })
+        .collect();
+    let value = json!({"pg_ready": true, "osdstats": {"osd_perf_infos": infos}});
+    Ok(Reply::either(ctx.format, "osd_perf", &value, || {
+        use Column::Right as R;
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(id, l)| vec![id.to_string(), l.commit_ms.to_string(), l.apply_ms.to_string()])
+            .collect();
+        table(&[R("osd"), R("commit_latency(ms)"), R("apply_latency(ms)")], &rows)
+    }))
+}
+
+/// `osd utilization`.
+pub(super) fn utilization(ctx: &Context<'_>) -> CommandResult {
+    let map = ctx.cluster().osdmap();
+    let ids: Vec<i32> = osds(&map).map(|(id, _)| id).collect();
+    let average = pg_count(&map) / ids.len().max(1) as u64;
+    let first = ids.first().copied().unwrap_or(-1);
+    let value = json!({
+        "avg_pgs": average, "std_dev": 0, "expected_baseline_std_dev": 0, "min_osd": first,
+        "min_osd_pgs": average, "max_osd": first, "max_osd_pgs": average,
+    });
+    Ok(Reply::either(ctx.format, "utilization", &value, || {
+        format!(
+            "avg {average}\nstddev 0 (expected baseline 0)\nmin osd.{first} with {average} pgs (1 * mean)\n\
+             max osd.{first} with {average} pgs (1 * mean)\n"
+        )
+    }))
+}
+
+/// `osd get-require-min-compat-client`.
+pub(super) fn min_compat_client(ctx: &Context<'_>) -> CommandResult {
+    let release = ctx.cluster().osdmap().require_min_compat_client;
+    Ok(Reply::data(format!("{release}\n")))
+}
+
+/// `osd set-require-min-compat-client RELEASE`. Decides the clone format that librbd chooses (`mimic` and later:
+/// clones without protected snapshots).
+pub(super) fn set_min_compat_client(ctx: &Context<'_>) -> CommandResult {
+    let name = ctx.args.need("version")?;
+    let release = encoding::maps::Release::from_name(name)
+        .ok_or_else(|| einval(format!("version {name} is not recognized")))?;
+    ctx.cluster().set_require_min_compat_client(release)?;
+    Ok(Reply::status(format!("set require_min_compat_client to {release}")))
+}
+
+/// `osd set FLAG` and `osd unset FLAG`.
+fn change_flag(ctx: &Context<'_>, on: bool) -> CommandResult {
+    let name = ctx.args.need("key")?;
+    let bits = match name {
+        "pause" => flag_bit("pauserd").unwrap_or(0) | flag_bit("pausewr").unwrap_or(0),
+        other => flag_bit(other).ok_or_else(|| einval(format!("unrecognized flag '{other}'")))?,
+    };
+    ctx.cluster().set_flags(bits, on)?;
+    let shown = if name == "pause" { "pauserd,pausewr" } else { name };
+    Ok(Reply::status(format!("{shown} is {}", if on { "set" } else { "unset" })))
+}
+
+/// `osd set FLAG`.
+pub(super) fn set(ctx: &Context<'_>) -> CommandResult {
+    change_flag(ctx, true)
+}
+
+/// `osd unset FLAG`.
+pub(super) fn unset(ctx: &Context<'_>) -> CommandResult {
+    change_flag(ctx, false)
+}
+
+/// How long an entry stays by default, in seconds (`mon_osd_blocklist_default_expire`).
+const DEFAULT_EXPIRE: f64 = 3600.0;
+/// The longest time that an entry may stay, in seconds: a hundred years.
+const MAX_EXPIRE: f64 = 100.0 * 365.25 * 86_400.0;
+
+/// `osd blocklist add|rm ADDR [SECONDS]`, also under its older name.
+pub(super) fn blocklist(ctx: &Context<'_>) -> CommandResult {
+    if ctx.args.str("range").is_some() {
+        return Err(CommandError::new(
+            rustix::io::Errno::OPNOTSUPP,
+            "ranges of addresses cannot be blocklisted here",
+        ));
+    }
+    let text = ctx.args.need("addr")?;
+    let addr = parse_address(text).ok_or_else(|| einval(format!("unable to parse address {text}")))?;
+    let shown = plain_addr(&addr);
+    let op = ctx.args.str("blocklistop").or_else(|| ctx.args.str("blacklistop"));
+    match op {
+        Some("add") => {
+            let secs = ctx.args.float("expire")?.unwrap_or(DEFAULT_EXPIRE).clamp(0.0, MAX_EXPIRE);
+            let until = ctx.cluster().blocklist_add(addr, Duration::from_secs_f64(secs))?;
+            let until = time::local(until);
+            Ok(Reply::status(format!("blocklisting {shown} until {until} ({secs} sec)")))
+        }
+        Some("rm") if ctx.cluster().blocklist_rm(addr)? => Ok(Reply::status(format!("un-blocklisting {shown}"))),
+        Some("rm") => Ok(Reply::status(format!("{shown} isn't blocklisted"))),
+        _ => Err(einval("blocklistop must be add or rm")),
+    }
+}
+
+/// `osd blocklist ls`.
+pub(super) fn blocklist_ls(ctx: &Context<'_>) -> CommandResult {
+    let map: std::sync::Arc<OsdMap> = ctx.cluster().osdmap();
+    let entries: Vec<_> = map
+        .blocklist
+        .iter()
+        .map(|(a, t)| (plain_addr(a), time::local(*t)))
+        .collect();
+    let rows: Vec<_> = entries.iter().map(|(a, t)| json!({"addr": a, "until": t})).collect();
+    let reply = Reply::either(ctx.format, "blocklist", &json!(rows), || {
+        entries.iter().map(|(a, t)| format!("{a} {t}\n")).collect()
+    });
+    Ok(reply.with_status(format!("listed {} entries", entries.len())))
+}
+
+/// `osd blocklist clear`.
+pub(super) fn blocklist_clear(ctx: &Context<'_>) -> CommandResult {
+    ctx.cluster().blocklist_clear()?;
+    Ok(Reply::status(" removed all blocklist entries"))
+}
