@@ -8,6 +8,9 @@ pub mod message;
 pub mod messages;
 pub mod types;
 
+#[cfg(test)]
+mod testing;
+
 pub use codec::{Decode, DecodeError, Encode, Put, Reader};
 pub use features::{Feature, Features};
 pub use message::{Message, MessageHeader, MessageType, RawMessage};
