@@ -1,1 +1,30 @@
-//! .
+//! Cluster maps: where monitors, managers and OSDs are, which pools exist and how objects are placed.
+//!
+//! Each map is decoded whole and encoded for a peer's features in the form that Ceph Pacific to Reef write;
+//! what only newer releases write is kept as an option and written to peers that know it.
+
+mod crush;
+mod crush_codec;
+mod monmap;
+mod object_hash;
+mod osd_info;
+mod osdmap;
+mod osdmap_codec;
+mod pg_pool;
+mod release;
+mod snap_intervals;
+mod wire;
+
+pub use crush::{
+    BucketWeights, ChooseArg, CrushBucket, CrushMap, CrushRule, CrushStep, MsrTunables, Tunables, bucket_alg,
+    step_op,
+};
+pub use monmap::{AuthCiphers, MonInfo, MonMap};
+pub use object_hash::{ceph_stable_mod, ceph_str_hash_linux, ceph_str_hash_rjenkins};
+pub use osd_info::{OsdInfo, OsdXinfo};
+pub use osdmap::{OsdAddrs, OsdMap, StretchMode, osd_state, osdmap_flags, significant_features};
+pub use pg_pool::{
+    HitSetParams, PeeringCrush, PgMergeMeta, PgPool, PoolOpt, PoolSnapInfo, pool_flags, pool_opt,
+};
+pub use release::Release;
+pub use snap_intervals::SnapIntervals;

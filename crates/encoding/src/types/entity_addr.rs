@@ -204,7 +204,11 @@ impl Encode for EntityAddr {
             out.put_u32_le(self.kind.0);
             out.put_u32_le(self.nonce);
             match self.socket {
-                None => out.put_u32_le(0),
+                None => {
+                    // An address of no family is written at the full size of Ceph's union of sockaddrs.
+                    out.put_u32_le(28);
+                    out.put_bytes(0, 28);
+                }
                 Some(s) => {
                     out.put_u32_le(if s.is_ipv4() { 16 } else { 28 });
                     put_sockaddr(out, s, false);
