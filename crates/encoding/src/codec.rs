@@ -487,6 +487,61 @@ impl<A: Encode, B: Encode> Encode for (A, B) {
     }
 }
 
+impl<T: Decode> Decode for Option<T> {
+    fn decode(r: &mut Reader<'_>) -> Result<Self> {
+        if r.bool()? {
+            Ok(Some(T::decode(r)?))
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+impl<T: Encode> Encode for Option<T> {
+    fn encode(&self, out: &mut BytesMut, features: Features) {
+        out.put_bool(self.is_some());
+        if let Some(v) = self {
+            v.encode(out, features);
+        }
+    }
+}
+
+impl<T: Decode> Decode for Vec<T> {
+    fn decode(r: &mut Reader<'_>) -> Result<Self> {
+        r.vec()
+    }
+}
+
+impl<T: Encode> Encode for Vec<T> {
+    fn encode(&self, out: &mut BytesMut, features: Features) {
+        out.put_vec(self.iter(), features);
+    }
+}
+
+impl<T: Decode + Ord> Decode for std::collections::BTreeSet<T> {
+    fn decode(r: &mut Reader<'_>) -> Result<Self> {
+        Ok(r.vec()?.into_iter().collect())
+    }
+}
+
+impl<T: Encode> Encode for std::collections::BTreeSet<T> {
+    fn encode(&self, out: &mut BytesMut, features: Features) {
+        out.put_vec(self.iter(), features);
+    }
+}
+
+impl<K: Decode + Ord, V: Decode> Decode for std::collections::BTreeMap<K, V> {
+    fn decode(r: &mut Reader<'_>) -> Result<Self> {
+        r.map()
+    }
+}
+
+impl<K: Encode, V: Encode> Encode for std::collections::BTreeMap<K, V> {
+    fn encode(&self, out: &mut BytesMut, features: Features) {
+        out.put_map(self, features);
+    }
+}
+
 /// Ceph's `ceph_crc32c`: CRC-32C with an explicit seed and no final inversion (`src/include/crc32c.h`).
 #[must_use]
 pub fn ceph_crc32c(seed: u32, data: &[u8]) -> u32 {
