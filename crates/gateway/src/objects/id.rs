@@ -4,6 +4,7 @@
 use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use encoding::maps::ceph_str_hash_rjenkins;
 
 /// An object's full name. Names are bytes: nothing says that they are text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,11 +26,14 @@ impl ObjectId {
         Self { pool, nspace: nspace.into(), key: Bytes::new(), name: name.into() }
     }
 
-    /// The placement hash.
+    /// The placement hash: rjenkins, as all our pools have it (`pg_pool_t::hash_key`).
     #[must_use]
     pub fn hash(&self) -> u32 {
         let placed_by = if self.key.is_empty() { &self.name } else { &self.key };
-        encoding::maps::object_hash(&self.nspace, placed_by)
+        if self.nspace.is_empty() {
+            return ceph_str_hash_rjenkins(placed_by);
+        }
+        ceph_str_hash_rjenkins(&[self.nspace.as_ref(), &[0o37], placed_by].concat())
     }
 
     /// The key's part behind the table prefix: pool, reversed hash, then the escaped names. Sorts as Ceph

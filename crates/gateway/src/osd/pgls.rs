@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use encoding::{
     Decode, Encode, Errno, Features, Reader,
-    types::{Hobject, NOSNAP, OpArgs, OpCode, PgNlsEntry, PgNlsResponse},
+    types::{Hobject, NOSNAP, OpArgs, OpCode, ListEntry, PgNlsResponse},
 };
 
 use super::{context::store_error, request::PendingOp};
@@ -15,16 +15,20 @@ const MAX_ENTRIES: u64 = 1024;
 const ALL_NAMESPACES: &[u8] = b"\x01";
 
 /// Runs the ops of a request on a placement group. The result is 1 where the listing has reached its end.
-pub fn run(objects: &Objects, request: &mut PendingOp, pg_num: u32) -> i32 {
+pub fn run(
+    objects: &Objects,
+    request: &mut PendingOp,
+    pg: u32,
+    pg_num: u32,
+) -> i32 {
     let pool = request.message.pg.pg.pool as i64;
-    let seed = encoding::maps::stable_mod(request.message.hash, pg_num);
     let nspace = request.message.locator.nspace.clone();
     let snapid = request.message.snapid;
     let mut result = 0;
     for op in &mut request.message.ops {
         let outcome = match (op.op, op.args()) {
             (OpCode::PGNLS, OpArgs::Pgls { count, .. }) if snapid == NOSNAP => {
-                list(objects, pool, seed, pg_num, &nspace, count, &op.indata)
+                list(objects, pool, HashRange::of_pg(pg, pg_num), &nspace, count, &op.indata)
             }
             (OpCode::PGNLS, _) => Err(Errno::EINVAL),
             _ => Err(Errno::EOPNOTSUPP),
@@ -47,8 +51,7 @@ pub fn run(objects: &Objects, request: &mut PendingOp, pg_num: u32) -> i32 {
 fn list(
     objects: &Objects,
     pool: i64,
-    seed: u32,
-    pg_num: u32,
+    range: HashRange,
     nspace: &Bytes,
     count: u64,
     cursor: &Bytes,
@@ -61,13 +64,11 @@ fn list(
         key: cursor.key.clone(),
         name: cursor.oid.clone(),
     });
-    let range = HashRange::of_pg(seed, pg_num);
-    let (first, last) = range.reversed();
+    let (_, last) = range.reversed();
     // A cursor without a name stands at the start of a group, this one's or (at the end) the next one's.
     if cursor.max || (from.is_none() && cursor != Hobject::MIN && cursor.hash.reverse_bits() > last) {
         return Err(Errno::EINVAL);
     }
-    debug_assert!(first <= last);
     let wanted = |ns: &[u8]| nspace.as_ref() == ALL_NAMESPACES || ns == nspace.as_ref();
     let mut found = objects
         .list(pool, range, from.as_ref(), limit + 1, wanted)
@@ -78,7 +79,7 @@ fn list(
         Some(id) => hobject(&id),
         None => end_of(pool, last),
     };
-    let entry = |id: ObjectId| PgNlsEntry { nspace: id.nspace, oid: id.name, locator: id.key };
+    let entry = |id: ObjectId| ListEntry { nspace: id.nspace, oid: id.name, locator: id.key };
     let entries = found.into_iter().map(entry).collect();
     Ok((done, PgNlsResponse { handle, entries }.to_bytes(Features::ALL)))
 }

@@ -15,7 +15,7 @@ use std::{
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use encoding::{
     Decode, Encode, Errno, Features, Message, Put, Reader,
-    messages::MWatchNotify,
+    messages::{MWatchNotify, WatchEvent},
     types::{EntityAddr, EntityName, ListWatchersResponse, WatchItem},
 };
 use msgr::Session;
@@ -25,10 +25,6 @@ use crate::objects::{id::ObjectId, mutation::WatchRow};
 
 /// `osd_client_watch_timeout`, in seconds.
 pub const DEFAULT_TIMEOUT: u32 = 30;
-
-const NOTIFY: u8 = 1;
-const NOTIFY_COMPLETE: u8 = 2;
-const DISCONNECT: u8 = 3;
 
 /// A change of an object's watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,7 +195,7 @@ impl Watchers {
     pub fn remove(&mut self, client: i64, cookie: u64, tell: bool) {
         let Some(watch) = self.watches.remove(&(cookie, client)) else { return };
         if tell && let Some(session) = &watch.session {
-            let message = message(cookie, 0, 0, DISCONNECT, Bytes::new(), 0);
+            let message = message(cookie, 0, 0, WatchEvent::DISCONNECT, Bytes::new(), 0);
             session.send(message.encode(session.peer().features));
         }
         for notify in watch.notifies.values() {
@@ -270,11 +266,11 @@ fn or_default(timeout: u32) -> u32 {
     if timeout == 0 { DEFAULT_TIMEOUT } else { timeout }
 }
 
-fn message(cookie: u64, version: u64, id: u64, opcode: u8, payload: Bytes, notifier: u64) -> MWatchNotify {
+fn message(cookie: u64, version: u64, id: u64, opcode: WatchEvent, payload: Bytes, notifier: u64) -> MWatchNotify {
     MWatchNotify {
         opcode,
         cookie,
-        version,
+        ver: version,
         notify_id: id,
         payload,
         return_code: 0,
@@ -285,7 +281,7 @@ fn message(cookie: u64, version: u64, id: u64, opcode: u8, payload: Bytes, notif
 
 fn send(session: &Arc<Session>, cookie: u64, notify: &Notify) {
     let message =
-        message(cookie, notify.version, notify.id, NOTIFY, notify.payload.clone(), notify.notifier_gid);
+        message(cookie, notify.version, notify.id, WatchEvent::NOTIFY, notify.payload.clone(), notify.notifier_gid);
     session.send(message.encode(session.peer().features));
 }
 
@@ -367,7 +363,7 @@ impl Notify {
         let missed: Vec<(u64, u64)> = state.waiting.iter().copied().collect();
         data.put_vec(missed.iter(), Features::ALL);
         let mut message =
-            message(self.cookie, self.version, self.id, NOTIFY_COMPLETE, Bytes::new(), self.notifier_gid);
+            message(self.cookie, self.version, self.id, WatchEvent::NOTIFY_COMPLETE, Bytes::new(), self.notifier_gid);
         message.data = data.freeze();
         if timed_out {
             message.return_code = -Errno::ETIMEDOUT.0;
