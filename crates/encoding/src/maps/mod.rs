@@ -5,11 +5,14 @@
 
 mod crush;
 mod crush_codec;
+mod incremental;
+mod incremental_codec;
 mod monmap;
 mod object_hash;
 mod osd_info;
 mod osdmap;
 mod osdmap_codec;
+mod osdmap_diff;
 mod pg_pool;
 mod release;
 mod snap_intervals;
@@ -19,10 +22,12 @@ pub use crush::{
     BucketWeights, ChooseArg, CrushBucket, CrushMap, CrushRule, CrushStep, MsrTunables, Tunables, bucket_alg,
     step_op,
 };
+pub use incremental::OsdMapIncremental;
 pub use monmap::{AuthCiphers, MonInfo, MonMap};
 pub use object_hash::{ceph_stable_mod, ceph_str_hash_linux, ceph_str_hash_rjenkins};
 pub use osd_info::{OsdInfo, OsdXinfo};
 pub use osdmap::{OsdAddrs, OsdMap, StretchMode, osd_state, osdmap_flags, significant_features};
+pub use osdmap_diff::ApplyError;
 pub use pg_pool::{
     HitSetParams, PeeringCrush, PgMergeMeta, PgPool, PoolOpt, PoolSnapInfo, pool_flags, pool_opt,
 };
