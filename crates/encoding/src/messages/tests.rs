@@ -2,9 +2,7 @@
 
 use super::*;
 use crate::{
-    codec::{Decode, Encode},
-    features::Features,
-    message::{Message, RawMessage},
+    message::Message,
     testing::{
         Captured, Expect, assert_same, captured, check_message, check_truncations, check_type, check_type_but,
     },
@@ -122,6 +120,21 @@ fn messages_of_the_manager_read_and_write_as_ceph_does() {
     check_message::<MMgrReport>("MMgrReport", &[("nautilus/*", Expect::Differs, older)]);
 }
 
+/// Where a peer writes otherwise than Ceph's own code does; we write as Ceph.
+const DIFFERS: [(&str, &str, &str); 3] = [
+    ("krbd", "MOSDOp", "the kernel writes object_locator_t version 5"),
+    (
+        "krbd",
+        "MMonSubscribe",
+        "the kernel writes version 2, without a host",
+    ),
+    (
+        "krbd",
+        "MAuth",
+        "the kernel does not send the epoch of its monmap",
+    ),
+];
+
 /// Decodes, encodes for the peer it came from, and compares.
 fn same_again<M: Message + PartialEq + std::fmt::Debug>(c: &Captured) {
     let message = M::decode(&c.raw).unwrap_or_else(|e| panic!("{}: {e}", c.origin));
@@ -129,7 +142,13 @@ fn same_again<M: Message + PartialEq + std::fmt::Debug>(c: &Captured) {
     assert_eq!(M::decode(&again).as_ref(), Ok(&message), "{}", c.origin);
     check_truncations::<M>(&c.raw);
     again.header.compat_version = c.raw.header.compat_version; // not recorded
-    if again.header.version == c.raw.header.version {
+    if let Some((.., why)) = DIFFERS
+        .iter()
+        .find(|(at, name, _)| c.origin.contains(at) && c.name == *name)
+    {
+        assert_ne!(again.front, c.raw.front, "{}: stale exception: {why}", c.origin);
+        assert_eq!(again.data_bytes(), c.raw.data_bytes(), "data of {}", c.origin);
+    } else {
         assert_same(&again, &c.raw, &c.origin);
     }
 }
