@@ -17,7 +17,7 @@ const WORDS: [(&str, u64); 8] = [
     ("hammer", 0x0083_ffff_ffff_ffff),
     ("hammer-bit59", 0x0883_ffff_ffff_ffff),
     ("jewel", 0x07fd_dff8_ef8c_bffb),
-    ("luminous", 0x03ff_ddff_8eea_4fff_b),
+    ("luminous", 0x3ffd_dff8_eea4_fffb),
     ("nautilus", 0x3ffd_dff8_ffec_ffff),
     ("pacific", 0x3f01_cfbd_fffd_ffff),
     ("all", 0x3fff_ffff_ffff_ffff),
