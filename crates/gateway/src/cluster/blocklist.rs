@@ -1,0 +1,151 @@
+//! Clients that are shut out (Ceph `src/osd/OSDMap.cc`, `OSDMonitor.cc`).
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::{Duration, SystemTime},
+};
+
+use encoding::{
+    maps::OsdMap,
+    types::{AddrType, EntityAddr, Utime},
+};
+
+use super::{Cluster, ClusterError};
+
+/// An address as the blocklist holds it: whatever the protocol.
+fn any(addr: EntityAddr) -> EntityAddr {
+    EntityAddr {
+        kind: AddrType::ANY,
+        ..addr
+    }
+}
+
+/// Whether a client is shut out: it, or its whole host (an entry with neither port nor nonce).
+#[must_use]
+pub fn is_blocklisted(map: &OsdMap, addr: &EntityAddr) -> bool {
+    let addr = any(*addr);
+    let host = EntityAddr {
+        nonce: 0,
+        socket: addr.socket.map(|s| SocketAddr::new(s.ip(), 0)),
+        ..addr
+    };
+    map.blocklist.contains_key(&addr)
+        || map.blocklist.contains_key(&host)
+        || addr.socket.is_some_and(|s| in_a_range(map, s.ip()))
+}
+
+/// Whether some range holds the address; a range's nonce is its prefix length.
+fn in_a_range(map: &OsdMap, ip: IpAddr) -> bool {
+    let prefix = |ip: IpAddr, len: u32| match ip {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96).checked_shr(128 - len.min(32)),
+        IpAddr::V6(v6) => v6.to_bits().checked_shr(128 - len.min(128)),
+    };
+    map.range_blocklist.keys().any(|range| {
+        range.socket.is_some_and(|s| {
+            s.ip().is_ipv4() == ip.is_ipv4() && prefix(s.ip(), range.nonce) == prefix(ip, range.nonce)
+        })
+    })
+}
+
+/// An address as people write it: `[v1:|v2:|any:]IP[:PORT][/NONCE]`, IPv6 in brackets if a port follows.
+#[must_use]
+pub fn parse_address(text: &str) -> Option<EntityAddr> {
+    let (kind, rest) = match text.split_once(':') {
+        Some(("v1", rest)) => (AddrType::LEGACY, rest),
+        Some(("v2", rest)) => (AddrType::MSGR2, rest),
+        Some(("any", rest)) => (AddrType::ANY, rest),
+        _ => (AddrType::ANY, text),
+    };
+    let (host, nonce) = match rest.split_once('/') {
+        Some((host, nonce)) => (host, nonce.parse().ok()?),
+        None => (rest, 0),
+    };
+    let socket = host.parse::<SocketAddr>().ok().or_else(|| {
+        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0))
+    })?;
+    Some(EntityAddr {
+        kind,
+        nonce,
+        socket: Some(socket),
+    })
+}
+
+/// The blocklist.
+impl Cluster {
+    /// Shuts a client out until `now + lifetime`; a longer time that stands already is kept. Returns when it ends.
+    pub fn blocklist_add(&self, addr: EntityAddr, lifetime: Duration) -> Result<Utime, ClusterError> {
+        let now = SystemTime::now();
+        let until = Utime::from_system_time(now.checked_add(lifetime).unwrap_or(now));
+        self.change_osdmap(|edit| {
+            edit.map.blocklist.insert(any(addr), until);
+            Ok(until)
+        })
+    }
+
+    /// Lets a client in again; false if it was not shut out.
+    pub fn blocklist_rm(&self, addr: EntityAddr) -> Result<bool, ClusterError> {
+        self.change_osdmap(|edit| {
+            let was = edit.map.blocklist.remove(&any(addr)).is_some();
+            edit.unchanged = !was;
+            Ok(was)
+        })
+    }
+
+    /// Lets everybody in again.
+    pub fn blocklist_clear(&self) -> Result<(), ClusterError> {
+        self.change_osdmap(|edit| {
+            edit.unchanged = edit.map.blocklist.is_empty() && edit.map.range_blocklist.is_empty();
+            edit.map.blocklist.clear();
+            edit.map.range_blocklist.clear();
+            Ok(())
+        })
+    }
+
+    /// Drops the entries that have expired.
+    pub(super) fn expire_blocklist(&self, now: SystemTime) -> Result<(), ClusterError> {
+        let now = Utime::from_system_time(now);
+        let map = self.osdmap();
+        if !map.blocklist.values().chain(map.range_blocklist.values()).any(|t| *t <= now) {
+            return Ok(());
+        }
+        self.change_osdmap(|edit| {
+            edit.map.blocklist.retain(|_, until| *until > now);
+            edit.map.range_blocklist.retain(|_, until| *until > now);
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_people_write_them() {
+        for (text, shown) in [
+            ("127.0.0.1:0/4242", "any:127.0.0.1:0/4242"),
+            ("127.0.0.1", "any:127.0.0.1:0/0"),
+            ("v1:10.0.0.1:6789/3", "v1:10.0.0.1:6789/3"),
+            ("[::1]:0/7", "any:[::1]:0/7"),
+            ("::1", "any:[::1]:0/0"),
+        ] {
+            assert_eq!(parse_address(text).unwrap().to_string(), shown);
+        }
+        assert!(parse_address("here").is_none() && parse_address("127.0.0.1/x").is_none());
+    }
+
+    #[test]
+    fn an_entry_shuts_out_one_client_whatever_its_protocol_or_a_whole_host() {
+        let mut map = OsdMap::default();
+        let client = |text: &str| parse_address(text).unwrap();
+        map.blocklist.insert(client("10.0.0.1:0/5"), Utime::default());
+        map.blocklist.insert(client("10.0.0.9"), Utime::default());
+        assert!(is_blocklisted(&map, &client("v2:10.0.0.1:0/5")));
+        assert!(!is_blocklisted(&map, &client("10.0.0.1:0/6")));
+        assert!(is_blocklisted(&map, &client("v1:10.0.0.9:123/77")));
+        map.range_blocklist.insert(client("10.7.0.0:0/16"), Utime::default());
+        assert!(is_blocklisted(&map, &client("10.7.1.2:0/1")));
+        assert!(!is_blocklisted(&map, &client("10.8.1.2:0/1")));
+    }
+}

@@ -1,0 +1,130 @@
+//! Configuration options that clients are told (`ceph config set`), and the `config-key` store.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::{Cluster, ClusterError, keys, state_store::Change};
+
+/// Options by section (`global`, `client`, `client.admin`, ...), then by name.
+pub type Config = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Between section and name in a stored key. Neither contains it.
+const SEPARATOR: char = '\0';
+
+pub(super) fn load(scan: Vec<(Bytes, Bytes)>) -> Result<Config, ClusterError> {
+    let mut config = Config::new();
+    for (key, raw) in scan {
+        let name = keys::name_in(&key, keys::CONFIG).unwrap_or_default();
+        if let Some((section, option)) = name.split_once(SEPARATOR) {
+            let value = keys::load("option", raw)?;
+            let options = config.entry(section.to_owned()).or_default();
+            options.insert(option.to_owned(), value);
+        }
+    }
+    Ok(config)
+}
+
+/// An option's name as it is compared: blanks and dashes are underscores.
+#[must_use]
+pub fn normalized(name: &str) -> String {
+    name.trim().replace([' ', '-'], "_")
+}
+
+/// The sections that apply to an entity, the most general first.
+fn sections_of(entity: &str) -> Vec<String> {
+    let mut sections = vec!["global".to_owned()];
+    if let Some((kind, _)) = entity.split_once('.') {
+        sections.push(kind.to_owned());
+    }
+    // `client.a.b` is told what `client.a` is told.
+    let dots = entity.match_indices('.').skip(1).map(|(i, _)| i);
+    sections.extend(dots.filter_map(|i| entity.get(..i)).map(str::to_owned));
+    sections.push(entity.to_owned());
+    sections
+}
+
+/// Options and stored values.
+impl Cluster {
+    /// All options.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        self.config.read().clone()
+    }
+
+    /// The options that apply to an entity (`client.admin`, or a kind such as `osd`), by name.
+    #[must_use]
+    pub fn config_of(&self, entity: &str) -> BTreeMap<String, String> {
+        let config = self.config.read();
+        let mut out = BTreeMap::new();
+        for options in sections_of(entity).iter().filter_map(|s| config.get(s)) {
+            out.extend(options.iter().map(|(k, v)| (k.clone(), v.clone())));
+        }
+        out
+    }
+
+    /// Sets an option; none removes it.
+    pub fn set_config(&self, section: &str, name: &str, value: Option<&str>) -> Result<(), ClusterError> {
+        if [section, name].iter().any(|s| s.is_empty() || s.contains(SEPARATOR)) {
+            return Err(ClusterError::Invalid("invalid section or option name".to_owned()));
+        }
+        let key = keys::named(keys::CONFIG, &format!("{section}{SEPARATOR}{name}"));
+        let mut config = self.config.write();
+        self.store.commit(vec![match value {
+            Some(v) => Change::Put(key, keys::stored(&v.to_owned())),
+            None => Change::Delete(key),
+        }])?;
+        match value {
+            Some(v) => {
+                let options = config.entry(section.to_owned()).or_default();
+                options.insert(name.to_owned(), v.to_owned());
+            }
+            None => {
+                if let Some(options) = config.get_mut(section) {
+                    options.remove(name);
+                }
+                config.retain(|_, options| !options.is_empty());
+            }
+        }
+        drop(config);
+        self.config_changed.send_modify(|n| *n += 1);
+        Ok(())
+    }
+
+    /// A value of the `config-key` store.
+    pub fn config_key(&self, key: &str) -> Result<Option<Bytes>, ClusterError> {
+        let raw = self.store.get(&keys::named(keys::CONFIG_KEYS, key))?;
+        raw.map(|raw| keys::load("config-key", raw)).transpose()
+    }
+
+    /// Sets a value of the `config-key` store; none removes it.
+    pub fn set_config_key(&self, key: &str, value: Option<Bytes>) -> Result<(), ClusterError> {
+        let key = keys::named(keys::CONFIG_KEYS, key);
+        Ok(self.store.commit(vec![match value {
+            Some(v) => Change::Put(key, keys::stored(&v)),
+            None => Change::Delete(key),
+        }])?)
+    }
+
+    /// All keys and values of the `config-key` store that begin with `prefix`.
+    pub fn config_keys(&self, prefix: &str) -> Result<BTreeMap<String, Bytes>, ClusterError> {
+        let mut out = BTreeMap::new();
+        for (key, raw) in self.store.scan(&keys::named(keys::CONFIG_KEYS, prefix))? {
+            if let Some(name) = keys::name_in(&key, keys::CONFIG_KEYS) {
+                out.insert(name, keys::load("config-key", raw)?);
+            }
+        }
+        Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sections_of_an_entity_go_from_general_to_special() {
+        assert_eq!(sections_of("client.a.b"), ["global", "client", "client.a", "client.a.b"]);
+        assert_eq!(sections_of("osd"), ["global", "osd"]);
+    }
+}

@@ -1,0 +1,177 @@
+//! Pools: made, changed and deleted.
+
+use std::time::SystemTime;
+
+use encoding::{
+    maps::{PgPool, pool_flags},
+    types::Utime,
+};
+
+use super::{Cluster, ClusterError, Edit, keys, state_store::Change};
+
+/// What a new pool is to be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolRequest {
+    /// Its name.
+    pub name: String,
+    /// Placement groups.
+    pub pg_num: u32,
+    /// Copies, as told to clients.
+    pub size: u8,
+}
+
+/// Most placement groups of one pool (`mon_max_pool_pg_num`).
+const MAX_PG_NUM: u32 = 65536;
+
+/// The limits of a pool; 0 is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolQuota {
+    /// Objects.
+    Objects(u64),
+    /// Bytes.
+    Bytes(u64),
+}
+
+fn check_name(name: &str) -> Result<(), ClusterError> {
+    if name.is_empty() || name.starts_with('.') && name.len() == 1 || name.contains(['/', '@', '\0', '\n']) {
+        return Err(ClusterError::Invalid(format!("invalid pool name '{name}'")));
+    }
+    Ok(())
+}
+
+/// Adds a pool to a map in the making.
+pub(super) fn add_pool(map: &mut encoding::maps::OsdMap, request: &PoolRequest, now: Utime) -> Result<i64, ClusterError> {
+    check_name(&request.name)?;
+    if map.pool_by_name(&request.name).is_some() {
+        return Err(ClusterError::Exists(format!("pool '{}'", request.name)));
+    }
+    if request.pg_num == 0 || request.pg_num > MAX_PG_NUM {
+        return Err(ClusterError::Invalid(format!(
+            "'pg_num' must be greater than 0 and less than or equal to {MAX_PG_NUM}"
+        )));
+    }
+    map.pool_max += 1;
+    let id = i64::from(map.pool_max);
+    let pool = PgPool {
+        create_time: now,
+        last_change: map.epoch,
+        ..PgPool::replicated(request.pg_num, request.size.max(1), 0)
+    };
+    map.pools.insert(id, pool);
+    map.pool_names.insert(id, request.name.clone());
+    Ok(id)
+}
+
+impl Edit {
+    /// The pool of a map in the making, marked as changed in it.
+    pub(super) fn pool(&mut self, id: i64) -> Result<&mut PgPool, ClusterError> {
+        let epoch = self.map.epoch;
+        let pool = self.map.pools.get_mut(&id).ok_or(ClusterError::NoSuchPool(id))?;
+        pool.last_change = epoch;
+        Ok(pool)
+    }
+}
+
+/// Pools.
+impl Cluster {
+    /// Makes a pool; its id is never used again.
+    pub fn create_pool(&self, request: &PoolRequest) -> Result<i64, ClusterError> {
+        self.change_osdmap(|edit| add_pool(&mut edit.map, request, Utime::from_system_time(SystemTime::now())))
+    }
+
+    /// Deletes a pool from the map. Whoever keeps its objects learns of it by [`Cluster::watch_osdmap`].
+    pub fn delete_pool(&self, id: i64) -> Result<(), ClusterError> {
+        self.change_osdmap(|edit| {
+            let name = edit.map.pool_names.get(&id).cloned().unwrap_or_default();
+            let pool = edit.map.pools.get(&id).ok_or(ClusterError::NoSuchPool(id))?;
+            if pool.flags & pool_flags::NODELETE != 0 {
+                return Err(ClusterError::NoDelete(name));
+            }
+            edit.map.pools.remove(&id);
+            edit.map.pool_names.remove(&id);
+            edit.map.removed_snaps_queue.remove(&id);
+            let key = keys::numbered(keys::REMOVED_SNAPS, id.unsigned_abs());
+            edit.also.push(Change::Delete(key));
+            Ok(())
+        })
+    }
+
+    /// Renames a pool.
+    pub fn rename_pool(&self, id: i64, name: &str) -> Result<(), ClusterError> {
+        check_name(name)?;
+        self.change_osdmap(|edit| {
+            if edit.map.pool_by_name(name).is_some() {
+                return Err(ClusterError::Exists(format!("pool '{name}'")));
+            }
+            edit.pool(id)?;
+            edit.map.pool_names.insert(id, name.to_owned());
+            Ok(())
+        })
+    }
+
+    /// Changes a pool by `change`, in a new epoch.
+    pub fn change_pool(
+        &self,
+        id: i64,
+        change: impl FnOnce(&mut PgPool) -> Result<(), ClusterError>,
+    ) -> Result<(), ClusterError> {
+        self.change_osdmap(|edit| change(edit.pool(id)?))
+    }
+
+    /// Marks a pool with an application, with that key and value if given. Does nothing if it has it.
+    pub fn set_application(
+        &self,
+        id: i64,
+        application: &str,
+        pair: Option<(&str, &str)>,
+    ) -> Result<(), ClusterError> {
+        self.change_osdmap(|edit| {
+            let pool = edit.map.pools.get(&id).ok_or(ClusterError::NoSuchPool(id))?;
+            let present = pool.application_metadata.get(application);
+            let same = match pair {
+                None => present.is_some(),
+                Some((key, value)) => present.is_some_and(|m| m.get(key).is_some_and(|v| v == value)),
+            };
+            if same {
+                edit.unchanged = true;
+                return Ok(());
+            }
+            let application = application.to_owned();
+            let metadata = edit.pool(id)?.application_metadata.entry(application).or_default();
+            if let Some((key, value)) = pair {
+                metadata.insert(key.to_owned(), value.to_owned());
+            }
+            Ok(())
+        })
+    }
+
+    /// Sets a quota.
+    pub fn set_quota(&self, id: i64, quota: PoolQuota) -> Result<(), ClusterError> {
+        self.change_pool(id, |pool| {
+            match quota {
+                PoolQuota::Objects(n) => pool.quota_max_objects = n,
+                PoolQuota::Bytes(n) => pool.quota_max_bytes = n,
+            }
+            Ok(())
+        })
+    }
+
+    /// Marks a pool as full because of its quota (`quota`) or because the backend is full, or takes the mark
+    /// away. Makes an epoch only if something changes.
+    pub fn set_pool_full(&self, id: i64, full: bool, quota: bool) -> Result<(), ClusterError> {
+        let marks = pool_flags::FULL | if quota { pool_flags::FULL_QUOTA } else { 0 };
+        self.change_osdmap(|edit| {
+            let pool = edit.map.pools.get(&id).ok_or(ClusterError::NoSuchPool(id))?;
+            let flags = match full {
+                true => pool.flags | marks,
+                false => pool.flags & !(pool_flags::FULL | pool_flags::FULL_QUOTA),
+            };
+            if flags == pool.flags {
+                edit.unchanged = true;
+            } else {
+                edit.pool(id)?.flags = flags;
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! What the cluster's data takes and how busy it is: measured by the OSD side, shown by the monitor.
+
+/// Capacity of the backend in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Space {
+    /// All of it.
+    pub total: u64,
+    /// Used, by whomever.
+    pub used: u64,
+    /// Available to new data.
+    pub avail: u64,
+}
+
+/// What a pool holds, and what was done with it since its first start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PoolUsage {
+    /// Objects, clones not counted.
+    pub objects: u64,
+    /// Clones of objects.
+    pub clones: u64,
+    /// Bytes that clients stored in objects.
+    pub bytes_stored: u64,
+    /// Bytes that this takes in the backend.
+    pub bytes_used: u64,
+    /// Read operations.
+    pub read_ops: u64,
+    /// Bytes read.
+    pub read_bytes: u64,
+    /// Write operations.
+    pub write_ops: u64,
+    /// Bytes written.
+    pub write_bytes: u64,
+}
+
+/// Rates over the last seconds, per second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rates {
+    /// Read operations.
+    pub read_ops: u64,
+    /// Bytes read.
+    pub read_bytes: u64,
+    /// Write operations.
+    pub write_ops: u64,
+    /// Bytes written.
+    pub write_bytes: u64,
+}
+
+/// Latencies of an OSD in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Latency {
+    /// Until a write is durable.
+    pub commit_ms: u64,
+    /// Until a write is readable.
+    pub apply_ms: u64,
+}
+
+/// What measures all this. Called by commands: answers must not block for long.
+pub trait ClusterStats: Send + Sync {
+    /// The capacity.
+    fn space(&self) -> Space;
+
+    /// What a pool holds; zeros for an unknown one.
+    fn pool(&self, id: i64) -> PoolUsage;
+
+    /// How busy a pool is.
+    fn rates(&self, pool: i64) -> Rates;
+
+    /// How fast an OSD is.
+    fn latency(&self, osd: i32) -> Latency;
+}
+
+/// No measurements: all zeros.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoStats;
+
+impl ClusterStats for NoStats {
+    fn space(&self) -> Space {
+        Space::default()
+    }
+
+    fn pool(&self, _: i64) -> PoolUsage {
+        PoolUsage::default()
+    }
+
+    fn rates(&self, _: i64) -> Rates {
+        Rates::default()
+    }
+
+    fn latency(&self, _: i32) -> Latency {
+        Latency::default()
+    }
+}

@@ -1,0 +1,5 @@
+//! The monitor and the manager: what they answer.
+
+mod args;
+mod format;
+mod reply;
