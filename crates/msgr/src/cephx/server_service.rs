@@ -1,0 +1,126 @@
+//! The services' side: verifying authorizers (`cephx_verify_authorizer` in Ceph
+//! `src/auth/cephx/CephxProtocol.cc`).
+
+use bytes::{Bytes, BytesMut};
+use encoding::{Decode, Reader, types::EntityType};
+
+use super::{
+    AuthTicket, Authorize, AuthorizeChallenge, AuthorizeReply, AuthorizerHead, CryptoKey, KeyUsage,
+    RotatingSecrets, ServiceTicketInfo, TicketBlob, open, open_blob, seal, seal_blob,
+};
+
+/// A client that proved to own a ticket.
+#[derive(Debug)]
+pub struct Accepted {
+    /// What to send back.
+    pub reply: Bytes,
+    /// The ticket.
+    pub ticket: AuthTicket,
+    /// The key shared with the client.
+    pub session_key: CryptoKey,
+    /// The secret of a secure connection.
+    pub connection_secret: Bytes,
+}
+
+/// What to do with an authorizer.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Send this challenge and wait for another authorizer.
+    Challenge(Bytes),
+    /// The client is who it says.
+    Accepted(Box<Accepted>),
+    /// It is not, or its ticket is too old.
+    Refused,
+}
+
+/// One connection's verification at a service. Each has a challenge of its own, so that an authorizer cannot
+/// be replayed.
+#[derive(Debug)]
+pub struct ServiceAuth {
+    service: EntityType,
+    challenge: Option<u64>,
+}
+
+impl ServiceAuth {
+    /// For a daemon of type `service`.
+    #[must_use]
+    pub fn new(service: EntityType) -> Self {
+        Self {
+            service,
+            challenge: None,
+        }
+    }
+
+    /// Verifies `payload`. `secret_len` is the length of the connection secret to make, 0 for none.
+    pub fn verify(&mut self, secrets: &RotatingSecrets, payload: &Bytes, secret_len: usize) -> Verdict {
+        let mut r = Reader::new(payload);
+        let Some((info, proof)) = open_authorizer(secrets, self.service, &mut r) else {
+            return self.refused();
+        };
+        let (Some(expected), Some(given)) = (self.challenge, proof.challenge_plus_one) else {
+            let challenge = rand::random();
+            self.challenge = Some(challenge);
+            let sealed =
+                seal(&info.session_key, KeyUsage::AUTHORIZE_CHALLENGE, &AuthorizeChallenge(challenge));
+            return sealed.map_or(Verdict::Refused, Verdict::Challenge);
+        };
+        if expected.wrapping_add(1) != given {
+            return self.refused();
+        }
+        let reply = AuthorizeReply {
+            nonce_plus_one: proof.nonce.wrapping_add(1),
+            connection_secret: random_secret(secret_len),
+        };
+        let mut sealed = BytesMut::new();
+        if seal_blob(&info.session_key, KeyUsage::AUTHORIZE_REPLY, &reply, &mut sealed).is_err() {
+            return Verdict::Refused;
+        }
+        Verdict::Accepted(Box::new(Accepted {
+            reply: sealed.freeze(),
+            ticket: info.ticket,
+            session_key: info.session_key,
+            connection_secret: reply.connection_secret,
+        }))
+    }
+
+    /// A failed proof uses up the challenge.
+    fn refused(&mut self) -> Verdict {
+        self.challenge = None;
+        Verdict::Refused
+    }
+}
+
+/// A connection secret of `len` random bytes.
+pub(super) fn random_secret(len: usize) -> Bytes {
+    let mut secret = vec![0; len];
+    rand::fill(&mut secret[..]);
+    secret.into()
+}
+
+/// Opens a ticket with the secret it names.
+pub(super) fn open_ticket(
+    secrets: &RotatingSecrets,
+    service: EntityType,
+    ticket: &TicketBlob,
+) -> Option<ServiceTicketInfo> {
+    let secret = secrets.get(service, ticket.secret_id)?;
+    open(secret, KeyUsage::TICKET_INFO, &ticket.blob).ok()
+}
+
+/// Reads an authorizer for `service`, leaving `r` behind it. None if it is not a valid one.
+pub(super) fn open_authorizer(
+    secrets: &RotatingSecrets,
+    service: EntityType,
+    r: &mut Reader<'_>,
+) -> Option<(ServiceTicketInfo, Authorize)> {
+    let head = AuthorizerHead::decode(r).ok()?;
+    if head.service != service {
+        return None;
+    }
+    let info = open_ticket(secrets, service, &head.ticket)?;
+    if info.ticket.global_id != head.global_id {
+        return None;
+    }
+    let proof = open_blob(&info.session_key, KeyUsage::AUTHORIZE, r).ok()?;
+    Some((info, proof))
+}

@@ -1,0 +1,61 @@
+//! Drives a handshake over a socket.
+
+use std::{
+    io,
+    time::{Instant, SystemTime},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout_at,
+};
+
+use crate::{
+    error::{Error, Misbehaved},
+    v2::{Connection, Established, HandshakeEvent},
+};
+
+/// Why a handshake failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// The peer broke the protocol, or could not be served.
+    #[error(transparent)]
+    Protocol(#[from] Error),
+    /// The socket failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Shakes hands until the session is established.
+pub(super) async fn shake_hands(
+    socket: &mut TcpStream,
+    mut connection: Connection,
+) -> Result<Established, HandshakeError> {
+    let deadline = tokio::time::Instant::from_std(connection.deadline());
+    let result = timeout_at(deadline, run(socket, &mut connection)).await;
+    match result {
+        Ok(done) => done?,
+        Err(_) => connection.check_deadline(Instant::now())?,
+    }
+    let established = connection.into_session();
+    established.ok_or_else(|| Error::from(Misbehaved::HandshakeTimeout).into())
+}
+
+async fn run(socket: &mut TcpStream, connection: &mut Connection) -> Result<(), HandshakeError> {
+    loop {
+        let step = connection.step(SystemTime::now());
+        // Also after an error: the output may tell the peer why.
+        let output = connection.output().take();
+        if !output.is_empty() {
+            socket.write_all(&output).await?;
+        }
+        if step? == HandshakeEvent::Ready {
+            return Ok(());
+        }
+        if socket.read_buf(connection.read_buf()).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+    }
+}

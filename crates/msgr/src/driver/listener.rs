@@ -1,0 +1,115 @@
+//! A daemon's listening socket.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    session::{Dispatcher, Session},
+    v2::{Connection, ServerConfig},
+};
+
+use super::{handshake::shake_hands, pump::run_session};
+
+/// Handshakes that may run at a time; each costs an unauthenticated peer's 64 KiB at most.
+const MAX_HANDSHAKES: usize = 1024;
+/// Sessions have so long to end on shutdown.
+const GRACE: Duration = Duration::from_secs(6);
+/// Pause after accepting failed, as when file descriptors run out.
+const BACKOFF: Duration = Duration::from_millis(100);
+
+/// Accepts connections until `shutdown` becomes true (or its sender is gone), then ends all sessions, letting
+/// out what they were sent.
+///
+/// # Errors
+/// None at the moment; failures to accept are logged and retried.
+pub async fn serve(
+    listener: TcpListener,
+    config: Arc<ServerConfig>,
+    dispatcher: Arc<dyn Dispatcher>,
+    mut shutdown: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, peer)) => {
+                let Ok(permit) = handshakes.clone().try_acquire_owned() else {
+                    tracing::warn!(%peer, "too many handshakes, connection refused");
+                    continue;
+                };
+                let (config, dispatcher, shutdown) = (config.clone(), dispatcher.clone(), shutdown.clone());
+                connections.spawn(async move {
+                    let Some(established) = accept(socket, peer, &config).await else {
+                        return;
+                    };
+                    drop(permit);
+                    run(established, &config, dispatcher, shutdown).await;
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accepting failed");
+                sleep(BACKOFF).await;
+            }
+        }
+    }
+    drop(listener);
+    let all_ended = async { while connections.join_next().await.is_some() {} };
+    if timeout(GRACE, all_ended).await.is_err() {
+        connections.shutdown().await;
+    }
+    Ok(())
+}
+
+async fn accept(
+    mut socket: TcpStream,
+    peer: SocketAddr,
+    config: &Arc<ServerConfig>,
+) -> Option<(TcpStream, crate::v2::Established)> {
+    // Replies are small and awaited.
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
+    }
+    let connection = Connection::server(config.clone(), peer, Instant::now().into_std());
+    match shake_hands(&mut socket, connection).await {
+        Ok(established) => Some((socket, established)),
+        Err(error) => {
+            tracing::info!(%peer, daemon = %config.name, %error, "handshake failed");
+            None
+        }
+    }
+}
+
+async fn run(
+    (socket, established): (TcpStream, crate::v2::Established),
+    config: &ServerConfig,
+    dispatcher: Arc<dyn Dispatcher>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let socket = Arc::new(socket);
+    let session = Arc::new(Session::new(
+        established.peer,
+        established.mon_auth,
+        established.write,
+        socket.clone(),
+        config.send_high_water,
+    ));
+    tracing::debug!(session = session.id(), peer = ?session.peer(), daemon = %config.name, "session begins");
+    let mut running = std::pin::pin!(run_session(session.clone(), established.read, socket, dispatcher));
+    tokio::select! {
+        () = &mut running => return,
+        _ = shutdown.wait_for(|stop| *stop) => session.close(),
+    }
+    running.await;
+}

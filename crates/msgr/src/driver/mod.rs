@@ -1,0 +1,12 @@
+//! The tokio driver: moves bytes between sockets and the state machines, and calls a [`Dispatcher`].
+
+mod connect;
+mod handshake;
+mod listener;
+mod pump;
+
+pub use connect::{ConnectError, Connected, connect};
+pub use listener::serve;
+
+#[allow(unused_imports)] // For the module's documentation.
+use crate::session::Dispatcher;

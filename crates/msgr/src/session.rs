@@ -1,0 +1,329 @@
+//! A session as the daemons above the messenger see it: the peer, a way to send, and what they do on events.
+
+use std::{
+    any::Any,
+    collections::VecDeque,
+    fmt, io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use encoding::{
+    Features, RawMessage,
+    types::{EntityAddrVec, EntityName, Utime},
+};
+use tokio::{net::TcpStream, sync::Notify};
+
+use crate::{
+    auth::{AuthMethod, ConMode},
+    cephx::{AuthCapsInfo, MonAuthSession},
+    v2::WriteHalf,
+};
+
+/// Who the peer is, as proven in the handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Type and number; a client's number is its global id.
+    pub name: EntityName,
+    /// The entity that authenticated: `client.admin`. Without authentication, what the peer says.
+    pub entity: String,
+    /// The client instance.
+    pub global_id: u64,
+    /// The peer's own addresses.
+    pub addrs: EntityAddrVec,
+    /// Where it connects from.
+    pub socket: SocketAddr,
+    /// Features of both sides.
+    pub features: Features,
+    /// What it may do here.
+    pub caps: AuthCapsInfo,
+    /// How it authenticated.
+    pub method: AuthMethod,
+    /// How frames are protected.
+    pub mode: ConMode,
+}
+
+/// What a daemon does on a session's events. Called on the connection's task, in order: it must not block, and
+/// what takes long is to be handed on.
+pub trait Dispatcher: Send + Sync + 'static {
+    /// The session is established. Nothing else is called for it before.
+    fn on_ready(&self, session: &Arc<Session>);
+    /// A message.
+    fn on_message(&self, session: &Arc<Session>, message: RawMessage);
+    /// The session is over. Called once, after everything else.
+    fn on_closed(&self, session: &Arc<Session>);
+}
+
+enum Outgoing {
+    Message(RawMessage),
+    KeepaliveAck(Utime),
+}
+
+/// Bytes that a message takes on the wire beside its sections, roughly.
+const OVERHEAD: usize = 96;
+
+impl Outgoing {
+    fn cost(&self) -> usize {
+        OVERHEAD
+            + match self {
+                Self::Message(m) => m.front.len() + m.middle.len() + m.data_len(),
+                Self::KeepaliveAck(_) => 0,
+            }
+    }
+}
+
+struct Writer {
+    half: WriteHalf,
+    socket: Arc<TcpStream>,
+}
+
+/// Pieces given to one vectored write.
+const MAX_IOV: usize = 64;
+
+impl Writer {
+    /// Writes without waiting. True if nothing is left; also returns how many bytes went out.
+    fn write(&mut self) -> io::Result<(bool, usize)> {
+        let mut written = 0;
+        while !self.half.output().is_empty() {
+            let mut iov = [io::IoSlice::new(&[]); MAX_IOV];
+            let mut used = 0;
+            for (slot, piece) in iov.iter_mut().zip(self.half.output().pieces()) {
+                *slot = io::IoSlice::new(piece);
+                used += 1;
+            }
+            match self.socket.try_write_vectored(&iov[..used]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    self.half.output().advance(n);
+                    written += n;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok((false, written)),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok((true, written))
+    }
+}
+
+/// What a flush came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// Nothing is left to write.
+    All,
+    /// The socket takes no more now.
+    Blocked,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// An established session. Sending never blocks and may be done from any thread.
+pub struct Session {
+    id: u64,
+    peer: PeerInfo,
+    mon_auth: Mutex<Option<MonAuthSession>>,
+    outbox: Mutex<VecDeque<Outgoing>>,
+    writer: Mutex<Writer>,
+    /// Bytes in the outbox and in the writer.
+    pending: AtomicUsize,
+    high_water: usize,
+    open: AtomicBool,
+    /// While the connection's task hands on what it has read, answers are gathered.
+    corked: AtomicBool,
+    wake_writer: Notify,
+    wake_reader: Notify,
+    extension: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id)
+            .field("peer", &self.peer.name)
+            .field("entity", &self.peer.entity)
+            .field("open", &self.is_open())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    pub(crate) fn new(
+        peer: PeerInfo,
+        mon_auth: Option<MonAuthSession>,
+        half: WriteHalf,
+        socket: Arc<TcpStream>,
+        high_water: usize,
+    ) -> Self {
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            peer,
+            mon_auth: Mutex::new(mon_auth),
+            outbox: Mutex::default(),
+            writer: Mutex::new(Writer { half, socket }),
+            pending: AtomicUsize::new(0),
+            high_water,
+            open: AtomicBool::new(true),
+            corked: AtomicBool::new(false),
+            wake_writer: Notify::new(),
+            wake_reader: Notify::new(),
+            extension: OnceLock::new(),
+        }
+    }
+
+    /// Unique in this process.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Who the peer is.
+    #[must_use]
+    pub fn peer(&self) -> &PeerInfo {
+        &self.peer
+    }
+
+    /// Whether the session still stands.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// What renews the peer's tickets: at a monitor, after cephx.
+    pub fn mon_auth(&self) -> MutexGuard<'_, Option<MonAuthSession>> {
+        self.mon_auth.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A slot for what the daemon keeps about the session.
+    pub fn extension(&self) -> &OnceLock<Arc<dyn Any + Send + Sync>> {
+        &self.extension
+    }
+
+    /// Bytes that wait to be written.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pending.load(Ordering::Relaxed)
+    }
+
+    /// Sends a message, in the order of calls. If the session is closed it is dropped: the peer will connect
+    /// again and ask again. While much waits to be written, nothing is read from the peer.
+    pub fn send(&self, message: RawMessage) {
+        self.push(Outgoing::Message(message));
+    }
+
+    pub(crate) fn send_keepalive_ack(&self, stamp: Utime) {
+        self.push(Outgoing::KeepaliveAck(stamp));
+    }
+
+    /// Ends the session after what was sent before has been written.
+    pub fn close(&self) {
+        self.open.store(false, Ordering::Release);
+        self.wake_writer.notify_one();
+        self.wake_reader.notify_one();
+    }
+
+    fn push(&self, outgoing: Outgoing) {
+        if !self.is_open() {
+            return;
+        }
+        self.pending.fetch_add(outgoing.cost(), Ordering::SeqCst);
+        self.outbox().push_back(outgoing);
+        // Either this sees the cork gone, or who removes it sees something pending: hence SeqCst, there too.
+        if !self.corked.load(Ordering::SeqCst) {
+            self.flush_or_wake();
+        }
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, VecDeque<Outgoing>> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gathers what is sent until [`uncork`](Self::uncork), to write it at once.
+    pub(crate) fn cork(&self) {
+        self.corked.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn uncork(&self) {
+        self.corked.store(false, Ordering::SeqCst);
+        if self.pending.load(Ordering::SeqCst) > 0 {
+            self.flush_or_wake();
+        }
+    }
+
+    /// Writes what can be written on the caller's thread, which saves the way over another task. If another
+    /// thread is writing, or the socket is full, the writing task takes over.
+    fn flush_or_wake(&self) {
+        let flushed = match self.writer.try_lock() {
+            Ok(mut writer) => self.flush_with(&mut writer),
+            Err(TryLockError::Poisoned(p)) => self.flush_with(&mut p.into_inner()),
+            Err(TryLockError::WouldBlock) => Flushed::Blocked,
+        };
+        if flushed == Flushed::Blocked {
+            self.wake_writer.notify_one();
+        }
+    }
+
+    /// Encodes and writes all that waits.
+    pub(crate) fn flush(&self) -> Flushed {
+        self.flush_with(&mut self.writer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn flush_with(&self, writer: &mut Writer) -> Flushed {
+        loop {
+            let batch = std::mem::take(&mut *self.outbox());
+            let (queued, cost) = (batch.len(), batch.iter().map(Outgoing::cost).sum::<usize>());
+            let before = writer.half.output().len();
+            for outgoing in batch {
+                match outgoing {
+                    Outgoing::Message(m) => writer.half.send(&m),
+                    Outgoing::KeepaliveAck(stamp) => writer.half.keepalive_ack(stamp),
+                }
+            }
+            let encoded = writer.half.output().len() - before;
+            self.pending.fetch_add(encoded, Ordering::Relaxed);
+            self.pending.fetch_sub(cost, Ordering::Relaxed);
+            match writer.write() {
+                Ok((all, written)) => {
+                    let left = self.pending.fetch_sub(written, Ordering::Relaxed).saturating_sub(written);
+                    if left <= self.high_water / 2 {
+                        self.wake_reader.notify_one();
+                    }
+                    if !all {
+                        return Flushed::Blocked;
+                    }
+                    if queued == 0 {
+                        return Flushed::All;
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(session = self.id, %error, "write failed");
+                    self.outbox().clear();
+                    let _ = writer.half.output().take();
+                    self.pending.store(0, Ordering::Relaxed);
+                    self.close();
+                    return Flushed::All;
+                }
+            }
+        }
+    }
+
+    /// Waits until there is something to write that nobody else writes.
+    pub(crate) async fn writer_woken(&self) {
+        self.wake_writer.notified().await;
+    }
+
+    /// Waits until the peer has taken enough of what waits for it to be read from again.
+    pub(crate) async fn writable_again(&self) {
+        while self.is_open() && self.pending() > self.high_water {
+            self.wake_reader.notified().await;
+        }
+    }
+
+    /// Waits until the session is closed from this side.
+    pub(crate) async fn closed(&self) {
+        while self.is_open() {
+            self.wake_reader.notified().await;
+        }
+    }
+}

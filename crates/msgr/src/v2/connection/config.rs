@@ -1,0 +1,127 @@
+//! What a connection needs to know of its own side.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use encoding::{
+    Features,
+    types::{EntityAddr, EntityAddrVec, EntityName, EntityType},
+};
+
+use crate::{
+    auth::{AuthConfig, ConMode},
+    cephx::{AuthEntityName, CephxClient},
+    v2::Limits,
+};
+
+/// A listener's side: one daemon at its addresses. Sessions with it are lossy, as Ceph's daemons have it
+/// towards clients.
+#[derive(Debug)]
+pub struct ServerConfig {
+    /// Who the daemon is: the number is a monitor's rank, or an OSD's id.
+    pub name: EntityName,
+    /// Its addresses, as maps have them.
+    pub addrs: EntityAddrVec,
+    /// How clients authenticate.
+    pub auth: AuthConfig,
+    /// Features offered.
+    pub supported: Features,
+    /// Features demanded; MSG_ADDR2 is, in any case.
+    pub required: Features,
+    /// Refuse clients that mean to reach an address that is not among `addrs`: they hold an old map.
+    pub verify_target: bool,
+    /// Bounds on messages.
+    pub limits: Limits,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
+    /// A session is not read from while more bytes than this wait to be written to it.
+    pub send_high_water: usize,
+    /// Counts sessions.
+    pub global_seq: AtomicU64,
+}
+
+impl ServerConfig {
+    /// With Ceph's usual settings.
+    #[must_use]
+    pub fn new(name: EntityName, addrs: EntityAddrVec, auth: AuthConfig) -> Self {
+        Self {
+            name,
+            addrs,
+            auth,
+            supported: Features::OURS,
+            required: MSGR2_REQUIRED,
+            verify_target: true,
+            limits: Limits::default(),
+            handshake_timeout: Duration::from_secs(10),
+            send_high_water: 64 << 20,
+            global_seq: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn next_global_seq(&self) -> u64 {
+        self.global_seq.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// `msgr2_required`: CEPH_FEATUREMASK_MSG_ADDR2.
+pub(super) const MSGR2_REQUIRED: Features = Features(1 << 59);
+
+/// How a client authenticates.
+#[derive(Debug, Clone)]
+pub enum ClientAuth {
+    /// Not at all, under this name; a global id of 0 asks the monitor for one.
+    None {
+        /// Who it says it is.
+        name: AuthEntityName,
+        /// Its instance number.
+        global_id: u64,
+    },
+    /// To a monitor, for tickets to the services named.
+    Mon(Box<CephxClient>, Vec<EntityType>),
+    /// To a service, with a ticket for it.
+    Service(Box<CephxClient>),
+}
+
+/// A client's side of one connection.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// The server's type.
+    pub server: EntityType,
+    /// The server's address, as maps have it.
+    pub target: EntityAddr,
+    /// Our own addresses.
+    pub addrs: EntityAddrVec,
+    /// Who we are.
+    pub auth: ClientAuth,
+    /// Modes offered, the favourite first.
+    pub modes: Vec<ConMode>,
+    /// Features offered.
+    pub supported: Features,
+    /// Bounds on messages.
+    pub limits: Limits,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
+}
+
+impl ClientConfig {
+    /// In crc mode.
+    #[must_use]
+    pub fn new(server: EntityType, target: EntityAddr, auth: ClientAuth) -> Self {
+        Self {
+            server,
+            target,
+            addrs: EntityAddrVec(vec![EntityAddr {
+                kind: encoding::types::AddrType::ANY,
+                nonce: rand::random(),
+                socket: Some(([127, 0, 0, 1], 0).into()),
+            }]),
+            auth,
+            modes: vec![ConMode::CRC],
+            supported: Features::OURS,
+            limits: Limits::default(),
+            handshake_timeout: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The server's role.
+
+use std::{net::SocketAddr, sync::Arc, time::SystemTime};
+
+use encoding::types::{AddrType, EntityAddr, EntityName, EntityType};
+
+use crate::{
+    auth::{AuthDone, AuthMethod, AuthStep, ConMode, ServerAuth},
+    cephx::{MonAuthSession, errno},
+    error::{Error, Misbehaved, Result},
+    session::PeerInfo,
+    v2::{
+        control::{
+            AuthBadMethod, AuthDoneFrame, AuthReplyMore, AuthRequest, AuthRequestMore, ClientIdent,
+            CompressionDone, FLAG_LOSSY, Hello, IdentMissingFeatures, ServerIdent, SessionReset, decode,
+        },
+        frame::Frame,
+        preamble::Tag,
+    },
+};
+
+use super::{ServerConfig, Wire, config::MSGR2_REQUIRED, unexpected};
+
+/// Refusals that a connection may collect: a client tries its methods in turn.
+const MAX_REFUSALS: u32 = 8;
+
+enum State {
+    /// Our HELLO goes out when the banner has come.
+    Banner,
+    Hello,
+    Auth,
+    AuthMore,
+    Signature,
+    /// Waiting for CLIENT_IDENT.
+    Session,
+    Ready(Box<PeerInfo>),
+}
+
+impl State {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Banner => "awaiting the banner",
+            Self::Hello => "awaiting HELLO",
+            Self::Auth => "awaiting AUTH_REQUEST",
+            Self::AuthMore => "awaiting AUTH_REQUEST_MORE",
+            Self::Signature => "awaiting AUTH_SIGNATURE",
+            Self::Session => "awaiting CLIENT_IDENT",
+            Self::Ready(_) => "established",
+        }
+    }
+}
+
+pub(super) struct ServerRole {
+    config: Arc<ServerConfig>,
+    socket: SocketAddr,
+    state: State,
+    peer_kind: EntityType,
+    auth: ServerAuth,
+    method: AuthMethod,
+    mode: ConMode,
+    refusals: u32,
+    done: Option<Box<AuthDone>>,
+}
+
+impl ServerRole {
+    pub(super) fn new(config: Arc<ServerConfig>, socket: SocketAddr) -> Self {
+        let auth = ServerAuth::new(config.auth.clone(), config.name.kind);
+        Self {
+            config,
+            socket,
+            state: State::Banner,
+            peer_kind: EntityType::default(),
+            auth,
+            method: AuthMethod::NONE,
+            mode: ConMode::CRC,
+            refusals: 0,
+            done: None,
+        }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready(_))
+    }
+
+    pub(super) fn finish(self) -> Option<(PeerInfo, Option<MonAuthSession>)> {
+        match self.state {
+            State::Ready(peer) => Some((*peer, self.done.and_then(|d| d.mon))),
+            _ => None,
+        }
+    }
+
+    /// Says HELLO once the peer's banner is known to be good.
+    pub(super) fn begin(&mut self, wire: &mut Wire) {
+        if let State::Banner = self.state {
+            wire.send(&Hello {
+                kind: self.config.name.kind,
+                peer_addr: EntityAddr::v2(self.socket, 0),
+            });
+            self.state = State::Hello;
+        }
+    }
+
+    pub(super) fn handle(&mut self, wire: &mut Wire, frame: &Frame, now: SystemTime) -> Result<()> {
+        self.begin(wire);
+        match (&self.state, frame.tag) {
+            (State::Hello, Tag::HELLO) => {
+                self.peer_kind = decode::<Hello>(frame)?.kind;
+                self.state = State::Auth;
+                Ok(())
+            }
+            (State::Auth | State::AuthMore, Tag::AUTH_REQUEST) => {
+                let request = decode::<AuthRequest>(frame)?;
+                self.auth_request(wire, &request)
+            }
+            (State::AuthMore, Tag::AUTH_REQUEST_MORE) => {
+                let step = self.auth.more(&decode::<AuthRequestMore>(frame)?.payload, now);
+                self.auth_step(wire, step)
+            }
+            (State::Signature, Tag::AUTH_SIGNATURE) => {
+                wire.check_signature(frame)?;
+                self.state = State::Session;
+                Ok(())
+            }
+            (State::Session, Tag::COMPRESSION_REQUEST) => {
+                wire.send(&CompressionDone::default());
+                Ok(())
+            }
+            (State::Session, Tag::SESSION_RECONNECT) => {
+                // Lossy sessions are never resumed.
+                wire.send(&SessionReset { full: true });
+                Ok(())
+            }
+            (State::Session, Tag::CLIENT_IDENT) => {
+                let ident = decode::<ClientIdent>(frame)?;
+                self.client_ident(wire, ident)
+            }
+            (state, tag) => unexpected(state.name(), tag),
+        }
+    }
+
+    fn auth_request(&mut self, wire: &mut Wire, request: &AuthRequest) -> Result<()> {
+        self.method = AuthMethod(request.method);
+        let allowed = &self.config.auth.modes;
+        // Without authentication there is no key to derive a secure mode from.
+        let possible = |m: &ConMode| self.method != AuthMethod::NONE || *m == ConMode::CRC;
+        let mut offered = request.modes.iter().map(|m| ConMode(*m));
+        let Some(mode) = offered.find(|m| allowed.contains(m) && possible(m)) else {
+            return self.refuse(wire, errno::EOPNOTSUPP);
+        };
+        self.mode = mode;
+        let step = self.auth.start(self.method, mode, &request.payload);
+        self.auth_step(wire, step)
+    }
+
+    fn auth_step(&mut self, wire: &mut Wire, step: AuthStep) -> Result<()> {
+        match step {
+            AuthStep::More(payload) => {
+                wire.send(&AuthReplyMore { payload });
+                self.state = State::AuthMore;
+                Ok(())
+            }
+            AuthStep::Refused(error) => self.refuse(wire, error),
+            AuthStep::Busy => Err(Error::TryLater),
+            AuthStep::Done(done) => {
+                wire.send(&AuthDoneFrame {
+                    global_id: done.global_id,
+                    mode: self.mode.0,
+                    payload: done.reply.clone(),
+                });
+                wire.finish_auth(done.session_key.as_ref(), &done.connection_secret, self.mode, false)?;
+                self.done = Some(done);
+                self.state = State::Signature;
+                Ok(())
+            }
+        }
+    }
+
+    fn refuse(&mut self, wire: &mut Wire, error: i32) -> Result<()> {
+        self.refusals += 1;
+        if self.refusals > MAX_REFUSALS {
+            return Err(Misbehaved::TooManyAuthAttempts.into());
+        }
+        let config = self.auth.config();
+        wire.send(&AuthBadMethod {
+            method: self.method.0,
+            result: error,
+            methods: config.methods.iter().map(|m| m.0).collect(),
+            modes: config.modes.iter().map(|m| m.0).collect(),
+        });
+        self.state = State::Auth;
+        Ok(())
+    }
+
+    fn client_ident(&mut self, wire: &mut Wire, ident: ClientIdent) -> Result<()> {
+        if ident.addrs.0.first().is_none_or(|a| a.kind == AddrType::NONE) {
+            return Err(Misbehaved::NoAddress.into());
+        }
+        if self.config.verify_target && !self.config.addrs.0.contains(&ident.target) {
+            return Err(Misbehaved::WrongTarget(ident.target.to_string()).into());
+        }
+        let required = self.config.required.0 | MSGR2_REQUIRED.0;
+        let missing = required & !ident.supported.sanitised().0;
+        if missing != 0 {
+            wire.send(&IdentMissingFeatures {
+                features: encoding::Features(missing),
+            });
+            return Ok(());
+        }
+        let Some(done) = &self.done else {
+            return unexpected(self.state.name(), Tag::CLIENT_IDENT);
+        };
+        let peer = self.peer_info(done, &ident);
+        wire.send(&ServerIdent {
+            addrs: self.config.addrs.clone(),
+            gid: self.config.name.num,
+            global_seq: self.config.next_global_seq(),
+            supported: self.config.supported,
+            required: encoding::Features(required),
+            flags: FLAG_LOSSY,
+            cookie: 0,
+        });
+        self.state = State::Ready(Box::new(peer));
+        Ok(())
+    }
+
+    fn peer_info(&self, done: &AuthDone, ident: &ClientIdent) -> PeerInfo {
+        // A client's number is what authentication says, not what it says itself: on its first connection to
+        // a monitor it does not know its number yet.
+        let num = match self.peer_kind {
+            EntityType::CLIENT => i64::try_from(done.global_id).unwrap_or(-1),
+            _ => ident.gid,
+        };
+        PeerInfo {
+            name: EntityName {
+                kind: self.peer_kind,
+                num,
+            },
+            entity: done.entity.to_string(),
+            global_id: done.global_id,
+            addrs: ident.addrs.clone(),
+            socket: self.socket,
+            features: ident.supported.common(self.config.supported).sanitised(),
+            caps: done.caps.clone(),
+            method: self.method,
+            mode: self.mode,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! An established session's two directions, each a state machine of its own, so that a reader and a writer
+//! can run side by side.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::{BufMut, BytesMut};
+use encoding::{Encode, Features, RawMessage, types::Utime};
+
+use crate::error::{Error, Result};
+
+use super::{
+    control::{Ack, ControlFrame, Keepalive2, Keepalive2Ack, decode},
+    frame::{Frame, FrameReader, FrameWriter, Output, Progress},
+    message::{MessageHeader2, of_frame},
+    preamble::Tag,
+    segments::Limits,
+};
+
+/// Something the peer sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A message.
+    Message(RawMessage),
+    /// To be answered with [`WriteHalf::keepalive_ack`].
+    Keepalive(Utime),
+    /// The answer to a keepalive of ours.
+    KeepaliveAck(Utime),
+    /// Our messages up to this number arrived.
+    Ack(u64),
+}
+
+/// Buffers are filled in pieces of this size while frames are small.
+const CHUNK: usize = 64 << 10;
+/// A frame larger than what is free gets a buffer of its own at once up to this size; beyond it, the buffer
+/// grows as bytes arrive.
+const AT_ONCE: usize = 8 << 20;
+
+/// Receives.
+pub struct ReadHalf {
+    rx: BytesMut,
+    /// Bytes missing to the end of the current frame, at least.
+    missing: usize,
+    reader: FrameReader,
+    limits: Limits,
+    in_seq: Arc<AtomicU64>,
+}
+
+impl ReadHalf {
+    pub(super) fn new(rx: BytesMut, reader: FrameReader, limits: Limits, in_seq: Arc<AtomicU64>) -> Self {
+        Self {
+            rx,
+            missing: 0,
+            reader,
+            limits,
+            in_seq,
+        }
+    }
+
+    /// Where to put received bytes: room for the rest of the current frame, so that bulk data is read straight
+    /// into its place. Everything read stays within the capacity left.
+    pub fn read_buf(&mut self) -> &mut BytesMut {
+        let free = self.rx.capacity() - self.rx.len();
+        if self.missing > free {
+            let wanted = self.missing.min(self.rx.len().max(AT_ONCE));
+            self.rx.reserve(wanted.max(CHUNK));
+        } else if free < CHUNK / 16 && self.missing == 0 {
+            self.rx.reserve(CHUNK);
+        }
+        &mut self.rx
+    }
+
+    /// Appends received bytes.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.rx.put_slice(bytes);
+    }
+
+    /// The next event of what was received. None if more bytes are needed.
+    pub fn poll_event(&mut self) -> Result<Option<Event>> {
+        loop {
+            match self.reader.next(&mut self.rx, &self.limits)? {
+                Progress::Need(n) => {
+                    self.missing = n;
+                    return Ok(None);
+                }
+                Progress::Ready(frame) => {
+                    self.missing = 0;
+                    if let Some(event) = self.event(frame)? {
+                        return Ok(Some(event));
+                    }
+                }
+            }
+        }
+    }
+
+    fn event(&self, frame: Frame) -> Result<Option<Event>> {
+        Ok(match frame.tag {
+            Tag::MESSAGE => {
+                let (header, message) = of_frame(frame)?;
+                // Numbers may skip ahead; what is not newer was seen before.
+                if header.seq <= self.in_seq.load(Ordering::Relaxed) {
+                    return Ok(None);
+                }
+                self.in_seq.store(header.seq, Ordering::Relaxed);
+                Some(Event::Message(message))
+            }
+            Tag::KEEPALIVE2 => Some(Event::Keepalive(decode::<Keepalive2>(&frame)?.0)),
+            Tag::KEEPALIVE2_ACK => Some(Event::KeepaliveAck(decode::<Keepalive2Ack>(&frame)?.0)),
+            Tag::ACK => Some(Event::Ack(decode::<Ack>(&frame)?.0)),
+            tag => {
+                return Err(Error::Unexpected {
+                    state: "session",
+                    tag: tag.name(),
+                });
+            }
+        })
+    }
+}
+
+/// Sends.
+pub struct WriteHalf {
+    out: Output,
+    writer: FrameWriter,
+    out_seq: u64,
+    in_seq: Arc<AtomicU64>,
+}
+
+impl WriteHalf {
+    pub(super) fn new(out: Output, writer: FrameWriter, in_seq: Arc<AtomicU64>) -> Self {
+        Self {
+            out,
+            writer,
+            out_seq: 0,
+            in_seq,
+        }
+    }
+
+    /// What is to be written to the transport.
+    pub fn output(&mut self) -> &mut Output {
+        &mut self.out
+    }
+
+    /// Queues a message.
+    pub fn send(&mut self, message: &RawMessage) {
+        self.out_seq += 1;
+        let header = MessageHeader2 {
+            seq: self.out_seq,
+            ack_seq: self.in_seq.load(Ordering::Relaxed),
+            // CEPH_MSG_FOOTER_COMPLETE
+            flags: 1,
+            message: message.header,
+        };
+        let header = header.to_bytes(Features::ALL);
+        let (front, middle) = (std::slice::from_ref(&message.front), std::slice::from_ref(&message.middle));
+        self.writer.put(Tag::MESSAGE, &header, [front, middle, &message.data], &mut self.out);
+    }
+
+    /// Queues a keepalive.
+    pub fn keepalive(&mut self, now: Utime) {
+        self.control(&Keepalive2(now));
+    }
+
+    /// Queues the answer to a keepalive.
+    pub fn keepalive_ack(&mut self, stamp: Utime) {
+        self.control(&Keepalive2Ack(stamp));
+    }
+
+    fn control<F: ControlFrame>(&mut self, frame: &F) {
+        self.writer.put_control(F::TAG, &frame.to_bytes(Features::ALL), &mut self.out);
+    }
+}

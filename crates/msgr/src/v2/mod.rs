@@ -1,0 +1,20 @@
+//! msgr v2, revision 1 (v2.1). Format: Ceph `src/msg/async/frames_v2.h`, `frames_v2.cc`, `crypto_onwire.cc`;
+//! behaviour: `src/msg/async/ProtocolV2.cc`.
+
+pub mod banner;
+mod connection;
+pub mod control;
+mod crypto;
+mod frame;
+mod halves;
+mod message;
+mod preamble;
+mod segments;
+
+pub use banner::Banner;
+pub use connection::{ClientAuth, ClientConfig, Connection, Established, HandshakeEvent, ServerConfig};
+pub use frame::{Frame, FrameReader, FrameWriter, Output, Progress};
+pub use halves::{Event, ReadHalf, WriteHalf};
+pub use message::MessageHeader2;
+pub use preamble::{Preamble, Tag};
+pub use segments::Limits;
