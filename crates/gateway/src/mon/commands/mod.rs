@@ -1,0 +1,74 @@
+//! What the commands do. One table lists them all; a handler each does the work.
+
+mod auth;
+mod cluster;
+mod config;
+mod df;
+mod mgr;
+mod mon;
+mod osd;
+mod osd_dump;
+mod osd_tree;
+mod pool;
+mod pool_vars;
+mod status;
+mod table;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use encoding::features::Features;
+use rustix::io::Errno;
+
+use super::{
+    args::Args,
+    format::Format,
+    reply::{CommandError, Reply},
+    shared::MonShared,
+};
+use crate::cluster::{Cluster, ClusterError};
+
+pub use table::COMMANDS;
+
+/// What a handler works with.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The monitor's own state.
+    pub mon: &'a MonShared,
+    /// The command and its arguments.
+    pub args: &'a Args,
+    /// What came with it (`-i FILE`).
+    pub input: &'a Bytes,
+    /// How the reply is to be rendered.
+    pub format: Format,
+    /// The client's features.
+    pub features: Features,
+}
+
+impl Context<'_> {
+    /// The state of the cluster.
+    #[must_use]
+    pub fn cluster(&self) -> &Arc<Cluster> {
+        self.mon.cluster()
+    }
+}
+
+/// What a handler answers.
+pub type CommandResult = Result<Reply, CommandError>;
+/// Does the work of a command. May block.
+pub type Handler = fn(&Context<'_>) -> CommandResult;
+
+impl From<ClusterError> for CommandError {
+    fn from(error: ClusterError) -> Self {
+        if matches!(error, ClusterError::State(_) | ClusterError::Damaged { .. }) {
+            tracing::error!(%error, "a command failed");
+        }
+        Self::new(error.errno(), error.to_string())
+    }
+}
+
+/// The answer of what belongs to a Ceph cluster and not to this one.
+fn unsupported(ctx: &Context<'_>) -> CommandResult {
+    let text = format!("'{}' is not supported by rbdgate", ctx.args.prefix());
+    Err(CommandError::new(Errno::OPNOTSUPP, text))
+}

@@ -1,0 +1,367 @@
+//! `status` and `health`.
+
+use std::time::{Duration, SystemTime};
+
+use encoding::maps::pool_flags;
+use serde_json::{Map, Value, json};
+
+use super::{CommandResult, Context, cluster::servicemap_modified};
+use crate::{
+    cluster::{MGR_NAME, MON_NAME, PoolUsage, Rates},
+    mon::{
+        format::{Format, bytes, count},
+        reply::Reply,
+        show::{operator_flags, osd_counts, pg_count},
+        time,
+    },
+};
+
+/// Something that is not as it should be.
+struct Check {
+    code: &'static str,
+    error: bool,
+    summary: String,
+    count: usize,
+    detail: Vec<String>,
+}
+
+impl Check {
+    const fn severity(&self) -> &'static str {
+        if self.error { "HEALTH_ERR" } else { "HEALTH_WARN" }
+    }
+
+    fn dump(&self, detail: bool) -> Value {
+        let mut out = Map::new();
+        out.insert("severity".into(), self.severity().into());
+        out.insert("summary".into(), json!({"message": self.summary, "count": self.count}));
+        if detail {
+            let lines = self.detail.iter().map(|m| json!({ "message": m })).collect();
+            out.insert("detail".into(), Value::Array(lines));
+        }
+        out.insert("muted".into(), false.into());
+        Value::Object(out)
+    }
+}
+
+fn checks(ctx: &Context<'_>) -> Vec<Check> {
+    let map = ctx.cluster().osdmap();
+    let mut out = Vec::new();
+    let (exists, up, _) = osd_counts(&map);
+    if up < exists {
+        let n = exists - up;
+        out.push(Check {
+            code: "OSD_DOWN",
+            error: false,
+            summary: format!("{n} osds down"),
+            count: n,
+            detail: Vec::new(),
+        });
+    }
+    let flags = operator_flags(map.flags);
+    if !flags.is_empty() {
+        out.push(Check {
+            code: "OSDMAP_FLAGS",
+            error: false,
+            summary: format!("{} flag(s) set", flags.join(",")),
+            count: flags.len(),
+            detail: Vec::new(),
+        });
+    }
+    out.extend(space_check(ctx, &map));
+    let full: Vec<String> = map
+        .pools
+        .iter()
+        .filter(|(_, p)| p.flags & pool_flags::FULL != 0)
+        .filter_map(|(id, p)| {
+            let why = if p.flags & pool_flags::FULL_QUOTA != 0 { " (running out of quota)" } else { "" };
+            map.pool_names.get(id).map(|n| format!("pool '{n}' is full{why}"))
+        })
+        .collect();
+    if !full.is_empty() {
+        out.push(Check {
+            code: "POOL_FULL",
+            error: true,
+            summary: format!("{} pool(s) full", full.len()),
+            count: full.len(),
+            detail: full,
+        });
+    }
+    let stats = ctx.cluster().stats();
+    let unused = |id: &i64| stats.pool(*id).objects == 0;
+    let untagged: Vec<String> = map
+        .pools
+        .iter()
+        .filter(|(id, p)| p.application_metadata.is_empty() && !unused(id))
+        .filter_map(|(id, _)| map.pool_names.get(id))
+        .map(|name| format!("application not enabled on pool '{name}'"))
+        .collect();
+    if !untagged.is_empty() {
+        out.push(Check {
+            code: "POOL_APP_NOT_ENABLED",
+            error: false,
+            summary: format!("{} pool(s) do not have an application enabled", untagged.len()),
+            count: untagged.len(),
+            detail: untagged,
+        });
+    }
+    out
+}
+
+/// Whether the backend is nearly full, or full, by the ratios of the map.
+fn space_check(ctx: &Context<'_>, map: &encoding::maps::OsdMap) -> Option<Check> {
+    let space = ctx.cluster().stats().space();
+    if space.total == 0 {
+        return None;
+    }
+    let ratio = (space.total - space.avail.min(space.total)) as f64 / space.total as f64;
+    let (code, error, word) = if ratio >= f64::from(map.full_ratio) {
+        ("OSD_FULL", true, "full")
+    } else if ratio >= f64::from(map.nearfull_ratio) {
+        ("OSD_NEARFULL", false, "nearfull")
+    } else {
+        return None;
+    };
+    let n = osd_counts(map).0;
+    Some(Check {
+        code,
+        error,
+        summary: format!("{n} {word} osd(s)"),
+        count: n,
+        detail: Vec::new(),
+    })
+}
+
+fn overall(checks: &[Check]) -> &'static str {
+    match checks {
+        [] => "HEALTH_OK",
+        some if some.iter().any(|c| c.error) => "HEALTH_ERR",
+        _ => "HEALTH_WARN",
+    }
+}
+
+fn health_value(checks: &[Check], detail: bool) -> Value {
+    let each = checks.iter().map(|c| (c.code.to_owned(), c.dump(detail)));
+    json!({"status": overall(checks), "checks": each.collect::<Map<_, _>>(), "mutes": []})
+}
+
+/// `health [detail]`.
+pub(super) fn health(ctx: &Context<'_>) -> CommandResult {
+    let checks = checks(ctx);
+    let detail = ctx.args.str("detail").is_some();
+    let value = health_value(&checks, detail);
+    Ok(Reply::either(ctx.format, "health", &value, || {
+        let summaries: Vec<_> = checks.iter().map(|c| c.summary.as_str()).collect();
+        let mut out = overall(&checks).to_owned();
+        if !summaries.is_empty() {
+            out += &format!(" {}", summaries.join("; "));
+        }
+        for check in checks.iter().filter(|_| detail) {
+            let tag = if check.error { "ERR" } else { "WRN" };
+            out += &format!("\n[{tag}] {}: {}", check.code, check.summary);
+            for line in &check.detail {
+                out += &format!("\n    {line}");
+            }
+        }
+        out
+    }))
+}
+
+/// What the pools hold in sum, and how busy they are.
+pub(super) fn totals(ctx: &Context<'_>) -> (PoolUsage, Rates) {
+    let stats = ctx.cluster().stats();
+    let mut usage = PoolUsage::default();
+    let mut rates = Rates::default();
+    for id in ctx.cluster().osdmap().pools.keys() {
+        let (u, r) = (stats.pool(*id), stats.rates(*id));
+        usage.objects += u.objects;
+        usage.clones += u.clones;
+        usage.bytes_stored += u.bytes_stored;
+        usage.bytes_used += u.bytes_used;
+        rates.read_ops += r.read_ops;
+        rates.read_bytes += r.read_bytes;
+        rates.write_ops += r.write_ops;
+        rates.write_bytes += r.write_bytes;
+    }
+    (usage, rates)
+}
+
+/// How long this process has been serving.
+pub(super) fn age(ctx: &Context<'_>) -> Duration {
+    SystemTime::now()
+        .duration_since(ctx.cluster().started())
+        .unwrap_or_default()
+}
+
+/// `osd stat` and the part of it in `status`.
+pub(super) fn osd_stat_value(ctx: &Context<'_>) -> Value {
+    let map = ctx.cluster().osdmap();
+    let (exists, up, is_in) = osd_counts(&map);
+    json!({
+        "epoch": map.epoch,
+        "num_osds": exists,
+        "num_up_osds": up,
+        "osd_up_since": map.last_up_change.sec,
+        "num_in_osds": is_in,
+        "osd_in_since": map.last_in_change.sec,
+        "num_remapped_pgs": 0,
+    })
+}
+
+/// `1 osds: 1 up (since 52s), 1 in (since 55s)`.
+pub(super) fn osd_stat_line(ctx: &Context<'_>) -> String {
+    let map = ctx.cluster().osdmap();
+    let (exists, up, is_in) = osd_counts(&map);
+    let now = encoding::types::Utime::from_system_time(SystemTime::now());
+    let since = |t: encoding::types::Utime| time::span(now.as_duration().saturating_sub(t.as_duration()));
+    format!(
+        "{exists} osds: {up} up (since {}), {is_in} in (since {})",
+        since(map.last_up_change),
+        since(map.last_in_change)
+    )
+}
+
+fn pgmap_value(ctx: &Context<'_>) -> Value {
+    let map = ctx.cluster().osdmap();
+    let space = ctx.cluster().stats().space();
+    let (usage, rates) = totals(ctx);
+    let pgs = pg_count(&map);
+    let states = if pgs == 0 { json!([]) } else { json!([{"state_name": "active+clean", "count": pgs}]) };
+    let mut out = json!({
+        "pgs_by_state": states,
+        "num_pgs": pgs,
+        "num_pools": map.pools.len(),
+        "num_objects": usage.objects,
+        "data_bytes": usage.bytes_stored,
+        "bytes_used": space.used,
+        "bytes_avail": space.avail,
+        "bytes_total": space.total,
+    });
+    if let (true, Some(fields)) = (rates != Rates::default(), out.as_object_mut()) {
+        fields.insert("read_bytes_sec".into(), rates.read_bytes.into());
+        fields.insert("write_bytes_sec".into(), rates.write_bytes.into());
+        fields.insert("read_op_per_sec".into(), rates.read_ops.into());
+        fields.insert("write_op_per_sec".into(), rates.write_ops.into());
+    }
+    out
+}
+
+/// `status`.
+pub(super) fn status(ctx: &Context<'_>) -> CommandResult {
+    if ctx.format == Format::Plain {
+        return Ok(Reply::data(status_text(ctx)));
+    }
+    let monmap = ctx.cluster().monmap();
+    let value = json!({
+        "fsid": ctx.cluster().fsid().to_string(),
+        "health": health_value(&checks(ctx), false),
+        "election_epoch": 1,
+        "quorum": [0],
+        "quorum_names": [MON_NAME],
+        "quorum_age": age(ctx).as_secs(),
+        "monmap": {
+            "epoch": monmap.epoch,
+            "min_mon_release_name": monmap.min_mon_release.name(),
+            "num_mons": monmap.mons.len(),
+        },
+        "osdmap": osd_stat_value(ctx),
+        "pgmap": pgmap_value(ctx),
+        "fsmap": {"epoch": 1, "by_rank": [], "up:standby": 0},
+        "mgrmap": {"available": true, "num_standbys": 0, "modules": [], "services": {}},
+        "servicemap": {"epoch": 1, "modified": servicemap_modified(ctx), "services": {}},
+        "progress_events": {},
+    });
+    Ok(Reply::value(ctx.format, "status", &value))
+}
+
+fn status_text(ctx: &Context<'_>) -> String {
+    let checks = checks(ctx);
+    let map = ctx.cluster().osdmap();
+    let space = ctx.cluster().stats().space();
+    let (usage, rates) = totals(ctx);
+    let pgs = pg_count(&map);
+    let up = time::span(age(ctx));
+    let mut out = format!("  cluster:\n    id:     {}\n    health: {}\n", ctx.cluster().fsid(), overall(&checks));
+    for check in &checks {
+        out += &format!("            {}\n", check.summary);
+    }
+    out += &format!(" \n  services:\n    mon: 1 daemons, quorum {MON_NAME} (age {up})\n");
+    out += &format!("    mgr: {MGR_NAME}(active, since {up})\n    osd: {}\n", osd_stat_line(ctx));
+    let flags = operator_flags(map.flags);
+    if !flags.is_empty() {
+        out += &format!("         flags {}\n", flags.join(","));
+    }
+    out += &format!(
+        " \n  data:\n    pools:   {} pools, {pgs} pgs\n    objects: {} objects, {}\n",
+        map.pools.len(),
+        count(usage.objects),
+        bytes(usage.bytes_stored)
+    );
+    out += &format!(
+        "    usage:   {} used, {} / {} avail\n    pgs:     ",
+        bytes(space.used),
+        bytes(space.avail),
+        bytes(space.total)
+    );
+    if pgs > 0 {
+        out += &format!("{pgs} active+clean\n");
+    }
+    out += " \n";
+    if rates != Rates::default() {
+        out += &format!("  io:\n    client:   {}\n \n", io_line(rates));
+    }
+    out
+}
+
+/// `14 KiB/s rd, 1.9 KiB/s wr, 16 op/s rd, 2 op/s wr`; what is zero is left out.
+pub(super) fn io_line(rates: Rates) -> String {
+    let mut parts = Vec::new();
+    for (v, word) in [(rates.read_bytes, "rd"), (rates.write_bytes, "wr")] {
+        if v > 0 {
+            parts.push(format!("{}/s {word}", bytes(v)));
+        }
+    }
+    for (v, word) in [(rates.read_ops, "rd"), (rates.write_ops, "wr")] {
+        if v > 0 || rates.read_ops + rates.write_ops > 0 {
+            parts.push(format!("{} op/s {word}", count(v)));
+        }
+    }
+    parts.join(", ")
+}
+
+/// `pg stat`.
+pub(super) fn pg_stat(ctx: &Context<'_>) -> CommandResult {
+    let map = ctx.cluster().osdmap();
+    let space = ctx.cluster().stats().space();
+    let (usage, rates) = totals(ctx);
+    let pgs = pg_count(&map);
+    let states = if pgs == 0 { json!([]) } else { json!([{"name": "active+clean", "num": pgs}]) };
+    let value = json!({
+        "pg_ready": true,
+        "pg_summary": {
+            "num_pg_by_state": states,
+            "num_pgs": pgs,
+            "num_bytes": usage.bytes_stored,
+            "total_bytes": space.total,
+            "total_avail_bytes": space.avail,
+            "total_used_bytes": space.used,
+            "total_used_raw_bytes": space.used,
+        },
+    });
+    Ok(Reply::either(ctx.format, "pg_summary", &value, || {
+        let mut out = format!("{pgs} pgs: ");
+        if pgs > 0 {
+            out += &format!("{pgs} active+clean");
+        }
+        out += &format!(
+            "; {} data, {} used, {} / {} avail",
+            bytes(usage.bytes_stored),
+            bytes(space.used),
+            bytes(space.avail),
+            bytes(space.total)
+        );
+        if rates != Rates::default() {
+            out += &format!("; {}", io_line(rates));
+        }
+        out
+    }))
+}
