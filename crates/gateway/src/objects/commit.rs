@@ -226,7 +226,7 @@ impl Objects {
         loop {
             let rows = self.rows(b'B', old, &from, SCAN_BATCH)?;
             for (_, slot) in &rows {
-                let slot = slot.as_ref().try_into().map_err(|_| StoreError::Corrupt("slot number"))?;
+                let slot = slot.as_ref().try_into().map_err(|_| StoreError::Corrupt("slot number".into()))?;
                 let slot = u64::from_le_bytes(slot);
                 self.slots.free(self.store(), id.pool, slot, tx)?;
                 slots.freed.push(slot);

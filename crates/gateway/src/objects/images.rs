@@ -165,7 +165,7 @@ fn open(store: &Store, id: &ObjectId, name: &DataName) -> Result<Option<ImageVol
     let record = keys::image_volume(id.pool, &id.nspace, &image);
     if let Some(value) = store.get(&record)? {
         let Ok(object_size) = value.as_ref().try_into().map(u32::from_le_bytes) else {
-            return Err(StoreError::Corrupt("image volume record"));
+            return Err(StoreError::Corrupt("image volume record".into()));
         };
         let volume = store.volume(&volume_name(id, &image))?;
         return Ok(Some(ImageVolume { volume, object_size }));
@@ -196,7 +196,7 @@ fn header_order(store: &Store, id: &ObjectId, name: &DataName) -> Result<Option<
     let header = ObjectId::new(name.header_pool.unwrap_or(id.pool), id.nspace.clone(), header);
     let Some(raw) = store.get(&keys::object(&header))? else { return Ok(None) };
     let Some(onode) = super::onode::Onode::decode(&raw, Placement::Slots).and_then(|s| s.onode) else {
-        return Err(StoreError::Corrupt("onode"));
+        return Err(StoreError::Corrupt("onode".into()));
     };
     let order = store.get(&keys::omap(onode, b"order"))?;
     Ok(order.and_then(|v| v.first().copied()).filter(|o| ORDERS.contains(o)))
@@ -220,9 +220,9 @@ pub fn recorded_volume(
     key: &[u8],
     value: &[u8],
 ) -> Result<(ObjectId, Bytes, ImageVolume), StoreError> {
-    let (pool, nspace, image) = parse_record(key).ok_or(StoreError::Corrupt("image volume key"))?;
+    let (pool, nspace, image) = parse_record(key).ok_or(StoreError::Corrupt("image volume key".into()))?;
     let object_size =
-        value.try_into().map(u32::from_le_bytes).map_err(|_| StoreError::Corrupt("image volume record"))?;
+        value.try_into().map(u32::from_le_bytes).map_err(|_| StoreError::Corrupt("image volume record".into()))?;
     let id = ObjectId::new(pool, nspace, Bytes::new());
     let volume = store.volume(&volume_name(&id, &image))?;
     Ok((id, image, ImageVolume { volume, object_size }))

@@ -87,9 +87,9 @@ impl Objects {
             None => keys::pool_range(b'O', pool).1,
         };
         while found.len() < limit {
-            let rows = self.store().scan(&start, &end, SCAN_BATCH)?;
+            let rows = self.store().scan(&start..&end, SCAN_BATCH)?;
             for (key, _) in &rows {
-                let id = ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key"))?;
+                let id = ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key".into()))?;
                 if wanted(&id.nspace) {
                     found.push((key.clone(), id));
                 }
@@ -139,7 +139,7 @@ impl Objects {
     ) -> Result<(), StoreError> {
         let (mut from, to) = pool.map_or_else(|| keys::whole_table(b'V'), |p| keys::pool_range(b'V', p));
         loop {
-            let rows = self.store().scan(&from, &to, SCAN_BATCH)?;
+            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
             for (key, value) in &rows {
                 let (id, image, volume) = recorded_volume(self.store(), key, value)?;
                 if f(id, image, volume)?.is_break() {
@@ -158,7 +158,7 @@ impl Objects {
         let (mut from, to) = keys::onode_range(b'P', volume.volume.0);
         loop {
             // Pages are large: a few at a time.
-            let rows = self.store().scan(&from, &to, 16)?;
+            let rows = self.store().scan(&from..&to, 16)?;
             for (key, page) in &rows {
                 let number = key.get(9..13).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes);
                 for slot in 0..page.len().div_ceil(Entry::LEN) {
@@ -179,10 +179,10 @@ impl Objects {
     pub(super) fn count_all(&self) -> Result<(), StoreError> {
         let (mut from, to) = keys::whole_table(b'O');
         loop {
-            let rows = self.store().scan(&from, &to, SCAN_BATCH)?;
+            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
             for (key, value) in &rows {
-                let id = ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key"))?;
-                let state = Onode::decode(value, Placement::Slots).ok_or(StoreError::Corrupt("onode"))?;
+                let id = ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key".into()))?;
+                let state = Onode::decode(value, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()))?;
                 self.usage().pool(id.pool).changed(1, state.size as i64);
             }
             match rows.last() {
@@ -285,7 +285,7 @@ impl Objects {
     fn delete_named(&self, pool: i64) -> Result<(), StoreError> {
         let (from, to) = keys::pool_range(b'O', pool);
         loop {
-            let rows = self.store().scan(&from, &to, SCAN_BATCH)?;
+            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
             if rows.is_empty() {
                 return Ok(());
             }

@@ -116,7 +116,7 @@ impl Objects {
             }
         }
         if let Some(raw) = self.store.get(&keys::object(id))? {
-            return Onode::decode(&raw, Placement::Slots).ok_or(StoreError::Corrupt("onode"));
+            return Onode::decode(&raw, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()));
         }
         Ok(ObjectState::absent(found.map_or(Placement::Slots, |f| f.placement)))
     }
@@ -131,7 +131,7 @@ impl Objects {
     fn with_extra(&self, entry: ObjectState, volume: u64, index: u64) -> Result<ObjectState, StoreError> {
         let raw = self.store.get(&keys::extra(volume, index))?;
         let extra = raw.and_then(|raw| Onode::decode(&raw, entry.placement));
-        let extra = extra.ok_or(StoreError::Corrupt("data object's onode"))?;
+        let extra = extra.ok_or(StoreError::Corrupt("data object's onode".into()))?;
         Ok(ObjectState {
             onode: extra.onode,
             has_omap: extra.has_omap,
@@ -226,7 +226,7 @@ impl Objects {
     fn slot_of(&self, state: &ObjectState, block: u64) -> Result<Option<u64>, StoreError> {
         let (Some(onode), Ok(block)) = (state.onode, u32::try_from(block)) else { return Ok(None) };
         let Some(raw) = self.store.get(&keys::block(onode, block))? else { return Ok(None) };
-        raw.as_ref().try_into().map(|b| Some(u64::from_le_bytes(b))).map_err(|_| StoreError::Corrupt("slot number"))
+        raw.as_ref().try_into().map(|b| Some(u64::from_le_bytes(b))).map_err(|_| StoreError::Corrupt("slot number".into()))
     }
 
     /// One attribute as stored.
@@ -269,7 +269,7 @@ impl Objects {
         let (first, end) = keys::onode_range(table, onode);
         let mut start = BytesMut::from(first.as_ref());
         start.extend_from_slice(from);
-        let rows = self.store.scan(&start, &end, limit)?;
+        let rows = self.store.scan(&start..&end, limit)?;
         Ok(rows.into_iter().map(|(k, v)| (k.slice(9..), v)).collect())
     }
 

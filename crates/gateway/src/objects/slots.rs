@@ -97,7 +97,7 @@ fn load(store: &Store, pool: i64) -> Result<PoolSlots, StoreError> {
     let (mut from, to) = keys::pool_range(b'S', pool);
     let (mut free, mut end) = (Vec::new(), 0);
     loop {
-        let rows = store.scan(&from, &to, 256)?;
+        let rows = store.scan(&from..&to, 256)?;
         for (key, page) in &rows {
             let number = key.get(9..13).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes);
             let first = u64::from(number) * PAGE_SLOTS;

@@ -169,7 +169,7 @@ impl<'a> Context<'a> {
 /// The errno for a failure of the store; what is not the client's business is logged here, once.
 pub fn store_error(id: &ObjectId, error: &StoreError) -> Errno {
     match error {
-        StoreError::NoSpace => Errno::ENOSPC,
+        StoreError::NoSpace(_) => Errno::ENOSPC,
         e => {
             tracing::error!(object = %id, error = %e, "the store failed");
             Errno::EIO

@@ -125,10 +125,10 @@ impl Osd {
     /// Brings back the watches that were recorded before a restart.
     fn restore_watches(&self) -> Result<(), StoreError> {
         let (from, to) = keys::whole_table(b'W');
-        for (key, row) in self.objects.store().scan(&from, &to, usize::MAX)? {
+        for (key, row) in self.objects.store().scan(&from..&to, usize::MAX)? {
             let (Some((_, cookie)), Some(id)) = (watch::parse_row_key(&key), Watchers::recorded_object(&row))
             else {
-                return Err(StoreError::Corrupt("watch"));
+                return Err(StoreError::Corrupt("watch".into()));
             };
             let object = self.cache.get(id.clone());
             object.inner.lock().watchers.restore(cookie, &row);
@@ -253,22 +253,26 @@ enum Admitted {
     Dropped,
 }
 
-impl Dispatcher for Osd {
-    fn on_ready(self: Arc<Self>, session: &Arc<Session>) {
-        self.presence(session, |n| n + 1);
+/// The OSDs as the messenger calls them.
+#[derive(Debug)]
+pub struct OsdDispatcher(pub Arc<Osd>);
+
+impl Dispatcher for OsdDispatcher {
+    fn on_ready(&self, session: &Arc<Session>) {
+        self.0.presence(session, |n| n + 1);
     }
 
-    fn on_message(self: Arc<Self>, session: &Arc<Session>, message: RawMessage) {
+    fn on_message(&self, session: &Arc<Session>, message: RawMessage) {
         match message.header.kind {
-            MessageType::OSD_OP => self.handle_op(session, &message),
-            MessageType::COMMAND => self.handle_command(session, &message),
+            MessageType::OSD_OP => self.0.handle_op(session, &message),
+            MessageType::COMMAND => self.0.handle_command(session, &message),
             MessageType::PING | MessageType::OSD_BACKOFF => {}
             kind => tracing::debug!(peer = %session.peer().name, ?kind, "message ignored"),
         }
     }
 
-    fn on_closed(self: Arc<Self>, session: &Arc<Session>) {
-        self.presence(session, |n| n.saturating_sub(1));
+    fn on_closed(&self, session: &Arc<Session>) {
+        self.0.presence(session, |n| n.saturating_sub(1));
         for object in OsdSession::of(session).take_watched() {
             object.inner.lock().watchers.disconnected(session);
         }

@@ -84,7 +84,7 @@ pub fn clients(store: &Store) -> Result<Vec<i64>, StoreError> {
     let (mut from, to) = keys::whole_table(b'R');
     let mut found = Vec::new();
     loop {
-        let rows = store.scan(&from, &to, 1)?;
+        let rows = store.scan(&from..&to, 1)?;
         let Some((key, _)) = rows.first() else { return Ok(found) };
         let client = key.get(1..9).and_then(|b| b.try_into().ok()).map_or(0, i64::from_be_bytes);
         found.push(client);

@@ -1,6 +1,7 @@
 //! What the OSD keeps of a client's connection: its capabilities, the map it was sent, its watches.
 
 use std::{
+    any::Any,
     collections::HashMap,
     sync::{
         Arc,
@@ -34,11 +35,11 @@ pub struct OsdSession {
 impl OsdSession {
     /// The state kept with `session`; made at its first use.
     pub fn of(session: &Session) -> Arc<Self> {
-        session.extension(|| Self {
-            caps: caps_of(session),
-            epoch: AtomicU32::new(0),
-            watched: Mutex::default(),
-        })
+        let make = || -> Arc<dyn Any + Send + Sync> {
+            Arc::new(Self { caps: caps_of(session), epoch: AtomicU32::new(0), watched: Mutex::default() })
+        };
+        let state = Arc::clone(session.extension().get_or_init(make));
+        state.downcast().expect("only the OSD has sessions of OSD ports")
     }
 
     /// Notes that the client has the map of `epoch`. Returns the first epoch it is to be sent, if it has not got
@@ -104,7 +105,7 @@ impl OsdSession {
             read: plain(|o| o.op.is_read() || !o.op.is_write()),
             write: plain(|o| o.op.is_write()),
             classes: &classes,
-            peer: op.session.peer().socket.map(|s| s.ip()),
+            peer: Some(op.session.peer().socket.ip()),
         };
         if self.caps.allows(&access) { Ok(()) } else { Err(Errno::EPERM) }
     }

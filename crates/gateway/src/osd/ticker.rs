@@ -113,7 +113,7 @@ impl Osd {
 
     /// A write failed: says so to the client, and makes the cluster full if that is why.
     pub(super) fn write_failed(self: &Arc<Self>, id: &ObjectId, error: &StoreError) -> Errno {
-        if matches!(error, StoreError::NoSpace) {
+        if matches!(error, StoreError::NoSpace(_)) {
             self.set_full(true);
         }
         store_error(id, error)
