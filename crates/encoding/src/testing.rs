@@ -202,8 +202,8 @@ pub(crate) fn check_type_but<T: Decode + Encode + PartialEq + Debug>(
         }
     }
     assert!(
-        exceptions.is_empty() || differing > 0,
-        "stale exception of {name}"
+        !differing.contains(&0),
+        "stale exception of {name}: {differing:?}"
     );
 }
 
