@@ -401,7 +401,7 @@ impl Put for BytesMut {
         }
     }
 
-    fn put_frame(&mut self, version: u8, compat: u8, body: impl FnOnce(&mut BytesMut)) {
+    fn put_frame(&mut self, version: u8, compat: u8, body: impl FnOnce(&mut Self)) {
         self.put_u8(version);
         self.put_u8(compat);
         let at = self.len();

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use rbdgate_encoding::{
     Decode, DecodeError, Encode, Features,
-    maps::{CrushMap, MonMap, OsdInfo, OsdMap, OsdMapIncremental, OsdXinfo, PgPool, PoolSnapInfo},
+    maps::{CrushMap, MgrMap, MonMap, OsdInfo, OsdMap, OsdMapIncremental, OsdXinfo, PgPool, PoolSnapInfo},
 };
 use serde_json::Value;
 
@@ -124,6 +124,9 @@ fn excuse(g: &Golden, word: &str) -> Option<&'static str> {
         {
             Some("Tentacle takes old bits for its own release bit and for CRUSH_MSR")
         }
+        "MgrMap" if !["hammer", "jewel", "luminous", "zero"].contains(&word) => {
+            Some("Reef's form carries more at the end")
+        }
         "OSDMap_Incremental"
             if g.writer == "nautilus" && !["hammer", "jewel", "luminous"].contains(&word) =>
         {
@@ -200,6 +203,7 @@ fn check_any(g: &Golden) -> Vec<String> {
             Vec::new()
         }
         "OSDMap_Incremental" | "osd_inc" => check_incremental(g),
+        "MgrMap" => check::<MgrMap>(g),
         "pg_pool_t" => check::<PgPool>(g),
         "CrushWrapper" => check::<CrushMap>(g),
         "osd_info_t" => check::<OsdInfo>(g),
@@ -315,6 +319,7 @@ fn every_truncation_of_a_golden_is_refused_and_nothing_panics() {
                 "MonMap" | "mon_map" => MonMap::from_bytes(&part).is_err(),
                 "OSDMap" | "osd_map" => OsdMap::from_bytes(&part).is_err(),
                 "OSDMap_Incremental" | "osd_inc" => OsdMapIncremental::from_bytes(&part).is_err(),
+                "MgrMap" => MgrMap::from_bytes(&part).is_err(),
                 "pg_pool_t" => PgPool::from_bytes(&part).is_err(),
                 "osd_info_t" => OsdInfo::from_bytes(&part).is_err(),
                 "osd_xinfo_t" => OsdXinfo::from_bytes(&part).is_err(),
@@ -332,6 +337,7 @@ fn decode_all(bytes: &Bytes) {
     let _ = MonMap::from_bytes(bytes).map(|m| m.to_bytes(Features::ALL));
     let _ = OsdMap::from_bytes(bytes).map(|m| m.to_bytes(Features::ALL));
     let _ = OsdMapIncremental::from_bytes(bytes).map(|m| m.to_bytes(Features::ALL));
+    let _ = MgrMap::from_bytes(bytes).map(|m| m.to_bytes(Features::ALL));
     let _ = PgPool::from_bytes(bytes).map(|m| m.to_bytes(Features::ALL));
     let _ = CrushMap::from_bytes(bytes).map(|m| m.to_bytes(Features::NONE));
 }
@@ -399,4 +405,26 @@ fn an_object_is_placed_where_ceph_osd_map_says() {
     assert_eq!(map.object_to_pg(pool, b"other", b"obj1", b""), Some(raw));
     assert_ne!(map.object_to_pg(pool, b"obj1", b"", b"ns"), Some(raw));
     assert_eq!(map.object_to_pg(99, b"obj1", b"", b""), None);
+}
+
+/// `WRITER-mgrmap.bin`: the MMgrMap that each release's monitor sent to a client of its time or older.
+#[test]
+fn the_mgrmap_of_a_monitor_is_written_again_with_what_later_releases_add_at_its_end() {
+    for (writer, version) in [("nautilus", 8), ("pacific", 12), ("reef", 13), ("tentacle", 14)] {
+        let theirs: Bytes = data(&format!("{writer}-mgrmap.bin")).into();
+        let map = MgrMap::from_bytes(&theirs).unwrap();
+        assert!(map.available && map.active_name == "x" && map.active_addrs.0.len() == 2);
+        assert!(
+            map.available_modules.iter().any(|m| m.name == "rbd_support"),
+            "{writer}"
+        );
+        let ours = map.to_bytes(Features::ALL);
+        assert_eq!(theirs[0], version);
+        assert!(ours[6..].starts_with(&theirs[6..]), "{writer}");
+        assert_eq!(ours.len() == theirs.len(), version >= 13, "{writer}");
+        assert_eq!(MgrMap::from_bytes(&ours).unwrap(), map);
+        for n in (0..theirs.len()).step_by(7) {
+            assert!(MgrMap::from_bytes(&theirs.slice(..n)).is_err());
+        }
+    }
 }
