@@ -7,6 +7,7 @@ mod crush;
 mod crush_codec;
 mod incremental;
 mod incremental_codec;
+mod mgrmap;
 mod monmap;
 mod object_hash;
 mod osd_info;
@@ -23,6 +24,7 @@ pub use crush::{
     step_op,
 };
 pub use incremental::OsdMapIncremental;
+pub use mgrmap::{MgrMap, ModuleInfo, ModuleOption, StandbyInfo};
 pub use monmap::{AuthCiphers, MonInfo, MonMap};
 pub use object_hash::{ceph_stable_mod, ceph_str_hash_linux, ceph_str_hash_rjenkins};
 pub use osd_info::{OsdInfo, OsdXinfo};

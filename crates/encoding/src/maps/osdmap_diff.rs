@@ -147,7 +147,8 @@ impl OsdMap {
             let a = at(&mut self.osd_addrs, *osd)?;
             a.client.clone_from(addrs);
             a.hb_back.clone_from(inc.new_hb_back_up.get(osd).unwrap_or(&none));
-            a.hb_front.clone_from(inc.new_hb_front_up.get(osd).unwrap_or(&none));
+            a.hb_front
+                .clone_from(inc.new_hb_front_up.get(osd).unwrap_or(&none));
             at(&mut self.osd_info, *osd)?.up_from = inc.epoch;
         }
         for (osd, addrs) in &inc.new_up_cluster {
@@ -256,7 +257,11 @@ impl OsdMap {
         set_or_remove_zero(&mut self.crush_node_flags, &inc.new_crush_node_flags);
         set_or_remove_zero(&mut self.device_class_flags, &inc.new_device_class_flags);
         self.cluster_snapshot.clone_from(&inc.cluster_snapshot);
-        self.cluster_snapshot_epoch = if inc.cluster_snapshot.is_empty() { 0 } else { inc.epoch };
+        self.cluster_snapshot_epoch = if inc.cluster_snapshot.is_empty() {
+            0
+        } else {
+            inc.epoch
+        };
         for (ratio, new) in [
             (&mut self.nearfull_ratio, inc.new_nearfull_ratio),
             (&mut self.backfillfull_ratio, inc.new_backfillfull_ratio),
@@ -279,7 +284,8 @@ impl OsdMap {
                 self.crush_version = self.crush_version.wrapping_add(1);
             }
             let names = &self.crush.class_names;
-            self.device_class_flags.retain(|class, _| names.contains_key(class));
+            self.device_class_flags
+                .retain(|class, _| names.contains_key(class));
         }
         if let Some(mode) = inc.stretch_mode {
             self.stretch_mode = mode;
@@ -323,7 +329,11 @@ fn changed_or_removed<K: Ord + Clone, V: PartialEq + Clone>(
     removes: &V,
 ) -> BTreeMap<K, V> {
     let mut out = changed(old, new);
-    out.extend(gone::<_, _, Vec<K>>(old, new).into_iter().map(|k| (k, removes.clone())));
+    out.extend(
+        gone::<_, _, Vec<K>>(old, new)
+            .into_iter()
+            .map(|k| (k, removes.clone())),
+    );
     out
 }
 
@@ -461,7 +471,8 @@ impl OsdMapIncremental {
         self.new_range_blocklist = changed(&old.range_blocklist, &new.range_blocklist);
         self.old_range_blocklist = gone(&old.range_blocklist, &new.range_blocklist);
         self.new_crush_node_flags = changed_or_removed(&old.crush_node_flags, &new.crush_node_flags, &0);
-        self.new_device_class_flags = changed_or_removed(&old.device_class_flags, &new.device_class_flags, &0);
+        self.new_device_class_flags =
+            changed_or_removed(&old.device_class_flags, &new.device_class_flags, &0);
         self.cluster_snapshot.clone_from(&new.cluster_snapshot);
         let ratio = |old: f32, new: f32| if old == new { -1.0 } else { new };
         self.new_nearfull_ratio = ratio(old.nearfull_ratio, new.nearfull_ratio);

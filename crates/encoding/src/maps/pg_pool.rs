@@ -501,7 +501,11 @@ impl PgPool {
     }
 
     fn decode_to_v14(&mut self, r: &mut Reader<'_>, version: u8) -> Result<()> {
-        self.min_size = if version >= 7 { r.u8()? } else { self.size - self.size / 2 };
+        self.min_size = if version >= 7 {
+            r.u8()?
+        } else {
+            self.size - self.size / 2
+        };
         if version >= 8 {
             self.quota_max_bytes = r.u64()?;
             self.quota_max_objects = r.u64()?;
