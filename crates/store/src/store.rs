@@ -331,7 +331,7 @@ impl Store {
     }
 
     /// Makes everything submitted durable, makes a checkpoint and stops. Other handles get [`StoreError::Closed`] from
-    /// then on. Returns the error if the store has failed, now or before.
+    /// then on; the directory can be opened again when the last handle is dropped. Returns the error if the store has failed, now or before.
     pub fn close(&self) -> Result<()> {
         self.handle.close();
         self.core().check_failed()

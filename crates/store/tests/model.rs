@@ -218,6 +218,7 @@ fn run(steps: Vec<Step>) {
             Step::Wait => store.wait(last).unwrap(),
             Step::Close => {
                 store.close().unwrap();
+                drop(store);
                 store = Store::open(options(&dir)).unwrap();
                 model.check(&store);
             }
@@ -255,7 +256,7 @@ fn run(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn the_store_behaves_like_its_model(steps in steps()) {
         run(steps);
