@@ -101,6 +101,7 @@ pub(crate) struct Order {
     pub(crate) tail: u64,
     pub(crate) live: VecDeque<Live>,
     pub(crate) checkpoint_wanted: bool,
+    pub(crate) checkpointing: bool,
     pub(crate) last_batch: Instant,
     /// No more transactions are taken.
     pub(crate) closing: bool,
@@ -165,6 +166,7 @@ impl Core {
             tail: 0,
             live: VecDeque::new(),
             checkpoint_wanted: false,
+            checkpointing: false,
             last_batch: Instant::now(),
             closing: false,
             journal_ended: false,

@@ -212,6 +212,7 @@ fn checkpoint(core: &Core) -> Result<()> {
     let (seq, frozen) = {
         let mut order = core.order.lock();
         order.checkpoint_wanted = false;
+        order.checkpointing = true;
         (order.submitted, core.meta.freeze())
     };
     // Nothing may reach the metadata that is not in the journal: a transaction would be there in part.
@@ -234,6 +235,7 @@ fn checkpoint(core: &Core) -> Result<()> {
             order.live.pop_front();
         }
         order.checkpointed = seq;
+        order.checkpointing = false;
         order.tail = superblock.journal_pos;
     }
     core.progress.notify_all();

@@ -43,6 +43,8 @@ pub struct Progress {
     pub applied: Seq,
     /// Everything up to this one is in the last checkpoint.
     pub checkpointed: Seq,
+    /// Whether a checkpoint is being made.
+    pub checkpointing: bool,
     /// Bytes of the journal in use.
     pub journal_used: u64,
 }
@@ -155,6 +157,7 @@ impl Store {
             durable: self.durable(),
             applied: order.applied,
             checkpointed: order.checkpointed,
+            checkpointing: order.checkpointing,
             journal_used: order.head - order.tail,
         }
     }

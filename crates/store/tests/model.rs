@@ -200,6 +200,21 @@ fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
     }
 }
 
+/// Copies while nothing changes: the copy is not taken at one instant.
+fn copy_at_rest(store: &Store, from: &std::path::Path, to: &std::path::Path) {
+    loop {
+        let before = store.progress();
+        if before.applied == before.submitted && !before.checkpointing {
+            copy_dir(from, to);
+            if store.progress() == before {
+                return;
+            }
+            std::fs::remove_dir_all(to).unwrap();
+        }
+        std::thread::yield_now();
+    }
+}
+
 fn run(steps: Vec<Step>) {
     let root = tempfile::tempdir().unwrap();
     let mut generation = 0;
@@ -226,11 +241,7 @@ fn run(steps: Vec<Step>) {
                 store.wait(store.progress().submitted).unwrap();
                 generation += 1;
                 let next = root.path().join(generation.to_string());
-                // Let no checkpoint run while the files are copied, as the copy is not taken at one instant.
-                while store.progress().applied < store.progress().submitted {
-                    std::thread::yield_now();
-                }
-                copy_dir(&dir, &next);
+                copy_at_rest(&store, &dir, &next);
                 drop(store);
                 dir = next;
                 store = Store::open(options(&dir)).unwrap();
