@@ -20,7 +20,11 @@ struct Printer;
 
 impl Dispatcher for Printer {
     fn on_ready(&self, session: &Arc<Session>) {
-        println!("ready {:#?} caps {:?}", session.peer(), session.peer().caps.text());
+        println!(
+            "ready {:#?} caps {:?}",
+            session.peer(),
+            session.peer().caps.text()
+        );
     }
     fn on_message(&self, session: &Arc<Session>, message: RawMessage) {
         println!(

@@ -153,8 +153,16 @@ impl WriteHalf {
             message: message.header,
         };
         let header = header.to_bytes(Features::ALL);
-        let (front, middle) = (std::slice::from_ref(&message.front), std::slice::from_ref(&message.middle));
-        self.writer.put(Tag::MESSAGE, &header, [front, middle, &message.data], &mut self.out);
+        let (front, middle) = (
+            std::slice::from_ref(&message.front),
+            std::slice::from_ref(&message.middle),
+        );
+        self.writer.put(
+            Tag::MESSAGE,
+            &header,
+            [front, middle, &message.data],
+            &mut self.out,
+        );
     }
 
     /// Queues a keepalive.
@@ -168,6 +176,7 @@ impl WriteHalf {
     }
 
     fn control<F: ControlFrame>(&mut self, frame: &F) {
-        self.writer.put_control(F::TAG, &frame.to_bytes(Features::ALL), &mut self.out);
+        self.writer
+            .put_control(F::TAG, &frame.to_bytes(Features::ALL), &mut self.out);
     }
 }
