@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use encoding::{
-    Decode, Encode, Features,
+    Features,
     types::{EntityAddr, EntityAddrVec, EntityType, Utime},
 };
 

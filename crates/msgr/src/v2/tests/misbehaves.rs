@@ -122,7 +122,7 @@ fn a_handshake_ends_at_its_deadline() {
 
 #[test]
 fn a_tampered_handshake_fails_at_the_signature() {
-    // Somebody in between takes secure mode out of the client's offer... and is found out.
+    // Somebody in between changes the client's offer.
     let mut c = client_config(EntityType::MON, mon_auth(admin()));
     c.modes = vec![crate::auth::ConMode(7), crate::auth::ConMode::CRC];
     let (mut c, mut s) = (client(c), server(server_config(EntityType::MON, keys())));
@@ -146,10 +146,15 @@ fn a_tampered_handshake_fails_at_the_signature() {
 
 /// Changes an unknown mode in an AUTH_REQUEST to another, and mends the checksum.
 fn tamper(sent: &mut [u8]) {
-    if sent.len() > 50 && sent[0] == Tag::AUTH_REQUEST as u8 && sent[40] == 7 {
-        sent[40] = 8;
+    let is_request = |at: &usize| {
+        let head = sent[*at..].first_chunk().map(Preamble::parse);
+        matches!(head, Some(Ok(p)) if p.tag == Tag::AUTH_REQUEST)
+    };
+    if let Some(at) = (0..sent.len()).find(is_request) {
+        assert_eq!(sent[at + 40], 7);
+        sent[at + 40] = 8;
         let end = sent.len() - 4;
-        let crc = encoding::codec::ceph_crc32c(u32::MAX, &sent[32..end]);
+        let crc = encoding::codec::ceph_crc32c(u32::MAX, &sent[at + 32..end]);
         sent[end..].copy_from_slice(&crc.to_le_bytes());
     }
 }
