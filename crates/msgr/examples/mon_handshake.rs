@@ -64,6 +64,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Arc::new(ServerConfig::new(name, addrs, auth));
     let listener = tokio::net::TcpListener::bind(address).await?;
     let (_running, shutdown) = tokio::sync::watch::channel(false);
-    serve(listener, config, Arc::new(Printer), shutdown).await?;
+    serve(listener, config, Arc::new(Printer), shutdown).await;
     Ok(())
 }

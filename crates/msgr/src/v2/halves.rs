@@ -125,6 +125,8 @@ pub struct WriteHalf {
     writer: FrameWriter,
     out_seq: u64,
     in_seq: Arc<AtomicU64>,
+    /// For headers.
+    scratch: BytesMut,
 }
 
 impl WriteHalf {
@@ -134,6 +136,7 @@ impl WriteHalf {
             writer,
             out_seq: 0,
             in_seq,
+            scratch: BytesMut::new(),
         }
     }
 
@@ -152,7 +155,8 @@ impl WriteHalf {
             flags: 1,
             message: message.header,
         };
-        let header = header.to_bytes(Features::ALL);
+        self.scratch.clear();
+        header.encode(&mut self.scratch, Features::ALL);
         let (front, middle) = (
             std::slice::from_ref(&message.front),
             std::slice::from_ref(&message.middle),
