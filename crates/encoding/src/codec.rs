@@ -250,8 +250,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Opens an `ENCODE_START` frame: version, compat, length. `known` is the newest version the caller
-    /// understands. The returned frame's reader is bounded by the frame; [`Frame::finish`] (or dropping it)
-    /// leaves `self` behind the frame, whatever a newer writer appended.
+    /// understands. The returned frame's reader is bounded by the frame, and `self` is left
+    /// behind it, whatever a newer writer appended.
     pub fn frame(&mut self, known: u8, what: &'static str) -> Result<Frame<'a>> {
         let version = self.u8()?;
         let compat = self.u8()?;
@@ -401,7 +401,7 @@ impl Put for BytesMut {
         }
     }
 
-    fn put_frame(&mut self, version: u8, compat: u8, body: impl FnOnce(&mut BytesMut)) {
+    fn put_frame(&mut self, version: u8, compat: u8, body: impl FnOnce(&mut Self)) {
         self.put_u8(version);
         self.put_u8(compat);
         let at = self.len();

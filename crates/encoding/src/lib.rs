@@ -1,7 +1,9 @@
 //! Ceph's wire format: primitives and versioned frames, feature bits, types, cluster maps, messages and the
 //! arguments of class methods. No I/O, no clock, no async runtime.
 
+pub mod cls;
 pub mod codec;
+pub mod errno;
 pub mod features;
 pub mod maps;
 pub mod message;
@@ -12,5 +14,6 @@ pub mod types;
 mod testing;
 
 pub use codec::{Decode, DecodeError, Encode, Put, Reader};
+pub use errno::Errno;
 pub use features::{Feature, Features};
 pub use message::{Message, MessageHeader, MessageType, RawMessage};

@@ -16,7 +16,10 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use rbdgate_encoding::{
     Decode, DecodeError, Encode, Features,
-    maps::{CrushMap, MonMap, OsdInfo, OsdMap, OsdMapIncremental, OsdXinfo, PgPool, PoolSnapInfo},
+    maps::{
+        CrushMap, MgrMap, MonMap, OsdInfo, OsdMap, OsdMapIncremental, OsdXinfo, PgPool, PoolSnapInfo,
+        significant_features,
+    },
 };
 use serde_json::Value;
 
@@ -42,12 +45,22 @@ struct Golden {
 
 impl Golden {
     fn name(&self, word: &str) -> String {
-        format!("{} by {} for {word}, {} bytes", self.kind, self.writer, self.bytes.len())
+        format!(
+            "{} by {} for {word}, {} bytes",
+            self.kind,
+            self.writer,
+            self.bytes.len()
+        )
     }
 }
 
 fn data(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/maps").join(name)).unwrap()
+    std::fs::read(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("testdata/maps")
+            .join(name),
+    )
+    .unwrap()
 }
 
 fn unhex(s: &str) -> Bytes {
@@ -114,10 +127,17 @@ fn excuse(g: &Golden, word: &str) -> Option<&'static str> {
         {
             Some("Tentacle takes old bits for its own release bit and for CRUSH_MSR")
         }
-        "OSDMap_Incremental" if g.writer == "nautilus" && !["hammer", "jewel", "luminous"].contains(&word) => {
+        "MgrMap" if !["hammer", "jewel", "luminous", "zero"].contains(&word) => {
+            Some("Reef's form carries more at the end")
+        }
+        "OSDMap_Incremental"
+            if g.writer == "nautilus" && !["hammer", "jewel", "luminous"].contains(&word) =>
+        {
             Some("the word has bits that Nautilus did not know")
         }
-        "osd_inc" if tentacle && word == "all" => Some("its CRUSH map was written for more than the word it names"),
+        "osd_inc" if tentacle && word == "all" => {
+            Some("its CRUSH map was written for more than the word it names")
+        }
         _ => None,
     }
 }
@@ -140,7 +160,9 @@ fn check<T: Decode + Encode + PartialEq + Debug>(g: &Golden) -> Vec<String> {
     let value = match T::from_bytes(&g.bytes) {
         Ok(v) => v,
         // Fields of CRUSH_MSR without those of Luminous before them: Ceph cannot read that either.
-        Err(_) if g.writer == "tentacle" && g.words.iter().all(|(word, _)| word == "jewel") => return Vec::new(),
+        Err(_) if g.writer == "tentacle" && g.words.iter().all(|(word, _)| word == "jewel") => {
+            return Vec::new();
+        }
         Err(e) => return vec![format!("{}: {e}", g.name(&g.words[0].0))],
     };
     let mut wrong = Vec::new();
@@ -152,10 +174,18 @@ fn check<T: Decode + Encode + PartialEq + Debug>(g: &Golden) -> Vec<String> {
             }
         } else if ours != g.bytes {
             let differs = |(a, b): (&u8, &u8)| a != b;
-            let at = ours.iter().zip(&g.bytes).skip(10).position(differs).map_or(0, |n| n + 10);
+            let at = ours
+                .iter()
+                .zip(&g.bytes)
+                .skip(10)
+                .position(differs)
+                .map_or(0, |n| n + 10);
             let part = |b: &Bytes| format!("{:02x?}", &b[at..(at + 16).min(b.len())]);
             let (n, ours, theirs) = (ours.len(), part(&ours), part(&g.bytes));
-            wrong.push(format!("{}: ours has {n} bytes, at {at} {ours} for {theirs}", g.name(word)));
+            wrong.push(format!(
+                "{}: ours has {n} bytes, at {at} {ours} for {theirs}",
+                g.name(word)
+            ));
         }
     }
     wrong
@@ -176,6 +206,7 @@ fn check_any(g: &Golden) -> Vec<String> {
             Vec::new()
         }
         "OSDMap_Incremental" | "osd_inc" => check_incremental(g),
+        "MgrMap" => check::<MgrMap>(g),
         "pg_pool_t" => check::<PgPool>(g),
         "CrushWrapper" => check::<CrushMap>(g),
         "osd_info_t" => check::<OsdInfo>(g),
@@ -207,12 +238,22 @@ fn assert_none(wrong: &[String]) {
 
 #[test]
 fn maps_of_ceph_dencoder_are_written_again_to_the_same_bytes() {
-    assert_none(&goldens("dencoder.json").iter().flat_map(check_any).collect::<Vec<_>>());
+    assert_none(
+        &goldens("dencoder.json")
+            .iter()
+            .flat_map(check_any)
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
 fn maps_sent_by_monitors_are_written_again_to_the_same_bytes() {
-    assert_none(&goldens("probe.json").iter().flat_map(check_any).collect::<Vec<_>>());
+    assert_none(
+        &goldens("probe.json")
+            .iter()
+            .flat_map(check_any)
+            .collect::<Vec<_>>(),
+    );
 }
 
 /// The map of a monitor, as sent to a client of that generation.
@@ -228,7 +269,7 @@ fn a_hammer_client_with_bit_59_is_sent_hammers_bytes() {
     for writer in ["nautilus", "pacific", "reef", "tentacle"] {
         let conflicting = Features(WORDS[2].1);
         let hammer = Features(WORDS[1].1);
-        let map = OsdMap::from_bytes(&data(&format!("{writer}-osdmap.bin")).into()).unwrap();
+        let map = OsdMap::from_bytes(&sent(writer, "osd_map", "pacific")).unwrap();
         assert_eq!(map.to_bytes(conflicting), map.to_bytes(hammer));
         assert_eq!(map.to_bytes(hammer), sent(writer, "osd_map", "hammer"));
         let mons = MonMap::from_bytes(&data(&format!("{writer}-monmap.bin")).into()).unwrap();
@@ -237,9 +278,9 @@ fn a_hammer_client_with_bit_59_is_sent_hammers_bytes() {
 }
 
 #[test]
-fn the_stored_map_of_a_monitor_is_written_for_each_generation_as_the_monitor_wrote_it() {
+fn the_newest_form_of_a_map_is_written_for_each_generation_as_the_monitor_wrote_it() {
     for writer in ["pacific", "reef"] {
-        let map = OsdMap::from_bytes(&data(&format!("{writer}-osdmap.bin")).into()).unwrap();
+        let map = OsdMap::from_bytes(&sent(writer, "osd_map", "pacific")).unwrap();
         let mons = MonMap::from_bytes(&data(&format!("{writer}-monmap.bin")).into()).unwrap();
         for g in goldens("probe.json").iter().filter(|g| g.writer == writer) {
             for (word, features) in &g.words {
@@ -249,6 +290,10 @@ fn the_stored_map_of_a_monitor_is_written_for_each_generation_as_the_monitor_wro
                     "mon_map" => mons.to_bytes(*features),
                     _ => continue,
                 };
+                let epoch = OsdMap::from_bytes(&g.bytes).map_or(map.epoch, |m| m.epoch);
+                if epoch != map.epoch {
+                    continue; // the cluster went on while it was asked
+                }
                 assert_eq!(ours, g.bytes, "{}", g.name(word));
             }
         }
@@ -277,6 +322,7 @@ fn every_truncation_of_a_golden_is_refused_and_nothing_panics() {
                 "MonMap" | "mon_map" => MonMap::from_bytes(&part).is_err(),
                 "OSDMap" | "osd_map" => OsdMap::from_bytes(&part).is_err(),
                 "OSDMap_Incremental" | "osd_inc" => OsdMapIncremental::from_bytes(&part).is_err(),
+                "MgrMap" => MgrMap::from_bytes(&part).is_err(),
                 "pg_pool_t" => PgPool::from_bytes(&part).is_err(),
                 "osd_info_t" => OsdInfo::from_bytes(&part).is_err(),
                 "osd_xinfo_t" => OsdXinfo::from_bytes(&part).is_err(),
@@ -294,6 +340,7 @@ fn decode_all(bytes: &Bytes) {
     let _ = MonMap::from_bytes(bytes).map(|m| m.to_bytes(Features::ALL));
     let _ = OsdMap::from_bytes(bytes).map(|m| m.to_bytes(Features::ALL));
     let _ = OsdMapIncremental::from_bytes(bytes).map(|m| m.to_bytes(Features::ALL));
+    let _ = MgrMap::from_bytes(bytes).map(|m| m.to_bytes(Features::ALL));
     let _ = PgPool::from_bytes(bytes).map(|m| m.to_bytes(Features::ALL));
     let _ = CrushMap::from_bytes(bytes).map(|m| m.to_bytes(Features::NONE));
 }
@@ -311,5 +358,95 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = value;
         decode_all(&bytes.into());
+    }
+}
+
+#[test]
+fn a_monitors_incremental_map_leads_to_the_map_that_it_sent_for_that_epoch() {
+    let mut seen = 0;
+    for writer in ["nautilus", "pacific", "reef", "tentacle"] {
+        let old = OsdMap::from_bytes(&data(&format!("{writer}-osdmap.bin")).into()).unwrap();
+        let newest = OsdMap::from_bytes(&sent(writer, "osd_map", "all")).unwrap();
+        let incs = goldens("probe.json")
+            .into_iter()
+            .filter(|g| g.writer == writer && g.kind == "osd_inc" && g.words.iter().any(|(w, _)| w == "all"));
+        let mut incs: Vec<_> = incs
+            .map(|g| OsdMapIncremental::from_bytes(&g.bytes).unwrap())
+            .collect();
+        incs.retain(|i| i.epoch > old.epoch && i.epoch <= newest.epoch);
+        incs.sort_by_key(|i| i.epoch);
+        if old.epoch + incs.len() as u32 != newest.epoch {
+            continue;
+        }
+        let mut map = old.clone();
+        for inc in &incs {
+            map.apply(inc).unwrap();
+        }
+        assert_eq!(map, newest, "{writer}");
+        if let ([only], "pacific" | "reef") = (incs.as_slice(), writer) {
+            let written_for = Features(only.encode_features);
+            assert_eq!(map.crc(written_for), only.full_crc, "{writer}");
+            let ours = OsdMapIncremental::diff(&old, &newest);
+            assert!(ours.full_map.is_none());
+            let mut again = old.clone();
+            again.apply(&ours).unwrap();
+            assert_eq!(again, newest);
+        }
+        seen += incs.len();
+    }
+    assert!(seen > 0);
+}
+
+#[test]
+fn an_object_is_placed_where_ceph_osd_map_says() {
+    // `ceph osd map rbd obj1`: pool 'rbd' (1) object 'obj1' -> pg 1.6cf8deff (1.7)
+    let map = OsdMap::from_bytes(&data("pacific-osdmap.bin").into()).unwrap();
+    let pool = map.pool_by_name("rbd").unwrap();
+    let raw = map.object_to_pg(pool, b"obj1", b"", b"").unwrap();
+    assert_eq!((raw.pool, raw.seed), (1, 0x6cf8_deff));
+    assert_eq!(map.raw_pg_to_pg(raw).unwrap().seed, 7);
+    assert_eq!(map.object_to_pg(pool, b"other", b"obj1", b""), Some(raw));
+    assert_ne!(map.object_to_pg(pool, b"obj1", b"", b"ns"), Some(raw));
+    assert_eq!(map.object_to_pg(99, b"obj1", b"", b""), None);
+}
+
+#[test]
+fn peers_that_agree_in_the_significant_features_get_the_same_bytes() {
+    let krbd = [
+        ("krbd 5.10", 0x2f01_8fb8_6aa4_2ada),
+        ("krbd 6.1", 0x2f01_8fb8_7aa4_aafe),
+    ];
+    for (name, word) in WORDS.iter().chain(&krbd) {
+        let features = Features(*word);
+        for writer in ["nautilus", "pacific", "reef", "tentacle"] {
+            let map = OsdMap::from_bytes(&sent(writer, "osd_map", "pacific")).unwrap();
+            assert_eq!(
+                map.to_bytes(features),
+                map.to_bytes(significant_features(features)),
+                "{name}"
+            );
+        }
+    }
+}
+
+/// `WRITER-mgrmap.bin`: the MMgrMap that each release's monitor sent to a client of its time or older.
+#[test]
+fn the_mgrmap_of_a_monitor_is_written_again_with_what_later_releases_add_at_its_end() {
+    for (writer, version) in [("nautilus", 8), ("pacific", 12), ("reef", 13), ("tentacle", 14)] {
+        let theirs: Bytes = data(&format!("{writer}-mgrmap.bin")).into();
+        let map = MgrMap::from_bytes(&theirs).unwrap();
+        assert!(map.available && map.active_name == "x" && map.active_addrs.0.len() == 2);
+        assert!(
+            map.available_modules.iter().any(|m| m.name == "rbd_support"),
+            "{writer}"
+        );
+        let ours = map.to_bytes(Features::ALL);
+        assert_eq!(theirs[0], version);
+        assert!(ours[6..].starts_with(&theirs[6..]), "{writer}");
+        assert_eq!(ours.len() == theirs.len(), version >= 13, "{writer}");
+        assert_eq!(MgrMap::from_bytes(&ours).unwrap(), map);
+        for n in (0..theirs.len()).step_by(7) {
+            assert!(MgrMap::from_bytes(&theirs.slice(..n)).is_err());
+        }
     }
 }

@@ -1,4 +1,14 @@
-//! rbdgate: a server that is a Ceph cluster on the wire.
+//! rbdgate: a server that stock Ceph clients take for a Ceph cluster.
+//!
+//! [`mon`] and the manager's face answer for the [`cluster`]'s state; [`osd`] runs ops on [`objects`]; [`serve`] puts
+//! them on the wire.
 
+pub mod admin;
 pub mod cluster;
+pub mod config;
 pub mod mon;
+pub mod objects;
+pub mod osd;
+
+/// The version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -20,7 +20,11 @@ struct Printer;
 
 impl Dispatcher for Printer {
     fn on_ready(&self, session: &Arc<Session>) {
-        println!("ready {:#?} caps {:?}", session.peer(), session.peer().caps.text());
+        println!(
+            "ready {:#?} caps {:?}",
+            session.peer(),
+            session.peer().caps.text()
+        );
     }
     fn on_message(&self, session: &Arc<Session>, message: RawMessage) {
         println!(
@@ -60,6 +64,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Arc::new(ServerConfig::new(name, addrs, auth));
     let listener = tokio::net::TcpListener::bind(address).await?;
     let (_running, shutdown) = tokio::sync::watch::channel(false);
-    serve(listener, config, Arc::new(Printer), shutdown).await?;
+    serve(listener, config, Arc::new(Printer), shutdown).await;
     Ok(())
 }

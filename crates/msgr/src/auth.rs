@@ -108,7 +108,11 @@ pub(crate) enum AuthStep {
 
 impl From<i32> for AuthStep {
     fn from(error: i32) -> Self {
-        if error == errno::EBUSY { Self::Busy } else { Self::Refused(error) }
+        if error == errno::EBUSY {
+            Self::Busy
+        } else {
+            Self::Refused(error)
+        }
     }
 }
 
@@ -171,12 +175,10 @@ impl ServerAuth {
     pub(crate) fn more(&mut self, payload: &Bytes, now: SystemTime) -> AuthStep {
         match self.exchange.take() {
             None => AuthStep::Refused(errno::EACCES),
-            Some(Exchange::Mon(mut mon)) => {
-                match mon.authenticate(payload, self.mode.secret_len(), now) {
-                    Ok(done) => AuthStep::Done(Box::new(mon_done(mon, done))),
-                    Err(error) => error.into(),
-                }
-            }
+            Some(Exchange::Mon(mut mon)) => match mon.authenticate(payload, self.mode.secret_len(), now) {
+                Ok(done) => AuthStep::Done(Box::new(mon_done(mon, done))),
+                Err(error) => error.into(),
+            },
             Some(service) => {
                 self.exchange = Some(service);
                 match self.verify(payload) {

@@ -285,7 +285,10 @@ impl Session {
             self.pending.fetch_sub(cost, Ordering::Relaxed);
             match writer.write() {
                 Ok((all, written)) => {
-                    let left = self.pending.fetch_sub(written, Ordering::Relaxed).saturating_sub(written);
+                    let left = self
+                        .pending
+                        .fetch_sub(written, Ordering::Relaxed)
+                        .saturating_sub(written);
                     if left <= self.high_water / 2 {
                         self.wake_reader.notify_one();
                     }

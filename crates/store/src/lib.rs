@@ -1,1 +1,40 @@
-//! Placeholder.
+//! The embedded transactional store: an ordered key-value space and block volumes (sparse files), with transactions
+//! over both. It knows nothing of Ceph.
+//!
+//! **Acknowledged means durable**: what [`Store::after`] or [`Store::wait`] reported survives a killed process and a
+//! power loss. Transactions are atomic (see [`Transaction`] for the one limit of this) and totally ordered.
+//!
+//! A transaction goes through three stages, each with a thread:
+//! 1. *journal*: one durable write makes all waiting transactions durable together. Small data travels in it; large
+//!    data is written to the volume file first and only named in it.
+//! 2. *apply*: journaled data is written to the volume files, through the page cache.
+//! 3. *checkpoint*: the files are synced and the changed metadata is committed to the metadata library, which makes
+//!    the journal so far superfluous.
+//!
+//! Until a stage is done, readers see its outcome from memory.
+//!
+//! On disk: `LOCK`, `meta.redb`, `journal`, and `volumes/` with a file for each volume that was written to.
+
+mod core;
+mod error;
+mod journal;
+mod kv;
+mod layer;
+mod meta;
+mod options;
+mod pending;
+mod ranges;
+mod record;
+mod recovery;
+mod stages;
+mod store;
+mod transaction;
+mod volume;
+mod volumes;
+mod waiters;
+
+pub use error::{Result, StoreError};
+pub use options::Options;
+pub use store::{Progress, Space, Store, prefix_end};
+pub use transaction::{MAX_KEY, MAX_VALUE, MAX_VOLUME, Seq, Transaction, VolumeId};
+pub use waiters::DurableAt;

@@ -6,7 +6,8 @@ use bytes::{BufMut, BytesMut};
 
 use super::{
     crush::{
-        BucketWeights, ChooseArg, CrushBucket, CrushMap, CrushRule, CrushStep, MsrTunables, Tunables, bucket_alg,
+        BucketWeights, ChooseArg, CrushBucket, CrushMap, CrushRule, CrushStep, MsrTunables, Tunables,
+        bucket_alg,
     },
     wire::{map_with, put_map_with},
 };

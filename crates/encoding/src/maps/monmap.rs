@@ -356,9 +356,7 @@ fn put_mon_infos(out: &mut BytesMut, mons: &BTreeMap<String, MonInfo>, features:
     out.put_u32_le(wire_len(mons.len()));
     for (name, info) in mons {
         out.put_string(name);
-        let time_added = info
-            .time_added
-            .filter(|_| features.has(Feature::SERVER_TENTACLE));
+        let time_added = info.time_added.filter(|_| features.has(Feature::SERVER_TENTACLE));
         let version = match (nautilus, time_added) {
             (false, _) => 2,
             (true, None) => 5,

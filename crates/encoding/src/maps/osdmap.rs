@@ -160,7 +160,8 @@ pub struct OsdMap {
     pub pg_upmap_primaries: BTreeMap<Pg, i32>,
     /// Epochs of each OSD.
     pub osd_info: Vec<OsdInfo>,
-    /// Clients that are shut out, until when.
+    /// Clients that are shut out, until when. Keys are made by [`OsdMap::blocklist_key`]; ask
+    /// [`OsdMap::is_blocklisted`].
     pub blocklist: BTreeMap<EntityAddr, Utime>,
     /// The epoch of [`Self::cluster_snapshot`].
     pub cluster_snapshot_epoch: u32,
@@ -268,7 +269,10 @@ impl OsdMap {
     /// The pool of that name.
     #[must_use]
     pub fn pool_by_name(&self, name: &str) -> Option<i64> {
-        self.pool_names.iter().find(|(_, n)| *n == name).map(|(id, _)| *id)
+        self.pool_names
+            .iter()
+            .find(|(_, n)| *n == name)
+            .map(|(id, _)| *id)
     }
 
     /// Whether the OSD exists and is up.
@@ -308,9 +312,11 @@ impl OsdMap {
 /// may therefore be kept and shared.
 const SIGNIFICANT: u64 = {
     const BITS: &[u32] = &[
-        9, 11, 13, 39, 43, 56, // PGID64, PGPOOL3, OSDENC, OSDMAP_ENC, OSD_POOLRESEND, NEW_OSDOP_ENCODING
+        9, 11, 13, 39, 43,
+        56, // PGID64, PGPOOL3, OSDENC, OSDMAP_ENC, OSD_POOLRESEND, NEW_OSDOP_ENCODING
         57, 58, 59, // SERVER_JEWEL, CRUSH_TUNABLES5, MSG_ADDR2
-        21, 28, 2, 16, 33, 31, 38, 50, // LUMINOUS, MIMIC, NAUTILUS, OCTOPUS, QUINCY, REEF, CRUSH_MSR, TENTACLE
+        21, 28, 2, 16, 33, 31, 38,
+        50, // LUMINOUS, MIMIC, NAUTILUS, OCTOPUS, QUINCY, REEF, CRUSH_MSR, TENTACLE
     ];
     let mut word = 0;
     let mut i = 0;

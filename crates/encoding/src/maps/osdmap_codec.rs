@@ -8,7 +8,8 @@ use super::{
     osdmap::{OsdAddrs, OsdMap, StretchMode, osdmap_flags},
     release::Release,
     wire::{
-        check_crc, f32, map_with, put_addrvecs, put_blocklist, put_map_with, put_string_map_map, string_map_map,
+        check_crc, f32, map_with, put_addrvecs, put_blocklist, put_map_with, put_string_map_map,
+        string_map_map,
     },
 };
 use crate::{
@@ -60,7 +61,9 @@ impl OsdMap {
     fn legacy_flags(&self) -> u32 {
         self.flags
             | match self.require_osd_release {
-                r if r >= Release::LUMINOUS => osdmap_flags::REQUIRE_LUMINOUS | osdmap_flags::RECOVERY_DELETES,
+                r if r >= Release::LUMINOUS => {
+                    osdmap_flags::REQUIRE_LUMINOUS | osdmap_flags::RECOVERY_DELETES
+                }
                 Release::KRAKEN => osdmap_flags::REQUIRE_KRAKEN,
                 Release::JEWEL => osdmap_flags::REQUIRE_JEWEL,
                 _ => 0,
@@ -170,9 +173,7 @@ impl OsdMap {
     #[must_use]
     pub fn crc(&self, features: Features) -> u32 {
         let bytes = self.to_bytes(features);
-        bytes
-            .last_chunk::<4>()
-            .map_or(0, |crc| u32::from_le_bytes(*crc))
+        bytes.last_chunk::<4>().map_or(0, |crc| u32::from_le_bytes(*crc))
     }
 }
 

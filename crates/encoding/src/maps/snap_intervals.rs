@@ -58,6 +58,9 @@ impl SnapIntervals {
 
     /// Removes `len` ids from `start` on, whichever are in the set.
     pub fn remove(&mut self, start: u64, len: u64) {
+        if len == 0 {
+            return;
+        }
         let end = start.saturating_add(len);
         let overlapping: Vec<(u64, u64)> = self
             .0

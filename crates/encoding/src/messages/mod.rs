@@ -76,4 +76,6 @@ pub use statfs_reply::MStatfsReply;
 pub use watch_notify::{MWatchNotify, WatchEvent};
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -199,9 +199,14 @@ impl Encode for EntityAddr {
         if !features.has(Feature::MSG_ADDR2) {
             return self.encode_legacy(out);
         }
+        // Before Nautilus nobody knew ANY, which blocklist entries have.
+        let kind = match self.kind {
+            AddrType::ANY if !features.has(Feature::SERVER_NAUTILUS) => AddrType::LEGACY,
+            kind => kind,
+        };
         out.put_u8(1);
         out.put_frame(1, 1, |out| {
-            out.put_u32_le(self.kind.0);
+            out.put_u32_le(kind.0);
             out.put_u32_le(self.nonce);
             match self.socket {
                 None => {

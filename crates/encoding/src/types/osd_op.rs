@@ -273,7 +273,7 @@ impl OsdOp {
             C::PGLS | C::PGLS_FILTER | C::PGNLS | C::PGNLS_FILTER | C::PG_HITSET_LS => read::Pgls(u),
             C::ROLLBACK => read::Snap(u),
             C::WATCH => read::Watch(u),
-            C::NOTIFY => read::Notify(u),
+            C::NOTIFY | C::NOTIFY_ACK => read::Notify(u),
             C::ASSERT_VER => read::AssertVer(u),
             C::COPY_GET => read::CopyGet(u),
             C::COPY_FROM | C::COPY_FROM2 => read::CopyFrom(u),

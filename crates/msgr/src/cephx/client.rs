@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use encoding::{
-    Decode, Encode, Features, Reader,
-    types::EntityType,
-};
+use encoding::{Decode, Encode, Features, Reader, types::EntityType};
 
 use super::{
     AuthEntityName, Authorize, AuthorizeChallenge, AuthorizeReply, AuthorizerHead, CryptoKey,
@@ -43,12 +40,19 @@ impl CephxClient {
     }
 
     /// The answer to the monitor's challenge, asking for tickets to `services` too.
-    pub fn answer_mon_challenge(&self, challenge: &Bytes, services: &[EntityType]) -> Result<Bytes, SealError> {
+    pub fn answer_mon_challenge(
+        &self,
+        challenge: &Bytes,
+        services: &[EntityType],
+    ) -> Result<Bytes, SealError> {
         let mut r = Reader::new(challenge);
         r.u8()?;
         let server_challenge = r.u64()?;
         let client_challenge = rand::random();
-        let held = self.tickets.get(&EntityType::AUTH).filter(|_| self.global_id != 0);
+        let held = self
+            .tickets
+            .get(&EntityType::AUTH)
+            .filter(|_| self.global_id != 0);
         let request = Authenticate {
             client_challenge,
             proof: self.key.challenge_proof(server_challenge, client_challenge)?,
@@ -116,9 +120,11 @@ impl CephxClient {
         let ticket = self.tickets.get(&service).ok_or(KeyError::Malformed)?;
         let challenge = match challenge {
             None => None,
-            Some(sealed) => {
-                Some(open::<AuthorizeChallenge>(&ticket.session_key, KeyUsage::AUTHORIZE_CHALLENGE, sealed)?)
-            }
+            Some(sealed) => Some(open::<AuthorizeChallenge>(
+                &ticket.session_key,
+                KeyUsage::AUTHORIZE_CHALLENGE,
+                sealed,
+            )?),
         };
         let head = AuthorizerHead {
             global_id: self.global_id,
@@ -150,7 +156,10 @@ impl CephxClient {
 
     /// The key shared with a service.
     pub fn session_key(&self, service: EntityType) -> Result<&CryptoKey, KeyError> {
-        self.tickets.get(&service).map(|t| &t.session_key).ok_or(KeyError::Malformed)
+        self.tickets
+            .get(&service)
+            .map(|t| &t.session_key)
+            .ok_or(KeyError::Malformed)
     }
 
     fn keep(&mut self, tickets: Vec<ServiceTicket>) {

@@ -156,10 +156,17 @@ impl CryptoKey {
     /// (`cephx_calc_client_server_challenge`).
     pub fn challenge_proof(&self, server_challenge: u64, client_challenge: u64) -> Result<u64, KeyError> {
         let mut out = BytesMut::new();
-        seal_blob(self, KeyUsage(0), &Challenges(server_challenge, client_challenge), &mut out)?;
+        seal_blob(
+            self,
+            KeyUsage(0),
+            &Challenges(server_challenge, client_challenge),
+            &mut out,
+        )?;
         // The 32-bit length in front is folded in; what does not fill eight bytes at the end is not.
         let words = out.as_chunks::<8>().0;
-        Ok(words.iter().fold(0, |folded, word| folded ^ u64::from_le_bytes(*word)))
+        Ok(words
+            .iter()
+            .fold(0, |folded, word| folded ^ u64::from_le_bytes(*word)))
     }
 
     /// HMAC-SHA256 of `data` under the secret.
@@ -250,7 +257,10 @@ mod tests {
 
     #[test]
     fn what_is_encrypted_can_be_decrypted_with_the_same_key_only() {
-        let (a, b) = (CryptoKey::generate(SystemTime::UNIX_EPOCH), CryptoKey::generate(SystemTime::UNIX_EPOCH));
+        let (a, b) = (
+            CryptoKey::generate(SystemTime::UNIX_EPOCH),
+            CryptoKey::generate(SystemTime::UNIX_EPOCH),
+        );
         for len in [0, 1, 15, 16, 17, 100] {
             let plain = vec![7; len];
             let sealed = a.encrypt(KeyUsage::AUTHORIZE, &plain).unwrap();
@@ -275,6 +285,9 @@ mod tests {
         raw.put_u16_le(32);
         raw.put_bytes(1, 32);
         let key = CryptoKey::from_bytes(&raw.freeze()).unwrap();
-        assert_eq!(key.encrypt(KeyUsage::AUTHORIZE, b""), Err(KeyError::UnsupportedType(KeyType::AES256KRB5)));
+        assert_eq!(
+            key.encrypt(KeyUsage::AUTHORIZE, b""),
+            Err(KeyError::UnsupportedType(KeyType::AES256KRB5))
+        );
     }
 }

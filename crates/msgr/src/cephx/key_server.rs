@@ -115,7 +115,10 @@ impl KeyServer for KeyringServer {
     }
 
     fn secrets(&self) -> Arc<RotatingSecrets> {
-        self.secrets.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.secrets
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn ticket_ttl(&self) -> TicketTtl {

@@ -99,7 +99,8 @@ fn set(entity: &mut EntityAuth, name: &str, value: String, line: usize) -> Resul
     let mut words = name.split_whitespace();
     match (words.next(), words.next(), words.next()) {
         (Some("key"), None, None) => {
-            entity.key = CryptoKey::from_base64(&value).map_err(|source| KeyringError::Key { line, source })?;
+            entity.key =
+                CryptoKey::from_base64(&value).map_err(|source| KeyringError::Key { line, source })?;
         }
         (Some("caps"), Some(service), None) => {
             entity.caps.insert(service.to_owned(), encoded_caps(&value));
@@ -123,7 +124,11 @@ fn unquoted(value: &str) -> String {
     let mut out = String::with_capacity(inner.len());
     let mut chars = inner.chars();
     while let Some(c) = chars.next() {
-        out.push(if c == '\\' { chars.next().unwrap_or('\\') } else { c });
+        out.push(if c == '\\' {
+            chars.next().unwrap_or('\\')
+        } else {
+            c
+        });
     }
     out
 }
@@ -141,21 +146,34 @@ mod tests {
         let ring = Keyring::parse(RING).unwrap();
         assert_eq!(ring.format(), RING);
         let admin = &ring.entities["client.admin"];
-        assert_eq!(admin.caps_text("mon").as_deref(), Some("allow command \"auth ls\""));
+        assert_eq!(
+            admin.caps_text("mon").as_deref(),
+            Some("allow command \"auth ls\"")
+        );
         assert_eq!(admin.caps_text("osd"), None);
     }
 
     #[test]
     fn comments_spaces_and_unknown_settings_are_skipped() {
-        let text = "# note\n\n[ client.a ]\n  auid = 5\n  key=AQByZwBrN4GwFRAA9rR2yzc7eQXNAmnHnFxtpw==\n ; end\n";
+        let text =
+            "# note\n\n[ client.a ]\n  auid = 5\n  key=AQByZwBrN4GwFRAA9rR2yzc7eQXNAmnHnFxtpw==\n ; end\n";
         assert!(Keyring::parse(text).unwrap().entities.contains_key("client.a"));
     }
 
     #[test]
     fn errors_name_the_line() {
         assert_eq!(Keyring::parse("key = x"), Err(KeyringError::NoSection(1)));
-        assert_eq!(Keyring::parse("[client.a]\nnonsense"), Err(KeyringError::Syntax(2)));
-        assert!(matches!(Keyring::parse("[client.a]\nkey = x"), Err(KeyringError::Key { line: 2, .. })));
-        assert!(matches!(Keyring::parse("[admin]"), Err(KeyringError::Entity { line: 1, .. })));
+        assert_eq!(
+            Keyring::parse("[client.a]\nnonsense"),
+            Err(KeyringError::Syntax(2))
+        );
+        assert!(matches!(
+            Keyring::parse("[client.a]\nkey = x"),
+            Err(KeyringError::Key { line: 2, .. })
+        ));
+        assert!(matches!(
+            Keyring::parse("[admin]"),
+            Err(KeyringError::Entity { line: 1, .. })
+        ));
     }
 }

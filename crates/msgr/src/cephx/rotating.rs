@@ -187,7 +187,11 @@ impl RotatingSecrets {
     pub fn rotate(&mut self, now: SystemTime, ttl: &TicketTtl) -> bool {
         let mut changed = false;
         for service in Self::SERVICES {
-            changed |= self.services.entry(service).or_default().rotate(now, ttl.of(service));
+            changed |= self
+                .services
+                .entry(service)
+                .or_default()
+                .rotate(now, ttl.of(service));
         }
         self.version += u64::from(changed);
         changed

@@ -34,7 +34,12 @@ pub fn seal(key: &CryptoKey, usage: KeyUsage, value: &impl Encode) -> Result<Byt
 }
 
 /// Appends the envelope behind its 32-bit length (`encode_encrypt`).
-pub fn seal_blob(key: &CryptoKey, usage: KeyUsage, value: &impl Encode, out: &mut BytesMut) -> Result<(), KeyError> {
+pub fn seal_blob(
+    key: &CryptoKey,
+    usage: KeyUsage,
+    value: &impl Encode,
+    out: &mut BytesMut,
+) -> Result<(), KeyError> {
     out.put_blob(&seal(key, usage, value)?);
     Ok(())
 }

@@ -158,8 +158,13 @@ impl MonAuthSession {
             let mut sealed = BytesMut::new();
             if secret_len.is_some() {
                 let secret = Blob(connection_secret.clone());
-                seal_blob(&session_key, KeyUsage::AUTH_CONNECTION_SECRET, &secret, &mut sealed)
-                    .map_err(|_| errno::EACCES)?;
+                seal_blob(
+                    &session_key,
+                    KeyUsage::AUTH_CONNECTION_SECRET,
+                    &secret,
+                    &mut sealed,
+                )
+                .map_err(|_| errno::EACCES)?;
             }
             reply.put_blob(&sealed);
             let tickets = self.service_tickets(request.other_keys, &ticket, &entity, now);
@@ -214,7 +219,10 @@ impl MonAuthSession {
         let (info, _) = open_authorizer(&secrets, EntityType::AUTH, r).ok_or(errno::EACCES)?;
         // CephXServiceTicketRequest
         let wanted = r.u8().and_then(|_| r.u32()).map_err(|_| errno::EPERM)?;
-        let entity = self.keys.entity(&info.ticket.name.to_string()).ok_or(errno::EINVAL)?;
+        let entity = self
+            .keys
+            .entity(&info.ticket.name.to_string())
+            .ok_or(errno::EINVAL)?;
         let tickets = self.service_tickets(wanted, &info.ticket, &entity, now);
         let mut reply = response(GET_PRINCIPAL_SESSION_KEY);
         put_tickets(&mut reply, &tickets, &info.session_key, None).map_err(|_| errno::EIO)?;

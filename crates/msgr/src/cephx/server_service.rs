@@ -60,8 +60,11 @@ impl ServiceAuth {
         let (Some(expected), Some(given)) = (self.challenge, proof.challenge_plus_one) else {
             let challenge = rand::random();
             self.challenge = Some(challenge);
-            let sealed =
-                seal(&info.session_key, KeyUsage::AUTHORIZE_CHALLENGE, &AuthorizeChallenge(challenge));
+            let sealed = seal(
+                &info.session_key,
+                KeyUsage::AUTHORIZE_CHALLENGE,
+                &AuthorizeChallenge(challenge),
+            );
             return sealed.map_or(Verdict::Refused, Verdict::Challenge);
         };
         if expected.wrapping_add(1) != given {

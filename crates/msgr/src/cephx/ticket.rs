@@ -61,10 +61,12 @@ impl Decode for AuthEntityName {
 
 /// An entity type where the wire has 32 bits for it.
 pub(super) fn entity_type(raw: u32) -> codec::Result<EntityType> {
-    u8::try_from(raw).map(EntityType).map_err(|_| DecodeError::Invalid {
-        what: "entity type",
-        value: raw.into(),
-    })
+    u8::try_from(raw)
+        .map(EntityType)
+        .map_err(|_| DecodeError::Invalid {
+            what: "entity type",
+            value: raw.into(),
+        })
 }
 
 /// What a ticket's owner may do at one service.

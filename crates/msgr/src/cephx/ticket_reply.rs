@@ -10,8 +10,8 @@ use encoding::{
 };
 
 use super::{
-    AuthTicket, CryptoKey, KeyError, KeyServer, KeyUsage, SealError, ServiceTicketInfo, TicketBlob, open_blob,
-    seal, seal_blob, ticket::entity_type,
+    AuthTicket, CryptoKey, KeyError, KeyServer, KeyUsage, SealError, ServiceTicketInfo, TicketBlob,
+    open_blob, seal, seal_blob, ticket::entity_type,
 };
 
 /// A ticket for a service before it is sealed (`CephXSessionAuthInfo`).

@@ -1,6 +1,6 @@
 //! The client's side: for tests, tools and load generators.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use tokio::{net::TcpStream, time::Instant};
 
@@ -32,7 +32,7 @@ pub async fn connect(
     config: ClientConfig,
     dispatcher: Arc<dyn Dispatcher>,
 ) -> Result<Connected, ConnectError> {
-    let mut socket = TcpStream::connect(address).await.map_err(io::Error::from)?;
+    let mut socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
     let connection = Connection::client(config, address, Instant::now().into_std());
     let established = shake_hands(&mut socket, connection).await?;

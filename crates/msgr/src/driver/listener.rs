@@ -1,6 +1,6 @@
 //! A daemon's listening socket.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -24,16 +24,13 @@ const GRACE: Duration = Duration::from_secs(6);
 const BACKOFF: Duration = Duration::from_millis(100);
 
 /// Accepts connections until `shutdown` becomes true (or its sender is gone), then ends all sessions, letting
-/// out what they were sent.
-///
-/// # Errors
-/// None at the moment; failures to accept are logged and retried.
+/// out what they were sent. Failures to accept are logged and retried.
 pub async fn serve(
     listener: TcpListener,
     config: Arc<ServerConfig>,
     dispatcher: Arc<dyn Dispatcher>,
     mut shutdown: watch::Receiver<bool>,
-) -> io::Result<()> {
+) {
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let mut connections = JoinSet::new();
     loop {
@@ -69,7 +66,6 @@ pub async fn serve(
     if timeout(GRACE, all_ended).await.is_err() {
         connections.shutdown().await;
     }
-    Ok(())
 }
 
 async fn accept(

@@ -47,7 +47,12 @@ pub(super) async fn run_session(
     }
 }
 
-async fn read_loop(session: &Arc<Session>, mut read: ReadHalf, socket: &TcpStream, dispatcher: &dyn Dispatcher) {
+async fn read_loop(
+    session: &Arc<Session>,
+    mut read: ReadHalf,
+    socket: &TcpStream,
+    dispatcher: &dyn Dispatcher,
+) {
     // The handshake may have left bytes that the client sent right behind it.
     while session.is_open() {
         session.cork();

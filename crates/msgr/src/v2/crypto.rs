@@ -52,7 +52,9 @@ impl Gcm {
     /// Encrypts in place; returns the tag.
     pub(super) fn seal(&mut self, data: &mut [u8]) -> [u8; TAG_LEN] {
         let nonce = self.next_nonce();
-        let tag = self.cipher.encrypt_inout_detached(&nonce.into(), &[], InOutBuf::from(data));
+        let tag = self
+            .cipher
+            .encrypt_inout_detached(&nonce.into(), &[], InOutBuf::from(data));
         // The only error is a plaintext beyond 64 GiB, which no frame reaches.
         tag.map(Into::into).unwrap_or_default()
     }
@@ -60,7 +62,9 @@ impl Gcm {
     /// Decrypts in place what is followed by its tag; returns the plaintext.
     pub(super) fn open<'d>(&mut self, data: &'d mut [u8]) -> Result<&'d mut [u8]> {
         let nonce = self.next_nonce();
-        let (data, tag) = data.split_last_chunk_mut::<TAG_LEN>().ok_or(Misbehaved::FrameTag)?;
+        let (data, tag) = data
+            .split_last_chunk_mut::<TAG_LEN>()
+            .ok_or(Misbehaved::FrameTag)?;
         self.cipher
             .decrypt_inout_detached(&nonce.into(), &[], InOutBuf::from(&mut *data), &(*tag).into())
             .map_err(|_| Misbehaved::FrameTag)?;

@@ -11,8 +11,8 @@ use super::{
     crypto::Gcm,
     preamble::{MAX_SEGMENTS, PREAMBLE_LEN, Preamble, Tag},
     segments::{
-        CRC_EPILOGUE, CRC_LEN, INLINE, Limits, SECURE_EPILOGUE, SECURE_HEAD, TAG_LEN, alignment, crc_rest, padded,
-        secure_rest,
+        CRC_EPILOGUE, CRC_LEN, INLINE, Limits, SECURE_EPILOGUE, SECURE_HEAD, TAG_LEN, alignment, crc_rest,
+        padded, secure_rest,
     },
 };
 
@@ -93,7 +93,11 @@ impl FrameReader {
     }
 
     fn read_head(&mut self, rx: &mut BytesMut, limits: &Limits) -> Result<Progress<()>> {
-        let len = if self.gcm.is_some() { SECURE_HEAD } else { PREAMBLE_LEN };
+        let len = if self.gcm.is_some() {
+            SECURE_HEAD
+        } else {
+            PREAMBLE_LEN
+        };
         if rx.len() < len {
             return Ok(Progress::Need(len - rx.len()));
         }

@@ -125,6 +125,8 @@ pub struct WriteHalf {
     writer: FrameWriter,
     out_seq: u64,
     in_seq: Arc<AtomicU64>,
+    /// For headers.
+    scratch: BytesMut,
 }
 
 impl WriteHalf {
@@ -134,6 +136,7 @@ impl WriteHalf {
             writer,
             out_seq: 0,
             in_seq,
+            scratch: BytesMut::new(),
         }
     }
 
@@ -152,9 +155,18 @@ impl WriteHalf {
             flags: 1,
             message: message.header,
         };
-        let header = header.to_bytes(Features::ALL);
-        let (front, middle) = (std::slice::from_ref(&message.front), std::slice::from_ref(&message.middle));
-        self.writer.put(Tag::MESSAGE, &header, [front, middle, &message.data], &mut self.out);
+        self.scratch.clear();
+        header.encode(&mut self.scratch, Features::ALL);
+        let (front, middle) = (
+            std::slice::from_ref(&message.front),
+            std::slice::from_ref(&message.middle),
+        );
+        self.writer.put(
+            Tag::MESSAGE,
+            &header,
+            [front, middle, &message.data],
+            &mut self.out,
+        );
     }
 
     /// Queues a keepalive.
@@ -168,6 +180,7 @@ impl WriteHalf {
     }
 
     fn control<F: ControlFrame>(&mut self, frame: &F) {
-        self.writer.put_control(F::TAG, &frame.to_bytes(Features::ALL), &mut self.out);
+        self.writer
+            .put_control(F::TAG, &frame.to_bytes(Features::ALL), &mut self.out);
     }
 }

@@ -84,7 +84,9 @@ mod tests {
             seq: 1,
             ack_seq: 2,
             flags: 1,
-            message: RawMessage::new(MessageType::OSD_OP, 8, 3, Bytes::new()).with_tid(9).header,
+            message: RawMessage::new(MessageType::OSD_OP, 8, 3, Bytes::new())
+                .with_tid(9)
+                .header,
         };
         let bytes = header.to_bytes(Features::ALL);
         assert_eq!(bytes.len(), 41);

@@ -18,3 +18,6 @@ pub use halves::{Event, ReadHalf, WriteHalf};
 pub use message::MessageHeader2;
 pub use preamble::{Preamble, Tag};
 pub use segments::Limits;
+
+#[cfg(test)]
+mod tests;

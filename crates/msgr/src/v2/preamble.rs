@@ -130,7 +130,10 @@ impl Preamble {
         let mut segments = [(0, 0); MAX_SEGMENTS];
         let on_wire = raw[2..26].as_chunks::<6>().0;
         for (segment, b) in segments.iter_mut().zip(on_wire).take(count) {
-            *segment = (u32::from_le_bytes([b[0], b[1], b[2], b[3]]), u16::from_le_bytes([b[4], b[5]]));
+            *segment = (
+                u32::from_le_bytes([b[0], b[1], b[2], b[3]]),
+                u16::from_le_bytes([b[4], b[5]]),
+            );
         }
         if count > 1 && segments[count - 1].0 == 0 {
             return Err(Malformed::EmptyLastSegment.into());

@@ -80,7 +80,11 @@ pub(super) fn crc_rest(preamble: &Preamble) -> usize {
 /// Bytes behind the head of a secure frame: the first segment's remainder, then all others.
 pub(super) fn secure_rest(preamble: &Preamble) -> (usize, usize) {
     let first = padded(preamble.segments[0].0 as usize);
-    let first = if first > INLINE { first - INLINE + TAG_LEN } else { 0 };
+    let first = if first > INLINE {
+        first - INLINE + TAG_LEN
+    } else {
+        0
+    };
     let others = match preamble.count {
         1 => 0,
         _ => preamble.lens().skip(1).map(|l| padded(l as usize)).sum::<usize>() + SECURE_EPILOGUE + TAG_LEN,

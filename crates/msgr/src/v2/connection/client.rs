@@ -15,8 +15,8 @@ use crate::{
     session::PeerInfo,
     v2::{
         control::{
-            AuthBadMethod, AuthDoneFrame, AuthReplyMore, AuthRequest, AuthRequestMore, ClientIdent, FLAG_LOSSY,
-            Hello, IdentMissingFeatures, ServerIdent, decode,
+            AuthBadMethod, AuthDoneFrame, AuthReplyMore, AuthRequest, AuthRequestMore, ClientIdent,
+            FLAG_LOSSY, Hello, IdentMissingFeatures, ServerIdent, decode,
         },
         frame::Frame,
         preamble::Tag,
@@ -151,13 +151,18 @@ impl ClientRole {
         }
         let (method, payload) = match &self.config.auth {
             ClientAuth::None { name, global_id } => {
-                let auth_mode = if self.config.server == EntityType::MON { 10 } else { 1 };
+                let auth_mode = if self.config.server == EntityType::MON {
+                    10
+                } else {
+                    1
+                };
                 (AuthMethod::NONE, claim(auth_mode, name, *global_id))
             }
             ClientAuth::Mon(client, _) => (AuthMethod::CEPHX, claim(10, &client.name, client.global_id)),
-            ClientAuth::Service(client) => {
-                (AuthMethod::CEPHX, client.authorizer(self.config.server, self.nonce, None)?)
-            }
+            ClientAuth::Service(client) => (
+                AuthMethod::CEPHX,
+                client.authorizer(self.config.server, self.nonce, None)?,
+            ),
         };
         wire.send(&AuthRequest {
             method: method.0,

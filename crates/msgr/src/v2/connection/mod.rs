@@ -244,7 +244,8 @@ impl Wire {
     fn send<F: ControlFrame>(&mut self, frame: &F) {
         // Through an output of its own, to see the bytes for the transcript.
         let mut one = Output::default();
-        self.writer.put_control(F::TAG, &frame.to_bytes(Features::ALL), &mut one);
+        self.writer
+            .put_control(F::TAG, &frame.to_bytes(Features::ALL), &mut one);
         self.put(one.take());
     }
 
@@ -293,7 +294,13 @@ impl Wire {
 
     /// Ends the transcripts: from here on frames are protected in `mode`. Sends our signature and notes the
     /// one that the peer has to send.
-    fn finish_auth(&mut self, key: Option<&CryptoKey>, secret: &[u8], mode: ConMode, client: bool) -> Result<()> {
+    fn finish_auth(
+        &mut self,
+        key: Option<&CryptoKey>,
+        secret: &[u8],
+        mode: ConMode,
+        client: bool,
+    ) -> Result<()> {
         let Some(t) = self.transcript.take() else {
             return Ok(());
         };

@@ -167,7 +167,12 @@ impl ServerRole {
                     mode: self.mode.0,
                     payload: done.reply.clone(),
                 });
-                wire.finish_auth(done.session_key.as_ref(), &done.connection_secret, self.mode, false)?;
+                wire.finish_auth(
+                    done.session_key.as_ref(),
+                    &done.connection_secret,
+                    self.mode,
+                    false,
+                )?;
                 self.done = Some(done);
                 self.state = State::Signature;
                 Ok(())

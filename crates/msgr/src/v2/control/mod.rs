@@ -83,7 +83,14 @@ macro_rules! fields {
     )*};
 }
 
-fields!(u32, u64, i32, i64, encoding::types::EntityAddr, encoding::types::EntityAddrVec);
+fields!(
+    u32,
+    u64,
+    i32,
+    i64,
+    encoding::types::EntityAddr,
+    encoding::types::EntityAddrVec
+);
 
 impl Field for bool {
     fn put(&self, out: &mut bytes::BytesMut, _: encoding::Features) {

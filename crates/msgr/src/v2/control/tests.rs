@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use encoding::{
-    Decode, Encode, Features,
+    Features,
     types::{EntityAddr, EntityAddrVec, EntityType, Utime},
 };
 
@@ -40,8 +40,12 @@ fn every_control_frame_round_trips_and_no_truncation_decodes() {
         methods: vec![2],
         modes: vec![1],
     });
-    check(AuthReplyMore { payload: payload.clone() });
-    check(AuthRequestMore { payload: payload.clone() });
+    check(AuthReplyMore {
+        payload: payload.clone(),
+    });
+    check(AuthRequestMore {
+        payload: payload.clone(),
+    });
     check(AuthDoneFrame {
         global_id: 4236,
         mode: 1,

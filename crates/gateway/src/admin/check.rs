@@ -1,0 +1,125 @@
+//! `rbdgate check`: whether `serve` would work here, and if not what to do about it.
+
+use std::{
+    fmt,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crate::config::Settings;
+
+/// What was looked at, and how it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at.
+    pub what: String,
+    /// What is wrong, and how to mend it.
+    pub problem: Option<(String, String)>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.problem {
+            None => write!(f, "ok    {}", self.what),
+            Some((wrong, mend)) => write!(f, "FAIL  {}: {wrong}\n      {mend}", self.what),
+        }
+    }
+}
+
+/// Space below which a data folder is not worth starting in, in bytes.
+const MIN_SPACE: u64 = 1 << 30;
+/// A clock before this time (2026-01-01) was never set.
+const CLOCK_FLOOR: Duration = Duration::from_secs(1_767_225_600);
+
+/// Looks at everything that `serve` needs.
+#[must_use]
+pub fn run(settings: &Settings) -> Vec<Finding> {
+    let mut findings = vec![data_folder(&settings.data), space(&settings.data), clock(&settings.data)];
+    findings.extend(ports(settings).into_iter().map(|(what, at)| port(what, at)));
+    findings
+}
+
+fn finding(what: impl Into<String>, problem: Option<(String, &str)>) -> Finding {
+    Finding { what: what.into(), problem: problem.map(|(wrong, mend)| (wrong, mend.to_owned())) }
+}
+
+/// The folder, or the nearest one above it that exists.
+fn existing(path: &Path) -> &Path {
+    path.ancestors().find(|p| p.exists()).unwrap_or(path)
+}
+
+fn data_folder(data: &Path) -> Finding {
+    let what = format!("data folder {}", data.display());
+    let at = existing(data);
+    if !at.is_dir() {
+        return finding(what, Some((format!("{} is not a folder", at.display()), "choose another --data")));
+    }
+    let probe = at.join(format!(".rbdgate-check-{}", std::process::id()));
+    if let Err(e) = std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe)) {
+        let mend = "give this user the right to write there, or choose another --data";
+        return finding(what, Some((e.to_string(), mend)));
+    }
+    if data.exists() && store::is_in_use(data) {
+        let mend = "stop the rbdgate that runs on it, or choose another --data";
+        return finding(what, Some(("another rbdgate is running on it".to_owned(), mend)));
+    }
+    finding(what, None)
+}
+
+fn space(data: &Path) -> Finding {
+    let what = "space in the data folder";
+    match rustix::fs::statvfs(existing(data)) {
+        Err(e) => finding(what, Some((e.to_string(), "choose another --data"))),
+        Ok(fs) => {
+            let free = fs.f_bavail.saturating_mul(fs.f_frsize);
+            let problem = (free < MIN_SPACE).then(|| {
+                (format!("{} MiB are free, 1024 MiB are needed", free >> 20), "free some, or choose another --data")
+            });
+            finding(format!("{what}: {} GiB free", free >> 30), problem)
+        }
+    }
+}
+
+fn clock(data: &Path) -> Finding {
+    let now = SystemTime::now();
+    if now.duration_since(UNIX_EPOCH).unwrap_or_default() < CLOCK_FLOOR {
+        let mend = "set the clock: tickets of clients depend on it";
+        return finding("clock", Some(("it stands before 2026".to_owned(), mend)));
+    }
+    // What was written here before cannot be of a later time.
+    let written = std::fs::metadata(data.join("ceph.conf")).and_then(|m| m.modified());
+    let ahead = written.ok().and_then(|w| w.duration_since(now).ok()).filter(|d| d.as_secs() > 5);
+    let problem = ahead.map(|d| {
+        (format!("it is {} s behind the last start of this cluster", d.as_secs()), "set the clock")
+    });
+    finding("clock", problem)
+}
+
+/// The ports that `serve` listens on, in the order of their use. Port 0 is always free.
+fn ports(settings: &Settings) -> Vec<(String, SocketAddr)> {
+    let mut ports = vec![("mon-v2".to_owned(), settings.mon_v2), ("http".to_owned(), settings.http)];
+    if settings.osd.port() != 0 {
+        for n in 0..settings.osd_count {
+            ports.push((format!("osd.{n} v2"), offset(settings.osd, n * 2)));
+        }
+        ports.push(("mgr v2".to_owned(), offset(settings.osd, settings.osd_count * 2)));
+    }
+    ports.retain(|(_, at)| at.port() != 0);
+    ports
+}
+
+/// The address `n` ports further.
+#[must_use]
+pub fn offset(mut at: SocketAddr, n: u16) -> SocketAddr {
+    at.set_port(at.port().saturating_add(n));
+    at
+}
+
+fn port(what: String, at: SocketAddr) -> Finding {
+    let name = format!("port {at} ({what})");
+    match TcpListener::bind(at) {
+        Ok(_) => finding(name, None),
+        Err(e) => finding(name, Some((e.to_string(), "stop what listens there, or set another address"))),
+    }
+}

@@ -1,0 +1,4 @@
+//! What operators look at besides Ceph's own commands.
+
+pub mod check;
+pub mod http;

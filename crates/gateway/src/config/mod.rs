@@ -1,0 +1,294 @@
+//! The configuration: one table of settings, each a flag, a key of the TOML file and an environment variable.
+//!
+//! A flag wins over the environment, that over the file, that over the default.
+
+mod file;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+pub use file::commented_defaults;
+
+/// How clients authenticate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// By key.
+    Cephx,
+    /// Not at all.
+    None,
+}
+
+/// What `rbdgate serve` runs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where everything is kept; absolute.
+    pub data: PathBuf,
+    /// The monitor's msgr v2 address.
+    pub mon_v2: SocketAddr,
+    /// The monitor's msgr v1 address.
+    pub mon_v1: SocketAddr,
+    /// The first of the OSDs' and the manager's addresses.
+    pub osd: SocketAddr,
+    /// Where metrics and health are served over HTTP.
+    pub http: SocketAddr,
+    /// How clients authenticate.
+    pub auth: Auth,
+    /// How many OSDs the cluster shows.
+    pub osd_count: u16,
+    /// What is logged: a level or `tracing` filter directives.
+    pub log: String,
+}
+
+/// One setting, as flag, key and variable.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The key in the file; the flag is `--KEY`.
+    pub key: &'static str,
+    /// The default, as text.
+    pub default: &'static str,
+    /// What a value looks like.
+    pub allowed: &'static str,
+    /// What it is, in a sentence or two.
+    pub help: &'static str,
+}
+
+impl Setting {
+    /// The environment variable.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("RBDGATE_{}", self.key.replace('-', "_").to_uppercase())
+    }
+}
+
+const ADDRESS: &str = "an address IP:PORT; port 0 is a free one";
+
+/// All settings.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "data",
+        default: "./rbdgate-data",
+        allowed: "a folder, which is made if it is not there",
+        help: "Where the cluster is kept: images, metadata, keys, and the ceph.conf for clients.",
+    },
+    Setting {
+        key: "mon-v2",
+        default: "127.0.0.1:3300",
+        allowed: ADDRESS,
+        help: "Where the monitor listens for msgr v2: the address that clients have in mon_host.",
+    },
+    Setting {
+        key: "mon-v1",
+        default: "127.0.0.1:6789",
+        allowed: ADDRESS,
+        help: "Where the monitor listens for msgr v1. Not served yet: nothing listens there.",
+    },
+    Setting {
+        key: "osd",
+        default: "127.0.0.1:6800",
+        allowed: ADDRESS,
+        help: "The first of a run of ports: v2 and v1 of each OSD, then the manager's. With port 0 each is a free one.",
+    },
+    Setting {
+        key: "http",
+        default: "127.0.0.1:9283",
+        allowed: ADDRESS,
+        help: "Where /metrics (Prometheus) and /health are served.",
+    },
+    Setting {
+        key: "auth",
+        default: "cephx",
+        allowed: "cephx or none",
+        help: "How clients authenticate. With none everybody who reaches the ports may do everything.",
+    },
+    Setting {
+        key: "osd-count",
+        default: "1",
+        allowed: "a number from 1 to 64",
+        help: "How many OSDs the cluster shows. Clients open a connection to each.",
+    },
+    Setting {
+        key: "log",
+        default: "info",
+        allowed: "error, warn, info, debug or trace, or filter directives like info,rbdgate::osd=debug",
+        help: "What is logged to standard error.",
+    },
+];
+
+/// Why the configuration cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A value is not one of those allowed.
+    #[error("{source_name}: {key} = {value:?}: {allowed} is expected")]
+    BadValue {
+        /// Where it was set.
+        source_name: String,
+        /// The setting.
+        key: String,
+        /// What it was set to.
+        value: String,
+        /// What may stand there.
+        allowed: String,
+    },
+    /// The file has a key that there is not.
+    #[error("{file}: no setting is called {key:?}; there are {known}")]
+    UnknownKey {
+        /// The file.
+        file: String,
+        /// The key.
+        key: String,
+        /// All keys.
+        known: String,
+    },
+    /// The file cannot be read or parsed.
+    #[error("{file}: {reason}")]
+    File {
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A value and where it was set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Value {
+    text: String,
+    source: String,
+}
+
+/// Where values come from.
+#[derive(Debug, Default)]
+pub struct Sources {
+    values: BTreeMap<&'static str, Value>,
+}
+
+impl Sources {
+    /// The defaults, then the file (if any), the environment and the flags.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or has keys that there are not.
+    pub fn gather(
+        file: Option<&Path>,
+        environment: impl Fn(&str) -> Option<String>,
+        flags: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut values: BTreeMap<_, _> = SETTINGS
+            .iter()
+            .map(|s| (s.key, Value { text: s.default.to_owned(), source: "default".to_owned() }))
+            .collect();
+        if let Some(path) = file {
+            for (key, text) in file::read(path)? {
+                values.insert(key, Value { text, source: path.display().to_string() });
+            }
+        }
+        for setting in SETTINGS {
+            let variable = setting.variable();
+            if let Some(text) = environment(&variable) {
+                values.insert(setting.key, Value { text, source: variable });
+            }
+            if let Some(text) = flags(setting.key) {
+                values.insert(setting.key, Value { text, source: format!("--{}", setting.key) });
+            }
+        }
+        Ok(Self { values })
+    }
+
+    /// The settings.
+    ///
+    /// # Errors
+    /// At the first value that is not allowed.
+    pub fn settings(&self) -> Result<Settings, ConfigError> {
+        let data = self.get("data", |text| (!text.is_empty()).then(|| PathBuf::from(text)))?;
+        Ok(Settings {
+            data: std::path::absolute(&data)
+                .map_err(|e| ConfigError::File { file: data.display().to_string(), reason: e.to_string() })?,
+            mon_v2: self.address("mon-v2")?,
+            mon_v1: self.address("mon-v1")?,
+            osd: self.address("osd")?,
+            http: self.address("http")?,
+            auth: self.get("auth", |text| match text {
+                "cephx" => Some(Auth::Cephx),
+                "none" => Some(Auth::None),
+                _ => None,
+            })?,
+            osd_count: self.get("osd-count", |text| text.parse().ok().filter(|n| (1..=64).contains(n)))?,
+            log: self.get("log", |text| {
+                let valid = !text.is_empty() && tracing_subscriber::EnvFilter::try_new(text).is_ok();
+                let level = text.parse::<tracing::Level>().is_ok() || text.contains(['=', ',']);
+                (valid && level).then(|| text.to_owned())
+            })?,
+        })
+    }
+
+    fn address(&self, key: &'static str) -> Result<SocketAddr, ConfigError> {
+        self.get(key, |text| text.parse().ok())
+    }
+
+    fn get<T>(&self, key: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, ConfigError> {
+        let value = &self.values[key];
+        parse(&value.text).ok_or_else(|| ConfigError::BadValue {
+            source_name: value.source.clone(),
+            key: key.to_owned(),
+            value: value.text.clone(),
+            allowed: setting(key).map_or("a value", |s| s.allowed).to_owned(),
+        })
+    }
+}
+
+/// The setting of that key.
+#[must_use]
+pub fn setting(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|s| s.key == key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gather(file: &str, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rbdgate.toml");
+        std::fs::write(&path, file).unwrap();
+        let look = |all: &[(&str, &str)], key: &str| {
+            all.iter().find(|(k, _)| *k == key).map(|(_, v)| (*v).to_owned())
+        };
+        Sources::gather(Some(&path), |k| look(env, k), |k| look(flags, k))?.settings()
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+        let file = "osd-count = 2\nauth = \"none\"\nmon-v2 = \"127.0.0.1:1\"";
+        let env = [("RBDGATE_OSD_COUNT", "3"), ("RBDGATE_MON_V2", "127.0.0.1:2")];
+        let s = gather(file, &env, &[("mon-v2", "127.0.0.1:3")]).unwrap();
+        assert_eq!((s.auth, s.osd_count, s.mon_v2.port()), (Auth::None, 3, 3));
+        assert_eq!(s.http.port(), 9283);
+    }
+
+    #[test]
+    fn a_bad_value_names_the_key_the_value_and_what_is_allowed() {
+        for (key, value) in
+            [("osd-count", "0"), ("auth", "yes"), ("mon-v2", "localhost"), ("log", "loud"), ("osd-count", "65")]
+        {
+            let text = gather("", &[], &[(key, value)]).unwrap_err().to_string();
+            let allowed = setting(key).unwrap().allowed;
+            assert!(text.contains(key) && text.contains(value) && text.contains(allowed), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_in_the_file_is_refused_with_the_known_ones() {
+        let text = gather("osd_count = 2", &[], &[]).unwrap_err().to_string();
+        assert!(text.contains("osd_count") && text.contains("osd-count"), "{text}");
+    }
+
+    #[test]
+    fn the_commented_defaults_are_a_valid_file_that_changes_nothing() {
+        let plain = gather("", &[], &[]).unwrap();
+        assert_eq!(gather(&commented_defaults(), &[], &[]).unwrap(), plain);
+        let active = SETTINGS.iter().fold(commented_defaults(), |t, s| t.replace(&format!("#{} =", s.key), &format!("{} =", s.key)));
+        assert_eq!(gather(&active, &[], &[]).unwrap(), plain);
+    }
+}

@@ -1,0 +1,339 @@
+//! Walking all objects: for listings, for counting at start, and to drop what nothing refers to any more.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use store::{StoreError, Transaction};
+
+use super::{
+    Objects, SCAN_BATCH,
+    id::ObjectId,
+    images::{DataName, ImageVolume, recorded_volume},
+    keys,
+    onode::{Entry, Onode, PAGE_ENTRIES, Placement},
+};
+
+/// A part of a pool: objects whose placement hash ends in `seed`'s lowest `bits` bits. A placement group is
+/// such a part (`pg_t::get_split_bits` in Ceph `src/osd/osd_types.cc`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HashRange {
+    /// The hash's low bits.
+    pub seed: u32,
+    /// How many of them count.
+    pub bits: u32,
+}
+
+impl HashRange {
+    /// The part that is placement group `seed` of `pg_num`.
+    #[must_use]
+    pub const fn of_pg(seed: u32, pg_num: u32) -> Self {
+        if pg_num <= 1 {
+            return Self { seed: 0, bits: 0 };
+        }
+        let p = u32::BITS - pg_num.leading_zeros();
+        let half = 1_u32 << (p - 1);
+        let bits = if seed % half < pg_num % half { p } else { p - 1 };
+        Self { seed, bits }
+    }
+
+    /// First and last reversed hash.
+    #[must_use]
+    pub const fn reversed(&self) -> (u32, u32) {
+        let mask = if self.bits == 0 { u32::MAX } else if self.bits >= 32 { 0 } else { u32::MAX >> self.bits };
+        let first = self.seed.reverse_bits() & !mask;
+        (first, first | mask)
+    }
+}
+
+impl Objects {
+    /// The objects of a part of a pool, in Ceph's order: the sort key (reversed hash, namespace, locator key,
+    /// name) is at least `from` (empty for the start). `wanted` filters by namespace. At most `limit`.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn list(
+        &self,
+        pool: i64,
+        range: HashRange,
+        from: Option<&ObjectId>,
+        limit: usize,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<ObjectId>, StoreError> {
+        let (first, last) = range.reversed();
+        let from = from.map(keys::object);
+        let mut found = Vec::new();
+        self.named_in(pool, first, last, from.as_ref(), limit, &wanted, &mut found)?;
+        self.image_data_in(pool, first, last, from.as_ref(), &wanted, &mut found)?;
+        found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        found.truncate(limit);
+        Ok(found.into_iter().map(|(_, id)| id).collect())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn named_in(
+        &self,
+        pool: i64,
+        first: u32,
+        last: u32,
+        from: Option<&Bytes>,
+        limit: usize,
+        wanted: &impl Fn(&[u8]) -> bool,
+        found: &mut Vec<(Bytes, ObjectId)>,
+    ) -> Result<(), StoreError> {
+        let start = keys::objects_from(pool, first);
+        let mut start = from.filter(|f| **f > start).cloned().unwrap_or(start);
+        let end = match last.checked_add(1) {
+            Some(next) => keys::objects_from(pool, next),
+            None => keys::pool_range(b'O', pool).1,
+        };
+        while found.len() < limit {
+            let rows = self.store().scan(&start..&end, SCAN_BATCH)?;
+            for (key, _) in &rows {
+                let id = ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key".into()))?;
+                if wanted(&id.nspace) {
+                    found.push((key.clone(), id));
+                }
+            }
+            match rows.last() {
+                Some((key, _)) if rows.len() == SCAN_BATCH => start = after(key),
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn image_data_in(
+        &self,
+        pool: i64,
+        first: u32,
+        last: u32,
+        from: Option<&Bytes>,
+        wanted: &impl Fn(&[u8]) -> bool,
+        found: &mut Vec<(Bytes, ObjectId)>,
+    ) -> Result<(), StoreError> {
+        self.each_volume(Some(pool), |of, image, volume| {
+            if !wanted(&of.nspace) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let (header_pool, image) = split_image_key(&image);
+            self.each_entry(volume, |index, _| {
+                let name = DataName::name_of(header_pool, &image, index);
+                let id = ObjectId::new(of.pool, of.nspace.clone(), name);
+                let hash = id.hash().reverse_bits();
+                if (first..=last).contains(&hash) {
+                    let key = keys::object(&id);
+                    if from.is_none_or(|f| key >= *f) {
+                        found.push((key, id));
+                    }
+                }
+            })?;
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Calls `f` with each image volume: an id that names pool and namespace, the image, the volume.
+    fn each_volume(
+        &self,
+        pool: Option<i64>,
+        mut f: impl FnMut(ObjectId, Bytes, ImageVolume) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let (mut from, to) = pool.map_or_else(|| keys::whole_table(b'V'), |p| keys::pool_range(b'V', p));
+        loop {
+            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
+            for (key, value) in &rows {
+                let (id, image, volume) = recorded_volume(self.store(), key, value)?;
+                if f(id, image, volume)?.is_break() {
+                    return Ok(());
+                }
+            }
+            match rows.last() {
+                Some((key, _)) if rows.len() == SCAN_BATCH => from = after(key),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Calls `f` with number and entry of each data object that exists in a volume.
+    fn each_entry(&self, volume: ImageVolume, mut f: impl FnMut(u64, Entry)) -> Result<(), StoreError> {
+        let (mut from, to) = keys::onode_range(b'P', volume.volume.0);
+        loop {
+            // Pages are large: a few at a time.
+            let rows = self.store().scan(&from..&to, 16)?;
+            for (key, page) in &rows {
+                let number = key.get(9..13).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes);
+                for slot in 0..page.len().div_ceil(Entry::LEN) {
+                    let entry = Entry::from_page(page, slot);
+                    if entry.exists() {
+                        f(u64::from(number) * PAGE_ENTRIES + slot as u64, entry);
+                    }
+                }
+            }
+            match rows.last() {
+                Some((key, _)) if rows.len() == 16 => from = after(key),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Counts objects and bytes of all pools.
+    pub(super) fn count_all(&self) -> Result<(), StoreError> {
+        let (mut from, to) = keys::whole_table(b'O');
+        loop {
+            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
+            for (key, value) in &rows {
+                let id = ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key".into()))?;
+                let state = Onode::decode(value, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()))?;
+                self.usage().pool(id.pool).changed(1, state.size as i64);
+            }
+            match rows.last() {
+                Some((key, _)) if rows.len() == SCAN_BATCH => from = after(key),
+                _ => break,
+            }
+        }
+        self.each_volume(None, |id, _, volume| {
+            let (mut objects, mut bytes) = (0, 0);
+            self.each_entry(volume, |_, entry| {
+                objects += 1;
+                bytes += i64::from(entry.size());
+            })?;
+            self.usage().pool(id.pool).changed(objects, bytes);
+            self.images.counted(volume.volume, objects);
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Deletes the volumes of images that have neither a header nor data objects.
+    pub(super) fn collect_orphans(&self) -> Result<(), StoreError> {
+        let mut orphans = Vec::new();
+        self.each_volume(None, |id, image, volume| {
+            if self.images.count(volume.volume) == 0 && !self.has_header(&id, &image)? {
+                orphans.push((id, image, volume));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for (id, image, volume) in orphans {
+            self.delete_volume(&id, &image, volume)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the volume of an image whose header was removed, if no data objects are left.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn header_removed(&self, header: &ObjectId) -> Result<(), StoreError> {
+        let Some(image) = header.name.strip_prefix(b"rbd_header.") else { return Ok(()) };
+        let mut gone = Vec::new();
+        self.each_volume(None, |id, key, volume| {
+            let (pool, of) = split_image_key(&key);
+            let same = pool.unwrap_or(id.pool) == header.pool && id.nspace == header.nspace && of == image;
+            if same && self.images.count(volume.volume) == 0 {
+                gone.push((id, key, volume));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for (id, image, volume) in gone {
+            self.delete_volume(&id, &image, volume)?;
+        }
+        Ok(())
+    }
+
+    fn has_header(&self, of: &ObjectId, image: &[u8]) -> Result<bool, StoreError> {
+        let (pool, image) = split_image_key(image);
+        let name = [b"rbd_header.", image.as_ref()].concat();
+        let header = ObjectId::new(pool.unwrap_or(of.pool), of.nspace.clone(), name);
+        Ok(self.store().get(&keys::object(&header))?.is_some())
+    }
+
+    fn delete_volume(&self, id: &ObjectId, image: &[u8], volume: ImageVolume) -> Result<(), StoreError> {
+        self.images.forget(volume.volume);
+        let mut tx = Transaction::new();
+        tx.delete(keys::image_volume(id.pool, &id.nspace, image));
+        let (from, to) = keys::onode_range(b'P', volume.volume.0);
+        tx.delete_range(from, to);
+        tx.delete_volume(volume.volume);
+        self.store().submit(tx)?;
+        Ok(())
+    }
+
+    /// Deletes everything of a pool that no longer is in the map.
+    ///
+    /// # Errors
+    /// If the store fails; what was deleted by then stays deleted.
+    pub fn delete_pool(&self, pool: i64) -> Result<(), StoreError> {
+        let mut volumes = Vec::new();
+        self.each_volume(Some(pool), |id, image, volume| {
+            volumes.push((id, image, volume));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for (id, image, volume) in volumes {
+            self.delete_volume(&id, &image, volume)?;
+        }
+        self.delete_named(pool)?;
+        let slots = self.slots.volume(self.store(), pool)?;
+        let mut tx = Transaction::new();
+        let (from, to) = keys::pool_range(b'S', pool);
+        tx.delete_range(from, to);
+        tx.delete_volume(slots);
+        self.store().submit(tx)?;
+        self.slots.forget(pool);
+        self.images.forget_pool(pool);
+        self.usage().forget(pool);
+        Ok(())
+    }
+
+    fn delete_named(&self, pool: i64) -> Result<(), StoreError> {
+        let (from, to) = keys::pool_range(b'O', pool);
+        loop {
+            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let mut tx = Transaction::new();
+            for (key, value) in rows {
+                let onode = Onode::decode(&value, Placement::Slots).and_then(|s| s.onode);
+                tx.delete(key);
+                let Some(onode) = onode else { continue };
+                tx.delete(keys::omap_header(onode));
+                tx.delete(keys::inline_data(onode));
+                for table in *b"XMWB" {
+                    let (from, to) = keys::onode_range(table, onode);
+                    tx.delete_range(from, to);
+                }
+            }
+            self.store().submit(tx)?;
+        }
+    }
+}
+
+/// The smallest key behind `key`.
+fn after(key: &[u8]) -> Bytes {
+    [key, &[0]].concat().into()
+}
+
+/// A volume record's image part: the header's pool if it is another one, and the image id.
+fn split_image_key(key: &[u8]) -> (Option<i64>, Bytes) {
+    let split = key.iter().position(|b| *b == b'.').and_then(|at| {
+        let pool = std::str::from_utf8(&key[..at]).ok()?.parse().ok()?;
+        Some((pool, Bytes::copy_from_slice(&key[at + 1..])))
+    });
+    split.map_or_else(|| (None, Bytes::copy_from_slice(key)), |(pool, image)| (Some(pool), image))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placement_groups_part_the_hashes_without_gap_or_overlap() {
+        for pg_num in [1, 2, 3, 8, 12, 32, 100] {
+            let mut ranges: Vec<_> = (0..pg_num).map(|s| HashRange::of_pg(s, pg_num).reversed()).collect();
+            ranges.sort_unstable();
+            assert_eq!(ranges[0].0, 0, "{pg_num}");
+            assert_eq!(ranges.last().unwrap().1, u32::MAX, "{pg_num}");
+            for pair in ranges.windows(2) {
+                assert_eq!(pair[0].1 + 1, pair[1].0, "{pg_num}");
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Objects in memory: each has its lock, under which its ops run one at a time and in the order they came.
+
+use std::{
+    collections::{HashMap, VecDeque, hash_map::RandomState},
+    hash::BuildHasher,
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use store::Seq;
+
+use super::{request::PendingOp, watch::Watchers};
+use crate::objects::{id::ObjectId, onode::ObjectState};
+
+/// An object that ops work on.
+#[derive(Debug)]
+pub struct Object {
+    /// Its name.
+    pub id: ObjectId,
+    /// What the lock protects.
+    pub inner: Mutex<Inner>,
+}
+
+/// The mutable side of an object.
+#[derive(Debug, Default)]
+pub struct Inner {
+    /// The stored state; none until it is loaded.
+    pub state: Option<ObjectState>,
+    /// The last transaction that changed it: replies that tell of the change wait until it is durable.
+    pub last_seq: Option<Seq>,
+    /// Its watches.
+    pub watchers: Watchers,
+    /// An op waits for the disk; later ones queue.
+    pub busy: bool,
+    /// Ops that wait for that one, in order.
+    pub waiting: VecDeque<PendingOp>,
+}
+
+const SHARDS: usize = 64;
+
+/// Recently used objects.
+#[derive(Debug)]
+pub struct Cache {
+    shards: Vec<Mutex<HashMap<ObjectId, Arc<Object>>>>,
+    hasher: RandomState,
+    shard_capacity: usize,
+}
+
+impl Cache {
+    /// A cache of about `capacity` objects; objects in use or with watches do not count.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            shard_capacity: (capacity / SHARDS).max(1),
+        }
+    }
+
+    /// The object of that name.
+    pub fn get(&self, id: ObjectId) -> Arc<Object> {
+        let shard = &self.shards[self.hasher.hash_one(&id) as usize % SHARDS];
+        let mut objects = shard.lock();
+        if let Some(object) = objects.get(&id) {
+            return Arc::clone(object);
+        }
+        if objects.len() >= self.shard_capacity {
+            evict(&mut objects);
+        }
+        let object = Arc::new(Object { id: id.clone(), inner: Mutex::default() });
+        objects.insert(id, Arc::clone(&object));
+        object
+    }
+
+    /// Forgets all objects of a pool.
+    pub fn forget_pool(&self, pool: i64) {
+        for shard in &self.shards {
+            shard.lock().retain(|id, _| id.pool != pool);
+        }
+    }
+}
+
+/// Makes room: drops a part of what nobody uses. The map's order is random, which is as good as any.
+fn evict(objects: &mut HashMap<ObjectId, Arc<Object>>) {
+    let mut quota = (objects.len() / 8).max(1);
+    objects.retain(|_, object| {
+        let idle = Arc::strong_count(object) == 1
+            && object.inner.try_lock().is_some_and(|inner| inner.watchers.is_empty() && !inner.busy);
+        let drop = idle && quota > 0;
+        quota -= usize::from(drop);
+        !drop
+    });
+}

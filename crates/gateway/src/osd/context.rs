@@ -1,0 +1,446 @@
+//! An object under an op vector: the stored state, what the vector has staged, and who asks. This is what class
+//! methods see.
+
+use std::{cell::Cell, fmt};
+
+use bytes::Bytes;
+use cls::{ObjectContext, OmapPage};
+use encoding::{
+    Errno, Features,
+    types::{EntityAddr, EntityName, Utime},
+};
+use store::StoreError;
+
+use crate::objects::{
+    Data, Objects,
+    id::ObjectId,
+    mutation::{Change, DataChange, Mutation},
+    onode::ObjectState,
+};
+
+/// `osd_max_object_size`.
+pub const MAX_OBJECT_SIZE: u64 = 128 << 20;
+/// `osd_max_attr_size` is unlimited in Ceph; the store's own limit of attributes is this (XFS' and BlueStore's).
+pub const MAX_XATTR_SIZE: usize = 64 << 10;
+/// `osd_max_attr_name_len`.
+pub const MAX_XATTR_NAME: usize = 100;
+/// `osd_max_omap_entries_per_request`.
+pub const MAX_OMAP_ENTRIES: usize = 1024;
+/// `osd_max_omap_bytes_per_request`.
+pub const MAX_OMAP_BYTES: usize = 1 << 30;
+
+/// Who sent the request, and what the cluster requires.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    /// The client.
+    pub origin: EntityName,
+    /// Its address.
+    pub addr: EntityAddr,
+    /// Its features.
+    pub features: Features,
+    /// The client's time of the modification.
+    pub mtime: Utime,
+    /// The server's time.
+    pub now: Utime,
+    /// `require_osd_release` of the map.
+    pub require_osd_release: u8,
+    /// The newer of `require_min_compat_client` and what the map needs.
+    pub min_compat_client: u8,
+}
+
+/// The object, as seen and changed by one op vector.
+#[derive(Debug)]
+pub struct Context<'a> {
+    pub(super) objects: &'a Objects,
+    pub(super) id: &'a ObjectId,
+    pub(super) request: Request,
+    old: ObjectState,
+    /// The state with what the vector did so far.
+    pub state: ObjectState,
+    /// What the vector staged.
+    pub mutation: Mutation,
+    /// Watchers of the object, for class methods.
+    watchers: &'a [(EntityName, EntityAddr)],
+    /// Whether a read may wait for the disk.
+    may_block: bool,
+    blocked: Cell<bool>,
+    bytes_read: Cell<u64>,
+}
+
+impl<'a> Context<'a> {
+    /// A context over the object's stored state.
+    pub fn new(
+        objects: &'a Objects,
+        id: &'a ObjectId,
+        state: &ObjectState,
+        watchers: &'a [(EntityName, EntityAddr)],
+        request: Request,
+        may_block: bool,
+    ) -> Self {
+        Self {
+            objects,
+            id,
+            request,
+            old: state.clone(),
+            state: state.clone(),
+            mutation: Mutation::default(),
+            watchers,
+            may_block,
+            blocked: Cell::new(false),
+            bytes_read: Cell::new(0),
+        }
+    }
+
+    /// Whether a read had to give up because it would have waited for the disk.
+    pub fn blocked(&self) -> bool {
+        self.blocked.get()
+    }
+
+    /// Bytes of data that were read.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read.get()
+    }
+
+    /// Whether anything is to be stored.
+    pub fn modified(&self) -> bool {
+        self.mutation.touched
+    }
+
+    /// The change to commit.
+    pub fn into_change(self) -> Change {
+        Change { old: self.old, new: self.state, mutation: self.mutation }
+    }
+
+    /// Makes the object exist (`maybe_create_new_object`).
+    pub fn touch(&mut self) {
+        self.state.exists = true;
+        self.mutation.touched = true;
+    }
+
+    /// Fails with ENOENT if the object does not exist.
+    pub fn must_exist(&self) -> Result<(), Errno> {
+        if self.state.exists { Ok(()) } else { Err(Errno::ENOENT) }
+    }
+
+    pub(super) fn store_error(&self, error: &StoreError) -> Errno {
+        store_error(self.id, error)
+    }
+
+    /// Bytes of a range within the object's size, staged changes included.
+    pub fn read_within(&self, offset: u64, len: u64) -> Result<Bytes, Errno> {
+        let stored = if self.mutation.reset || !self.old.exists { 0 } else { self.old.size };
+        let from_store = stored.saturating_sub(offset).min(len);
+        let mut base = Bytes::new();
+        if from_store > 0 {
+            let data = self.objects.read(self.id, &self.old, offset, from_store, self.may_block);
+            match data.map_err(|e| self.store_error(&e))? {
+                Data::Ready(data) => base = data,
+                Data::WouldBlock => {
+                    self.blocked.set(true);
+                    return Err(Errno::EAGAIN);
+                }
+            }
+        }
+        if (base.len() as u64) < len {
+            let mut padded = bytes::BytesMut::with_capacity(len as usize);
+            padded.extend_from_slice(&base);
+            padded.resize(len as usize, 0);
+            base = padded.freeze();
+        }
+        self.bytes_read.set(self.bytes_read.get() + len);
+        Ok(self.mutation.overlay(offset, base))
+    }
+
+    /// Stages a write and grows the object.
+    pub fn stage_write(&mut self, offset: u64, data: Bytes) {
+        self.touch();
+        self.state.size = self.state.size.max(offset + data.len() as u64);
+        self.mutation.data.push(DataChange::Write { offset, data });
+    }
+
+    /// Stages a truncation (or extension) to `size`.
+    pub fn stage_truncate(&mut self, size: u64) {
+        self.touch();
+        self.state.size = size;
+        self.mutation.data.push(DataChange::Truncate { size });
+    }
+}
+
+/// The errno for a failure of the store; what is not the client's business is logged here, once.
+pub fn store_error(id: &ObjectId, error: &StoreError) -> Errno {
+    match error {
+        StoreError::NoSpace(_) => Errno::ENOSPC,
+        e => {
+            tracing::error!(object = %id, error = %e, "the store failed");
+            Errno::EIO
+        }
+    }
+}
+
+/// Fails with EFBIG where a range goes beyond the largest object (`check_offset_and_length`).
+pub fn check_range(offset: u64, len: u64) -> Result<(), Errno> {
+    match offset.checked_add(len) {
+        Some(end) if offset < MAX_OBJECT_SIZE && end <= MAX_OBJECT_SIZE => Ok(()),
+        _ => Err(Errno::EFBIG),
+    }
+}
+
+impl ObjectContext for Context<'_> {
+    fn exists(&self) -> bool {
+        self.state.exists
+    }
+
+    fn size(&self) -> u64 {
+        self.state.size
+    }
+
+    fn mtime(&self) -> Utime {
+        self.state.mtime
+    }
+
+    fn read(&self, off: u64, len: u64) -> Result<Bytes, Errno> {
+        self.must_exist()?;
+        self.read_within(off, self.state.size.saturating_sub(off).min(len))
+    }
+
+    fn create(&mut self, exclusive: bool) -> Result<(), Errno> {
+        if self.state.exists && exclusive {
+            return Err(Errno::EEXIST);
+        }
+        self.touch();
+        Ok(())
+    }
+
+    fn write(&mut self, off: u64, data: Bytes) -> Result<(), Errno> {
+        check_range(off, data.len() as u64)?;
+        if data.is_empty() {
+            // As in Ceph, an empty write beyond the end extends the object.
+            self.touch();
+            if off > self.state.size {
+                self.stage_truncate(off);
+            }
+            return Ok(());
+        }
+        self.stage_write(off, data);
+        Ok(())
+    }
+
+    fn write_full(&mut self, data: Bytes) -> Result<(), Errno> {
+        check_range(0, data.len() as u64)?;
+        if (data.len() as u64) < self.state.size {
+            self.stage_truncate(data.len() as u64);
+        }
+        self.touch();
+        if !data.is_empty() {
+            self.stage_write(0, data);
+        }
+        Ok(())
+    }
+
+    fn truncate(&mut self, len: u64) -> Result<(), Errno> {
+        if !self.state.exists {
+            return Ok(());
+        }
+        check_range(len, 0)?;
+        self.stage_truncate(len);
+        Ok(())
+    }
+
+    fn zero(&mut self, off: u64, len: u64) -> Result<(), Errno> {
+        check_range(off, len)?;
+        if self.state.exists && len > 0 && off < self.state.size {
+            self.mutation.touched = true;
+            if off + len >= self.state.size {
+                // Ceph turns this into a truncation, so that space is given back.
+                self.stage_truncate(off);
+            } else {
+                self.mutation.data.push(DataChange::Zero { offset: off, len });
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self) -> Result<(), Errno> {
+        self.must_exist()?;
+        self.state = ObjectState::absent(self.state.placement);
+        self.mutation.remove();
+        Ok(())
+    }
+
+    fn getxattr(&self, name: &[u8]) -> Result<Bytes, Errno> {
+        self.must_exist()?;
+        let value = match self.mutation.xattrs.get(name) {
+            Some(staged) => staged.clone(),
+            None if self.mutation.reset => None,
+            None => self.objects.xattr(&self.old, name).map_err(|e| self.store_error(&e))?,
+        };
+        value.ok_or(Errno::ENODATA)
+    }
+
+    fn getxattrs(&self) -> Result<Vec<(Bytes, Bytes)>, Errno> {
+        self.must_exist()?;
+        self.objects
+            .merged_rows(b'X', &self.old, &self.mutation, &[], usize::MAX)
+            .map_err(|e| self.store_error(&e))
+    }
+
+    fn setxattr(&mut self, name: &[u8], value: Bytes) -> Result<(), Errno> {
+        if value.len() > MAX_XATTR_SIZE {
+            return Err(Errno::EFBIG);
+        }
+        if name.len() > MAX_XATTR_NAME {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        self.touch();
+        self.mutation.xattrs.insert(Bytes::copy_from_slice(name), Some(value));
+        Ok(())
+    }
+
+    fn rmxattr(&mut self, name: &[u8]) -> Result<(), Errno> {
+        self.must_exist()?;
+        self.mutation.touched = true;
+        self.mutation.xattrs.insert(Bytes::copy_from_slice(name), None);
+        Ok(())
+    }
+
+    fn omap_header(&self) -> Result<Bytes, Errno> {
+        if let Some(header) = &self.mutation.omap_header {
+            return Ok(header.clone());
+        }
+        if self.mutation.omap_cleared || !self.old.has_omap {
+            return Ok(Bytes::new());
+        }
+        let header = self.objects.omap_header(&self.old).map_err(|e| self.store_error(&e))?;
+        Ok(header.unwrap_or_default())
+    }
+
+    fn set_omap_header(&mut self, header: Bytes) -> Result<(), Errno> {
+        self.touch();
+        self.state.has_omap = true;
+        self.mutation.omap_header = Some(header);
+        Ok(())
+    }
+
+    fn omap_get(&self, key: &[u8]) -> Result<Option<Bytes>, Errno> {
+        if let Some(staged) = self.mutation.omap.get(key) {
+            return Ok(staged.clone());
+        }
+        if self.mutation.omap_cleared || !self.old.has_omap {
+            return Ok(None);
+        }
+        self.objects.omap(&self.old, key).map_err(|e| self.store_error(&e))
+    }
+
+    fn omap_vals(&self, start_after: &[u8], prefix: &[u8], max: usize) -> Result<OmapPage, Errno> {
+        let max = max.min(MAX_OMAP_ENTRIES);
+        // Behind `start_after`, and not before the first key with the prefix.
+        let mut from = start_after.to_vec();
+        if prefix > start_after {
+            from = prefix.to_vec();
+        } else if !start_after.is_empty() {
+            from.push(0);
+        }
+        let mut rows = self
+            .objects
+            .merged_rows(b'M', &self.old, &self.mutation, &from, max + 1)
+            .map_err(|e| self.store_error(&e))?;
+        rows.truncate(rows.iter().take_while(|(k, _)| k.starts_with(prefix)).count());
+        let mut more = rows.len() > max;
+        rows.truncate(max);
+        let mut bytes = 0;
+        let fits = rows.iter().take_while(|(k, v)| {
+            let fits = bytes < MAX_OMAP_BYTES;
+            bytes += k.len() + v.len() + 8;
+            fits
+        });
+        let fits = fits.count();
+        more |= fits < rows.len();
+        rows.truncate(fits);
+        Ok((rows, more))
+    }
+
+    fn omap_set(&mut self, values: Vec<(Bytes, Bytes)>) -> Result<(), Errno> {
+        self.touch();
+        self.state.has_omap = true;
+        self.mutation.omap.extend(values.into_iter().map(|(k, v)| (k, Some(v))));
+        Ok(())
+    }
+
+    fn omap_rm(&mut self, keys: &[Bytes]) -> Result<(), Errno> {
+        self.must_exist()?;
+        self.mutation.touched = true;
+        self.mutation.omap.extend(keys.iter().map(|k| (k.clone(), None)));
+        Ok(())
+    }
+
+    fn omap_clear(&mut self) -> Result<(), Errno> {
+        self.must_exist()?;
+        self.mutation.touched = true;
+        self.mutation.omap_cleared = true;
+        self.mutation.omap.clear();
+        self.mutation.omap_header = None;
+        self.state.has_omap = false;
+        Ok(())
+    }
+
+    fn origin(&self) -> (EntityName, EntityAddr) {
+        (self.request.origin, self.request.addr)
+    }
+
+    fn client_features(&self) -> Features {
+        self.request.features
+    }
+
+    fn watchers(&self) -> Result<Vec<(EntityName, EntityAddr)>, Errno> {
+        self.must_exist()?;
+        Ok(self.watchers.to_vec())
+    }
+
+    fn now(&self) -> Utime {
+        self.request.now
+    }
+
+    fn random(&mut self) -> [u8; 16] {
+        rand::random()
+    }
+
+    fn object_name(&self) -> &[u8] {
+        &self.id.name
+    }
+
+    fn pool_id(&self) -> i64 {
+        self.id.pool
+    }
+
+    fn namespace(&self) -> &[u8] {
+        &self.id.nspace
+    }
+
+    fn version(&self) -> u64 {
+        self.state.version
+    }
+
+    fn snapset_seq(&self) -> Option<u64> {
+        self.state.exists.then_some(0)
+    }
+
+    fn clones(&self) -> Vec<u64> {
+        Vec::new()
+    }
+
+    fn require_osd_release(&self) -> u8 {
+        self.request.require_osd_release
+    }
+
+    fn min_compat_client(&self) -> u8 {
+        self.request.min_compat_client
+    }
+
+    fn min_alloc_size(&self) -> u64 {
+        4096
+    }
+
+    fn log(&self, text: fmt::Arguments<'_>) {
+        tracing::debug!(object = %self.id, "{text}");
+    }
+}

@@ -1,0 +1,337 @@
+//! Running a request under its object's lock.
+
+use std::{sync::Arc, time::SystemTime};
+
+use encoding::{
+    Errno,
+    types::{Eversion, Utime},
+};
+use parking_lot::MutexGuard;
+
+use super::{
+    Osd,
+    cache::{Inner, Object},
+    context::{Context, Request, store_error},
+    ops::{self, Effects, WatchView},
+    reply_log::{self, Recorded},
+    request::PendingOp,
+    session::OsdSession,
+    watch::Notify,
+};
+use crate::objects::{commit::CommitError, mutation::Change, onode::ObjectState};
+
+/// What became of a request.
+enum Outcome {
+    /// It was answered, or will be when its change is durable.
+    Done,
+    /// It would have waited for the disk.
+    Blocked(PendingOp),
+}
+
+impl Osd {
+    /// Runs a request now, or queues it behind one that waits for the disk.
+    pub(super) fn dispatch(self: &Arc<Self>, op: PendingOp) {
+        let object = self.cache.get(op.object_id());
+        let mut inner = object.inner.lock();
+        if inner.busy {
+            inner.waiting.push_back(op);
+            return;
+        }
+        if let Outcome::Blocked(op) = self.execute(&object, &mut inner, op, false) {
+            inner.busy = true;
+            drop(inner);
+            let osd = Arc::clone(self);
+            tokio::task::spawn_blocking(move || osd.resume(&object, op));
+        }
+    }
+
+    /// Runs a request that waits for the disk, and then those that came meanwhile, on a thread that may wait.
+    fn resume(self: &Arc<Self>, object: &Arc<Object>, first: PendingOp) {
+        self.warm(object, &first);
+        let mut inner = object.inner.lock();
+        let mut next = Some(first);
+        while let Some(op) = next {
+            let _ = self.execute(object, &mut inner, op, true);
+            // Others may look at the object between two requests.
+            MutexGuard::bump(&mut inner);
+            next = inner.waiting.pop_front();
+        }
+        inner.busy = false;
+    }
+
+    /// Brings what a request reads into the page cache, without holding the object's lock meanwhile.
+    fn warm(&self, object: &Object, op: &PendingOp) {
+        let Some(state) = object.inner.lock().state.clone() else { return };
+        for (offset, len) in op.message.ops.iter().filter_map(encoding::types::OsdOp::extent) {
+            let len = if len == 0 { state.size } else { len };
+            let len = state.size.saturating_sub(offset).min(len);
+            // A failure shows again, and is answered, when the request runs.
+            drop(self.objects.read(&object.id, &state, offset, len, true));
+        }
+    }
+
+    fn execute(
+        self: &Arc<Self>,
+        object: &Arc<Object>,
+        inner: &mut Inner,
+        mut op: PendingOp,
+        may_block: bool,
+    ) -> Outcome {
+        let epoch = self.cluster.osdmap().epoch;
+        if op.modes.write && op.is_resent() {
+            match self.answer_again(inner, op, epoch) {
+                None => return Outcome::Done,
+                Some(again) => op = again,
+            }
+        }
+        loop {
+            let state = match self.loaded(object, inner) {
+                Ok(state) => state,
+                Err(error) => {
+                    op.session.send(op.error_reply(error, epoch));
+                    return Outcome::Done;
+                }
+            };
+            if !op.modes.write && !state.exists {
+                self.reply_to_read(inner, &op, -Errno::ENOENT.0, epoch, 0);
+                return Outcome::Done;
+            }
+            match self.run(object, inner, op, &state, epoch, may_block) {
+                Ok(outcome) => return outcome,
+                // The image's volume went away under a cached object: look again.
+                Err(again) => {
+                    inner.state = None;
+                    op = again;
+                }
+            }
+        }
+    }
+
+    fn loaded(&self, object: &Object, inner: &mut Inner) -> Result<ObjectState, Errno> {
+        if let Some(state) = &inner.state {
+            return Ok(state.clone());
+        }
+        let state = self.objects.load(&object.id).map_err(|e| store_error(&object.id, &e))?;
+        inner.state = Some(state.clone());
+        Ok(state)
+    }
+
+    /// Runs the op vector on the loaded object. Fails with the request if the object must be loaded again.
+    fn run(
+        self: &Arc<Self>,
+        object: &Arc<Object>,
+        inner: &mut Inner,
+        mut op: PendingOp,
+        state: &ObjectState,
+        epoch: u32,
+        may_block: bool,
+    ) -> Result<Outcome, PendingOp> {
+        let request = self.request_of(&op);
+        let watchers = inner.watchers.clients();
+        let mut ctx = Context::new(&self.objects, &object.id, state, &watchers, request, may_block);
+        let mut effects = Effects::default();
+        let next_notify_id = || self.next_notify_id();
+        let view = WatchView { watchers: &inner.watchers, next_notify_id: &next_notify_id };
+        let mut vector = std::mem::take(&mut op.message.ops);
+        let result = ops::run(&mut ctx, &mut vector, &view, &mut effects);
+        op.message.ops = vector;
+        if ctx.blocked() {
+            for o in &mut op.message.ops {
+                o.outdata.clear();
+                o.rval = 0;
+            }
+            return Ok(Outcome::Blocked(op));
+        }
+        let bytes_read = ctx.bytes_read();
+        if result < 0 || !ctx.modified() {
+            if result >= 0 {
+                self.apply_effects(object, inner, &op, effects, state.version, &request);
+            }
+            self.reply_to_read(inner, &op, result, epoch, bytes_read);
+            return Ok(Outcome::Done);
+        }
+        let change = ctx.into_change();
+        self.store_change(object, inner, op, change, effects, result, epoch, &request)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn store_change(
+        self: &Arc<Self>,
+        object: &Arc<Object>,
+        inner: &mut Inner,
+        op: PendingOp,
+        mut change: Change,
+        effects: Effects,
+        result: i32,
+        epoch: u32,
+        request: &Request,
+    ) -> Result<Outcome, PendingOp> {
+        let version = match self.objects.next_version() {
+            Ok(version) => version,
+            Err(error) => {
+                op.session.send(op.error_reply(store_error(&object.id, &error), epoch));
+                return Ok(Outcome::Done);
+            }
+        };
+        if effects.user_modify {
+            change.new.version = version;
+            change.new.mtime = op.message.mtime;
+        }
+        let recorded = Recorded {
+            version: Eversion { epoch, version },
+            user_version: change.new.version,
+            result: if op.wants_returnvec() { result } else { 0 },
+            ops: op.recorded_ops(),
+        };
+        let reqid = op.reqid();
+        let committed =
+            self.objects.commit(&object.id, &mut change, |tx| reply_log::record(tx, &reqid, &recorded));
+        let seq = match committed {
+            Ok(seq) => seq,
+            Err(CommitError::Stale) => return Err(op),
+            Err(error) => {
+                let errno = match &error {
+                    CommitError::Store(e) => self.write_failed(&object.id, e),
+                    _ => Errno::EFBIG,
+                };
+                op.session.send(op.error_reply(errno, epoch));
+                return Ok(Outcome::Done);
+            }
+        };
+        let removed = change.old.exists && !change.new.exists;
+        let written: usize = op.message.ops.iter().map(|o| o.indata.len()).sum();
+        self.objects.usage().pool(object.id.pool).wrote(written as u64);
+        inner.last_seq = Some(seq);
+        self.apply_effects(object, inner, &op, effects, change.new.version, request);
+        inner.state = Some(change.new);
+        self.reply_when_durable(object, op, recorded, seq, epoch);
+        if removed && object.id.name.starts_with(b"rbd_header.") {
+            self.header_removed(object);
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn reply_when_durable(
+        self: &Arc<Self>,
+        object: &Arc<Object>,
+        op: PendingOp,
+        recorded: Recorded,
+        seq: store::Seq,
+        epoch: u32,
+    ) {
+        let osd = Arc::clone(self);
+        let object = Arc::clone(object);
+        self.objects.store().after(
+            seq,
+            Box::new(move |durable| {
+                let reply = match durable {
+                    Ok(()) => op.write_reply(&recorded, epoch),
+                    Err(error) => op.error_reply(osd.write_failed(&object.id, &error), epoch),
+                };
+                op.session.send(reply);
+            }),
+        );
+    }
+
+    /// Answers a read, or a failure. What it saw may not be durable yet: then the answer waits.
+    fn reply_to_read(&self, inner: &Inner, op: &PendingOp, result: i32, epoch: u32, bytes: u64) {
+        let version = inner.state.as_ref().map_or(0, |s| s.version);
+        self.objects.usage().pool(op.message.pg.pg.pool as i64).read(bytes);
+        let reply = op.read_reply(result, epoch, self.objects.last_version(), version);
+        let store = self.objects.store();
+        match inner.last_seq {
+            Some(seq) if store.durable() < seq => {
+                let session = Arc::clone(&op.session);
+                store.after(
+                    seq,
+                    Box::new(move |durable| match durable {
+                        Ok(()) => session.send(reply),
+                        // What was read never came to be: the client must ask again, elsewhere or later.
+                        Err(_) => session.close(),
+                    }),
+                );
+            }
+            _ => op.session.send(reply),
+        }
+    }
+
+    /// Answers a request that was carried out before, from its record. Gives it back if it was not.
+    fn answer_again(&self, inner: &Inner, mut op: PendingOp, epoch: u32) -> Option<PendingOp> {
+        let recorded = match reply_log::find(self.objects.store(), &op.reqid()) {
+            Ok(Some(recorded)) => recorded,
+            Ok(None) => return Some(op),
+            Err(error) => {
+                op.session.send(op.error_reply(store_error(&op.object_id(), &error), epoch));
+                return None;
+            }
+        };
+        tracing::debug!(client = %op.session.peer().name, tid = op.tid, "a resent request is answered from its record");
+        if let Some(ops) = &recorded.ops {
+            op.restore_ops(ops);
+        }
+        let reply = op.write_reply(&recorded, epoch);
+        let session = Arc::clone(&op.session);
+        let seq = inner.last_seq.unwrap_or_else(|| self.objects.store().durable());
+        self.objects.store().after(
+            seq,
+            Box::new(move |durable| match durable {
+                Ok(()) => session.send(reply),
+                Err(_) => session.close(),
+            }),
+        );
+        None
+    }
+
+    /// Carries out what a vector does besides changing the object.
+    fn apply_effects(
+        &self,
+        object: &Arc<Object>,
+        inner: &mut Inner,
+        op: &PendingOp,
+        effects: Effects,
+        version: u64,
+        request: &Request,
+    ) {
+        for watch in effects.watches {
+            inner.watchers.apply(watch, &op.session, request.addr);
+            OsdSession::of(&op.session).watches(object);
+        }
+        if inner.watchers.is_empty() {
+            self.watched.lock().remove(&object.id);
+        } else {
+            self.watched.lock().entry(object.id.clone()).or_insert_with(|| Arc::clone(object));
+        }
+        for ack in effects.acks {
+            inner.watchers.acknowledge(request.origin, &ack);
+        }
+        for notify in effects.notifies {
+            let notify = Arc::new(Notify::new(notify, object.id.clone(), version, &op.session));
+            self.notifies.lock().push(Arc::clone(&notify));
+            inner.watchers.start(&notify);
+        }
+    }
+
+    fn request_of(&self, op: &PendingOp) -> Request {
+        let peer = op.session.peer();
+        let map = self.cluster.osdmap();
+        Request {
+            origin: op.message.request_id(peer.name, op.tid).name,
+            addr: peer.addrs.0.first().copied().unwrap_or_default(),
+            features: peer.features,
+            now: Utime::from_system_time(SystemTime::now()),
+            require_osd_release: map.require_osd_release.0,
+            min_compat_client: map.require_min_compat_client.0,
+        }
+    }
+
+    /// Deletes the image's volume if nothing is left of the image, once its header is gone.
+    fn header_removed(self: &Arc<Self>, object: &Arc<Object>) {
+        let osd = Arc::clone(self);
+        let id = object.id.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = osd.objects.header_removed(&id) {
+                tracing::error!(%error, header = %id, "cannot delete the image's volume");
+            }
+        });
+    }
+}

@@ -1,0 +1,280 @@
+//! The OSD: ops on objects, for clients that take it for one of Ceph's (`src/osd` in Ceph).
+//!
+//! A request runs where it arrives: under its object's lock, on the connection's own task, from the decoded
+//! message to the submitted transaction, without waiting for anything. The reply is sent by the journal once
+//! the change is durable. Only a read that would wait for the disk moves to a thread of its own, and later
+//! requests for that object queue behind it.
+
+mod cache;
+mod context;
+mod execute;
+mod ops;
+mod ops_data;
+mod ops_omap;
+mod ops_xattr;
+mod pgls;
+mod reply_log;
+mod request;
+mod session;
+mod stats;
+mod ticker;
+mod watch;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use encoding::{
+    Errno, Message, MessageType, RawMessage,
+    maps::OsdMap,
+    messages::{MCommand, MCommandReply, MOsdMap, MOsdOp},
+    types::{NOSNAP, Pg},
+};
+use msgr::{Dispatcher, Session};
+use parking_lot::Mutex;
+use store::{Store, StoreError};
+
+use self::{
+    cache::{Cache, Object},
+    ops::Modes,
+    request::PendingOp,
+    session::OsdSession,
+    watch::{Notify, Watchers},
+};
+use crate::{
+    cluster::{Cluster, is_blocklisted},
+    objects::{Objects, id::ObjectId, keys},
+};
+
+/// Objects kept in memory.
+const CACHE_OBJECTS: usize = 200_000;
+/// `osd_max_write_size`, in bytes.
+const MAX_WRITE: usize = 90 << 20;
+/// `osd_max_object_name_len`.
+const MAX_NAME: usize = 2048;
+/// `osd_max_object_namespace_len`.
+const MAX_NAMESPACE: usize = 256;
+
+/// All OSDs of this process: they share objects, so it does not matter which of them a client asks.
+pub struct Osd {
+    cluster: Arc<Cluster>,
+    objects: Arc<Objects>,
+    cache: Cache,
+    /// Objects that have watches.
+    watched: Mutex<HashMap<ObjectId, Arc<Object>>>,
+    notifies: Mutex<Vec<Arc<Notify>>>,
+    next_notify: AtomicU64,
+    /// The clients whose replies are recorded.
+    clients: Mutex<HashMap<i64, Presence>>,
+    load: Mutex<stats::Load>,
+    started: Instant,
+}
+
+/// Whether a client is there.
+#[derive(Debug, Clone, Copy)]
+struct Presence {
+    connections: usize,
+    /// When that last changed.
+    since: Instant,
+}
+
+impl std::fmt::Debug for Osd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Osd").finish_non_exhaustive()
+    }
+}
+
+impl Osd {
+    /// Opens what is stored: objects, their watches, and recorded replies.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn open(store: Store, cluster: Arc<Cluster>) -> Result<Arc<Self>, StoreError> {
+        let objects = Arc::new(Objects::open(store)?);
+        let now = Instant::now();
+        let gone = Presence { connections: 0, since: now };
+        let clients = reply_log::clients(objects.store())?.into_iter().map(|c| (c, gone)).collect();
+        // Notify ids must not repeat over restarts: clients may still hold old ones.
+        let epoch = u64::from(cluster.osdmap().epoch);
+        let osd = Self {
+            cluster,
+            objects,
+            cache: Cache::new(CACHE_OBJECTS),
+            watched: Mutex::default(),
+            notifies: Mutex::default(),
+            next_notify: AtomicU64::new(epoch << 32 | u64::from(rand::random::<u32>())),
+            clients: Mutex::new(clients),
+            load: Mutex::default(),
+            started: now,
+        };
+        osd.restore_watches()?;
+        Ok(Arc::new(osd))
+    }
+
+    /// The objects.
+    #[must_use]
+    pub fn objects(&self) -> &Arc<Objects> {
+        &self.objects
+    }
+
+    /// Brings back the watches that were recorded before a restart.
+    fn restore_watches(&self) -> Result<(), StoreError> {
+        let (from, to) = keys::whole_table(b'W');
+        for (key, row) in self.objects.store().scan(&from..&to, usize::MAX)? {
+            let (Some((_, cookie)), Some(id)) = (watch::parse_row_key(&key), Watchers::recorded_object(&row))
+            else {
+                return Err(StoreError::Corrupt("watch".into()));
+            };
+            let object = self.cache.get(id.clone());
+            object.inner.lock().watchers.restore(cookie, &row);
+            self.watched.lock().insert(id, object);
+        }
+        Ok(())
+    }
+
+    /// Sends the client the maps it lacks. `has`: the epoch it said it has.
+    fn share_map(&self, session: &Arc<Session>, state: &OsdSession, has: u32, newest: u32) {
+        let Some(start) = state.missing_maps(has, newest) else { return };
+        let features = session.peer().features;
+        let mut next = start;
+        while next <= newest {
+            let maps = self.cluster.maps_since(next, features);
+            let Some(last) = maps.last() else { return };
+            let message = MOsdMap {
+                fsid: self.cluster.fsid(),
+                full: maps.full,
+                incremental: maps.incremental,
+                oldest: maps.oldest,
+                newest: maps.newest,
+                ..MOsdMap::default()
+            };
+            session.send(message.encode(features));
+            next = last + 1;
+        }
+    }
+
+    fn handle_op(self: &Arc<Self>, session: &Arc<Session>, raw: &RawMessage) {
+        let message = match MOsdOp::decode(raw) {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::warn!(peer = %session.peer().name, %error, "malformed MOSDOp: closing the connection");
+                session.close();
+                return;
+            }
+        };
+        let map = self.cluster.osdmap();
+        let state = OsdSession::of(session);
+        self.share_map(session, &state, message.osdmap_epoch, map.epoch);
+        let mut op =
+            PendingOp { session: Arc::clone(session), tid: raw.header.tid, message, modes: Modes::default() };
+        match self.admit(&mut op, &state, &map, raw.data_len()) {
+            Ok(Admitted::Object) => self.dispatch(op),
+            Ok(Admitted::Group { pg, pg_num }) => {
+                let result = pgls::run(&self.objects, &mut op, pg, pg_num);
+                session.send(op.read_reply(result, map.epoch, self.objects.last_version(), 0));
+            }
+            // The client finds out by the map it was sent; as Ceph does, it gets no answer to this request.
+            Ok(Admitted::Dropped) => {}
+            Err(error) => session.send(op.error_reply(error, map.epoch)),
+        }
+    }
+
+    /// Checks a request before it touches an object (`PrimaryLogPG::do_op`).
+    fn admit(&self, op: &mut PendingOp, state: &OsdSession, map: &OsdMap, data: usize) -> Result<Admitted, Errno> {
+        let m = &op.message;
+        let Some(pool) = map.pools.get(&(m.pg.pg.pool as i64)) else {
+            return if m.osdmap_epoch < map.epoch { Ok(Admitted::Dropped) } else { Err(Errno::ENOENT) };
+        };
+        op.modes = Modes::of(&m.ops)?;
+        state.check(op, map)?;
+        let m = &op.message;
+        let pg = pool.raw_seed_to_pg(m.hash);
+        if m.ops.iter().any(|o| o.op.is_pg()) {
+            return Ok(Admitted::Group { pg, pg_num: pool.pg_num });
+        }
+        if m.oid.len() > MAX_NAME || m.locator.key.len() > MAX_NAME || m.locator.nspace.len() > MAX_NAMESPACE {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        if m.oid.is_empty() || m.ops.is_empty() {
+            return Err(Errno::EINVAL);
+        }
+        if op.session.peer().addrs.0.iter().any(|a| is_blocklisted(map, a)) {
+            return Err(Errno::EBLOCKLISTED);
+        }
+        if op.modes.write {
+            if m.snapid != NOSNAP {
+                return Err(Errno::EINVAL);
+            }
+            if !m.snaps.is_empty() {
+                // Snapshots cannot be made yet; a write that wants one preserved must not pass as if it were.
+                return Err(Errno::EOPNOTSUPP);
+            }
+            if data > MAX_WRITE {
+                return Err(Errno(90)); // EMSGSIZE, Ceph's OSD_WRITETOOBIG
+            }
+        }
+        debug_assert_eq!(m.raw_pg(), Pg { pool: m.pg.pg.pool, seed: m.hash });
+        Ok(Admitted::Object)
+    }
+
+    fn presence(&self, session: &Session, change: impl FnOnce(usize) -> usize) {
+        let now = Instant::now();
+        let mut clients = self.clients.lock();
+        let client = clients.entry(session.peer().name.num).or_insert(Presence { connections: 0, since: now });
+        *client = Presence { connections: change(client.connections), since: now };
+    }
+
+    fn next_notify_id(&self) -> u64 {
+        self.next_notify.fetch_add(1, Relaxed)
+    }
+
+    fn handle_command(&self, session: &Arc<Session>, raw: &RawMessage) {
+        let Ok(command) = MCommand::decode(raw) else {
+            session.close();
+            return;
+        };
+        let (result, text, out) = stats::command(&command.cmd, self.started.elapsed());
+        let reply = MCommandReply { result, text, ..MCommandReply::default() };
+        let mut reply = reply.encode(session.peer().features).with_tid(raw.header.tid);
+        reply.data = vec![out.into()];
+        session.send(reply);
+    }
+}
+
+/// What a request that passed all checks is about.
+enum Admitted {
+    Object,
+    Group { pg: u32, pg_num: u32 },
+    Dropped,
+}
+
+/// The OSDs as the messenger calls them.
+#[derive(Debug)]
+pub struct OsdDispatcher(pub Arc<Osd>);
+
+impl Dispatcher for OsdDispatcher {
+    fn on_ready(&self, session: &Arc<Session>) {
+        self.0.presence(session, |n| n + 1);
+    }
+
+    fn on_message(&self, session: &Arc<Session>, message: RawMessage) {
+        match message.header.kind {
+            MessageType::OSD_OP => self.0.handle_op(session, &message),
+            MessageType::COMMAND => self.0.handle_command(session, &message),
+            MessageType::PING | MessageType::OSD_BACKOFF => {}
+            kind => tracing::debug!(peer = %session.peer().name, ?kind, "message ignored"),
+        }
+    }
+
+    fn on_closed(&self, session: &Arc<Session>) {
+        self.0.presence(session, |n| n.saturating_sub(1));
+        for object in OsdSession::of(session).take_watched() {
+            object.inner.lock().watchers.disconnected(session);
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Running an op vector on an object (`PrimaryLogPG::do_osd_ops` in Ceph `src/osd/PrimaryLogPG.cc`).
+//!
+//! A vector runs to its end or to its first error; nothing is stored here. What the vector staged is in its
+//! [`Context`], what it does besides (watches, notifies) in its [`Effects`].
+
+use bytes::{BufMut, Bytes, BytesMut};
+use cls::ObjectContext;
+use encoding::{
+    Encode, Errno, Features,
+    types::{CloneInfo, EntityName, ListSnapsResponse, NOSNAP, OpArgs, OpCode, OpFlags, OsdOp},
+};
+
+use super::{
+    context::Context,
+    ops_data, ops_omap, ops_xattr,
+    watch::{WatchOp, Watchers},
+};
+
+/// A result that ends a vector: a negative number as the client gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure(pub i32);
+
+impl From<Errno> for Failure {
+    fn from(e: Errno) -> Self {
+        Self(-e.0)
+    }
+}
+
+impl From<encoding::DecodeError> for Failure {
+    /// Arguments that cannot be decoded are EINVAL to the client.
+    fn from(_: encoding::DecodeError) -> Self {
+        Errno::EINVAL.into()
+    }
+}
+
+/// The result of one op: 0 or more, or what ends the vector.
+pub type OpResult = Result<i32, Failure>;
+
+/// What a vector does besides changing the object, once it has succeeded (`do_osd_op_effects`).
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Watches to connect or end, in order.
+    pub watches: Vec<WatchOp>,
+    /// Notifies to send.
+    pub notifies: Vec<NotifyRequest>,
+    /// Answers to notifies.
+    pub acks: Vec<NotifyAck>,
+    /// Whether the change is one that users see (everything but watches).
+    pub user_modify: bool,
+}
+
+/// A notify that a client asks for.
+#[derive(Debug)]
+pub struct NotifyRequest {
+    /// The server's id of it.
+    pub id: u64,
+    /// The client's id of it.
+    pub cookie: u64,
+    /// Seconds to wait for the watchers.
+    pub timeout: u32,
+    /// What the watchers get.
+    pub payload: Bytes,
+}
+
+/// A watcher's answer to a notify.
+#[derive(Debug)]
+pub struct NotifyAck {
+    /// The server's id of the notify.
+    pub id: u64,
+    /// The watch that answers; all of the client's if it does not say.
+    pub cookie: Option<u64>,
+    /// The answer.
+    pub reply: Bytes,
+}
+
+/// How a request's ops are classified before they run (`OpInfo::set_from_op` in Ceph `src/osd/osd_op_util.cc`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Modes {
+    /// Some op reads.
+    pub read: bool,
+    /// Some op writes.
+    pub write: bool,
+}
+
+impl Modes {
+    /// The modes of a vector.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP for a call of a class that there is not, EINVAL for a malformed one.
+    pub fn of(ops: &[OsdOp]) -> Result<Self, Errno> {
+        let mut modes = Self::default();
+        for op in ops {
+            match (op.op, op.args()) {
+                (OpCode::CALL, _) => {
+                    let call = op.cls_call().map_err(|_| Errno::EINVAL)?;
+                    if !cls::has_class(&call.class) {
+                        return Err(Errno::EOPNOTSUPP);
+                    }
+                    // An unknown method fails when it runs, after the ops before it.
+                    let flags = cls::lookup(&call.class, &call.method).map(|m| m.flags);
+                    modes.read |= flags.is_none_or(|f| f.reads());
+                    modes.write |= flags.is_some_and(|f| f.writes());
+                }
+                (OpCode::WATCH, OpArgs::Watch { op: 7, .. }) => modes.read = true,
+                _ => {
+                    modes.read |= op.op.is_read();
+                    modes.write |= op.op.is_write();
+                }
+            }
+        }
+        Ok(modes)
+    }
+}
+
+/// What a vector needs to know of the object's watches.
+pub struct WatchView<'a> {
+    /// The object's watches.
+    pub watchers: &'a Watchers,
+    /// Makes ids of notifies.
+    pub next_notify_id: &'a dyn Fn() -> u64,
+}
+
+/// Runs all ops. Each op's `rval` and `outdata` are set. The result is the last op's, or the failing one's.
+pub fn run(ctx: &mut Context<'_>, ops: &mut [OsdOp], view: &WatchView<'_>, effects: &mut Effects) -> i32 {
+    let mut result = 0;
+    for op in ops {
+        result = match run_one(ctx, op, view, effects) {
+            Ok(n) => n,
+            Err(Failure(code)) => code,
+        };
+        op.rval = result;
+        if ctx.blocked() {
+            return -Errno::EAGAIN.0;
+        }
+        if result < 0 && op.flags.contains(OpFlags::FAILOK) {
+            result = 0;
+        }
+        if result < 0 {
+            break;
+        }
+    }
+    result
+}
+
+fn run_one(ctx: &mut Context<'_>, op: &mut OsdOp, view: &WatchView<'_>, effects: &mut Effects) -> OpResult {
+    if op.op.is_write() && op.op != OpCode::WATCH {
+        effects.user_modify = true;
+    }
+    match op.op {
+        OpCode::READ | OpCode::SYNC_READ => ops_data::read(ctx, op),
+        OpCode::SPARSE_READ => ops_data::sparse_read(ctx, op),
+        OpCode::MAPEXT => ops_data::mapext(ctx, op),
+        OpCode::CHECKSUM => ops_data::checksum(ctx, op),
+        OpCode::CMPEXT => ops_data::cmpext(ctx, op),
+        OpCode::WRITE => ops_data::write(ctx, op),
+        OpCode::WRITEFULL => ops_data::write_full(ctx, op),
+        OpCode::WRITESAME => ops_data::write_same(ctx, op),
+        OpCode::APPEND => ops_data::append(ctx, op),
+        OpCode::ZERO => ops_data::zero(ctx, op),
+        OpCode::TRUNCATE | OpCode::TRIMTRUNC => ops_data::truncate(ctx, op),
+        OpCode::TMAPGET => ops_data::tmap_get(ctx, op),
+        OpCode::TMAPPUT => ops_data::tmap_put(ctx, op),
+        OpCode::TMAPUP => ops_data::tmap_up(ctx, op),
+        OpCode::STAT => stat(ctx, op),
+        OpCode::CREATE => create(ctx, op),
+        OpCode::DELETE => delete(ctx, view, effects),
+        OpCode::STARTSYNC => Ok(0),
+        OpCode::SETALLOCHINT => {
+            ctx.touch();
+            Ok(0)
+        }
+        OpCode::ASSERT_VER => assert_version(ctx, op),
+        OpCode::ISDIRTY => {
+            op.outdata = vec![Bytes::from_static(&[1])];
+            Ok(0)
+        }
+        OpCode::UNDIRTY => Ok(0),
+        OpCode::CALL => call(ctx, op, effects),
+        OpCode::GETXATTR => ops_xattr::get(ctx, op),
+        OpCode::GETXATTRS => ops_xattr::get_all(ctx, op),
+        OpCode::CMPXATTR => ops_xattr::compare(ctx, op),
+        OpCode::SETXATTR => ops_xattr::set(ctx, op),
+        OpCode::RMXATTR => ops_xattr::remove(ctx, op),
+        OpCode::OMAPGETKEYS => ops_omap::get_keys(ctx, op),
+        OpCode::OMAPGETVALS => ops_omap::get_vals(ctx, op),
+        OpCode::OMAPGETHEADER => ops_omap::get_header(ctx, op),
+        OpCode::OMAPGETVALSBYKEYS => ops_omap::get_vals_by_keys(ctx, op),
+        OpCode::OMAP_CMP => ops_omap::compare(ctx, op),
+        OpCode::OMAPSETVALS => ops_omap::set_vals(ctx, op),
+        OpCode::OMAPSETHEADER => {
+            ctx.set_omap_header(op.indata.clone())?;
+            Ok(0)
+        }
+        OpCode::OMAPCLEAR => {
+            ctx.omap_clear()?;
+            Ok(0)
+        }
+        OpCode::OMAPRMKEYS => ops_omap::remove_keys(ctx, op),
+        OpCode::OMAPRMKEYRANGE => ops_omap::remove_key_range(ctx, op),
+        OpCode::LIST_WATCHERS => {
+            op.outdata = vec![view.watchers.list(ctx.request.features)];
+            Ok(0)
+        }
+        OpCode::LIST_SNAPS => list_snaps(ctx, op),
+        OpCode::WATCH => watch(ctx, op, view, effects),
+        OpCode::NOTIFY => notify(op, view, effects),
+        OpCode::NOTIFY_ACK => notify_ack(op, effects),
+        other => {
+            tracing::info!(op = %other, object = %ctx.id, client = %ctx.request.origin, "op not supported");
+            Err(Errno::EOPNOTSUPP.into())
+        }
+    }
+}
+
+fn stat(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+    ctx.must_exist()?;
+    let mut out = BytesMut::with_capacity(16);
+    out.put_u64_le(ctx.state.size);
+    ctx.state.mtime.encode(&mut out, Features::ALL);
+    op.outdata = vec![out.freeze()];
+    Ok(0)
+}
+
+fn create(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
+    if ctx.state.exists && op.flags.contains(OpFlags::EXCL) {
+        return Err(Errno::EEXIST.into());
+    }
+    if !op.indata.is_empty() {
+        // A category, which is no longer used but must be well-formed.
+        encoding::Reader::new(&op.indata).blob()?;
+    }
+    ctx.touch();
+    Ok(0)
+}
+
+fn delete(ctx: &mut Context<'_>, view: &WatchView<'_>, effects: &mut Effects) -> OpResult {
+    ctx.remove()?;
+    effects.watches.extend(view.watchers.all().map(|(client, cookie)| WatchOp::Removed { client, cookie }));
+    Ok(0)
+}
+
+fn assert_version(ctx: &Context<'_>, op: &OsdOp) -> OpResult {
+    let OpArgs::AssertVer { ver, .. } = op.args() else { return Err(Errno::EINVAL.into()) };
+    match ver.cmp(&ctx.state.version) {
+        _ if ver == 0 => Err(Errno::EINVAL.into()),
+        std::cmp::Ordering::Less => Err(Errno::ERANGE.into()),
+        std::cmp::Ordering::Greater => Err(Errno::EOVERFLOW.into()),
+        std::cmp::Ordering::Equal => Ok(0),
+    }
+}
+
+fn call(ctx: &mut Context<'_>, op: &mut OsdOp, effects: &mut Effects) -> OpResult {
+    let call = op.cls_call()?;
+    let Some(method) = cls::lookup(&call.class, &call.method) else {
+        tracing::info!(class = call.class, method = call.method, client = %ctx.request.origin, "no such class method");
+        return Err(Errno::EOPNOTSUPP.into());
+    };
+    if method.flags.writes() {
+        effects.user_modify = true;
+    }
+    let out = method.call(ctx, call.input)?;
+    if !out.is_empty() {
+        op.outdata = vec![out];
+    }
+    Ok(0)
+}
+
+fn list_snaps(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+    ctx.must_exist()?;
+    let head = CloneInfo { cloneid: NOSNAP, size: ctx.state.size, ..CloneInfo::default() };
+    let response = ListSnapsResponse { clones: vec![head], seq: 0 };
+    op.outdata = vec![response.to_bytes(Features::ALL)];
+    Ok(0)
+}
+
+fn watch(ctx: &mut Context<'_>, op: &OsdOp, view: &WatchView<'_>, effects: &mut Effects) -> OpResult {
+    const UNWATCH: u8 = 0;
+    const LEGACY_WATCH: u8 = 1;
+    const WATCH: u8 = 3;
+    const RECONNECT: u8 = 5;
+    const PING: u8 = 7;
+    let OpArgs::Watch { cookie, op: kind, timeout, .. } = op.args() else { return Err(Errno::EINVAL.into()) };
+    ctx.must_exist()?;
+    let client: EntityName = ctx.request.origin;
+    let known = view.watchers.contains(client.num, cookie);
+    let connect = |pings| WatchOp::Connect { client, cookie, timeout, pings };
+    match kind {
+        WATCH | LEGACY_WATCH => {
+            if !known {
+                ctx.mutation.touched = true;
+                let row = view.watchers.row(ctx.id, client, cookie, timeout, ctx.request.addr);
+                ctx.mutation.watches.push(row);
+            }
+            effects.watches.push(connect(kind == WATCH));
+        }
+        RECONNECT if known => effects.watches.push(connect(true)),
+        RECONNECT => return Err(Errno::ENOTCONN.into()),
+        PING if !known => return Err(Errno::ENOTCONN.into()),
+        PING if !view.watchers.ping(client.num, cookie) => return Err(Errno::ETIMEDOUT.into()),
+        PING => {}
+        UNWATCH => {
+            if known {
+                ctx.mutation.touched = true;
+                ctx.mutation.watches.push(crate::objects::mutation::WatchRow {
+                    client: client.num,
+                    cookie,
+                    value: None,
+                });
+                effects.watches.push(WatchOp::Unwatch { client: client.num, cookie });
+            }
+        }
+        _ => return Err(Errno::EINVAL.into()),
+    }
+    Ok(0)
+}
+
+fn notify(op: &mut OsdOp, view: &WatchView<'_>, effects: &mut Effects) -> OpResult {
+    /// `osd_default_notify_timeout`, in seconds.
+    const DEFAULT_TIMEOUT: u32 = 30;
+    let OpArgs::Notify { cookie } = op.args() else { return Err(Errno::EINVAL.into()) };
+    let parse = || -> encoding::codec::Result<(u32, Bytes)> {
+        let mut r = encoding::Reader::new(&op.indata);
+        r.u32()?; // a version without meaning
+        Ok((r.u32()?, r.blob()?))
+    };
+    // As Ceph does, a malformed payload is a notify without one.
+    let (timeout, payload) = parse().unwrap_or_default();
+    let id = (view.next_notify_id)();
+    let timeout = if timeout == 0 { DEFAULT_TIMEOUT } else { timeout };
+    effects.notifies.push(NotifyRequest { id, cookie, timeout, payload });
+    op.outdata = vec![Bytes::copy_from_slice(&id.to_le_bytes())];
+    Ok(0)
+}
+
+fn notify_ack(op: &OsdOp, effects: &mut Effects) -> OpResult {
+    let parse = || -> encoding::codec::Result<NotifyAck> {
+        let mut r = encoding::Reader::new(&op.indata);
+        let (id, cookie) = (r.u64()?, r.u64()?);
+        let reply = if r.is_empty() { Bytes::new() } else { r.blob()? };
+        Ok(NotifyAck { id, cookie: Some(cookie), reply })
+    };
+    let ack = match (parse(), op.args()) {
+        (Ok(ack), _) => ack,
+        // Old clients put the notify's id where the cookie is.
+        (Err(_), OpArgs::Watch { cookie, .. } | OpArgs::Notify { cookie }) => {
+            NotifyAck { id: cookie, cookie: None, reply: Bytes::new() }
+        }
+        (Err(e), _) => return Err(e.into()),
+    };
+    effects.acks.push(ack);
+    Ok(0)
+}

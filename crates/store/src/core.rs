@@ -1,0 +1,470 @@
+//! The store's shared state, and how a transaction takes its place in the order.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::{
+    error::{Context, Result, StoreError},
+    journal::batch_len,
+    kv::Kv,
+    meta::Meta,
+    options::Options,
+    pending::Extent,
+    record,
+    transaction::{Op, Seq, Transaction},
+    volume::Volume,
+    volumes::Volumes,
+    waiters::Waiters,
+};
+
+/// How old the known free space may be for a transaction that allocates nothing.
+const SPACE_MAX_AGE: Duration = Duration::from_millis(250);
+
+/// A change of a volume that waits for the journal or for its file.
+pub(crate) struct DataOp {
+    /// Its index in [`Queued::ops`].
+    pub(crate) op: usize,
+    pub(crate) volume: Arc<Volume>,
+    pub(crate) kind: DataKind,
+}
+
+pub(crate) enum DataKind {
+    /// Through the journal.
+    Journaled {
+        offset: u64,
+        data: bytes::Bytes,
+    },
+    /// To the file first, then named by the journal.
+    Direct {
+        offset: u64,
+        data: bytes::Bytes,
+    },
+    Discard {
+        offset: u64,
+        len: u64,
+    },
+    Delete,
+}
+
+/// A submitted transaction.
+pub(crate) struct Queued {
+    pub(crate) seq: Seq,
+    /// As it stands in the journal.
+    pub(crate) ops: Vec<Op>,
+    pub(crate) data: Vec<DataOp>,
+    /// Its length in the journal.
+    pub(crate) encoded: u64,
+    /// Has direct writes, which must not start before this transaction has reached its files.
+    pub(crate) direct_after: Option<Seq>,
+}
+
+impl Queued {
+    /// The most that it takes in the journal, standing in a batch alone.
+    pub(crate) fn cost(&self) -> u64 {
+        batch_len(self.encoded)
+    }
+}
+
+/// A batch in the journal that no checkpoint has made superfluous yet.
+pub(crate) struct Live {
+    pub(crate) last: Seq,
+    pub(crate) pos: u64,
+}
+
+/// What one lock guards: the order, and how far each stage has come.
+pub(crate) struct Order {
+    /// The newest transaction.
+    pub(crate) submitted: Seq,
+    /// Waiting for the journal.
+    pub(crate) queue: VecDeque<Queued>,
+    /// Journal space promised to the queue.
+    pub(crate) promised: u64,
+    /// Durable, waiting to reach the volume files.
+    pub(crate) to_apply: VecDeque<Queued>,
+    /// Everything up to here has reached its files.
+    pub(crate) applied: Seq,
+    /// Everything up to here is in the journal.
+    pub(crate) journaled: Seq,
+    /// Everything up to here is in a checkpoint.
+    pub(crate) checkpointed: Seq,
+    /// Where the next batch goes.
+    pub(crate) head: u64,
+    /// Where replay would start.
+    pub(crate) tail: u64,
+    pub(crate) live: VecDeque<Live>,
+    pub(crate) checkpoint_wanted: bool,
+    pub(crate) checkpointing: bool,
+    pub(crate) last_batch: Instant,
+    /// No more transactions are taken.
+    pub(crate) closing: bool,
+    /// The threads of the stages before have ended.
+    pub(crate) journal_ended: bool,
+    pub(crate) apply_ended: bool,
+}
+
+/// Everything that the store's threads and handles share.
+pub(crate) struct Core {
+    pub(crate) options: Options,
+    pub(crate) kv: Kv,
+    pub(crate) meta: Meta,
+    pub(crate) volumes: Volumes,
+    pub(crate) waiters: Waiters,
+    pub(crate) order: Mutex<Order>,
+    /// There is something to journal.
+    pub(crate) work: Condvar,
+    /// There is something to apply.
+    pub(crate) apply_work: Condvar,
+    /// There may be a checkpoint to make.
+    pub(crate) checkpoint_work: Condvar,
+    /// Some stage has moved on.
+    pub(crate) progress: Condvar,
+    /// Volumes with data in their files that no fdatasync has covered.
+    pub(crate) dirty: Mutex<std::collections::HashMap<crate::VolumeId, Arc<Volume>>>,
+    pub(crate) epoch: u64,
+    failed: OnceLock<Arc<str>>,
+    /// Free bytes on the filesystem, and when they were asked for, in ms since `started`.
+    available: AtomicU64,
+    available_at: AtomicU64,
+    started: Instant,
+    /// Makes creating volumes one at a time.
+    pub(crate) creating: Mutex<()>,
+    /// Held locked as long as the store lives.
+    pub(crate) _lock: std::fs::File,
+}
+
+impl Core {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "built in one place, from what recovery found"
+    )]
+    pub(crate) fn new(
+        options: Options,
+        lock: std::fs::File,
+        kv: Kv,
+        meta: Meta,
+        volumes: Volumes,
+        epoch: u64,
+        seq: Seq,
+    ) -> Self {
+        let order = Order {
+            submitted: seq,
+            queue: VecDeque::new(),
+            promised: 0,
+            to_apply: VecDeque::new(),
+            applied: seq,
+            journaled: seq,
+            checkpointed: seq,
+            head: 0,
+            tail: 0,
+            live: VecDeque::new(),
+            checkpoint_wanted: false,
+            checkpointing: false,
+            last_batch: Instant::now(),
+            closing: false,
+            journal_ended: false,
+            apply_ended: false,
+        };
+        Self {
+            options,
+            kv,
+            meta,
+            volumes,
+            waiters: Waiters::new(seq),
+            order: Mutex::new(order),
+            work: Condvar::new(),
+            apply_work: Condvar::new(),
+            checkpoint_work: Condvar::new(),
+            progress: Condvar::new(),
+            dirty: Mutex::default(),
+            epoch,
+            failed: OnceLock::new(),
+            available: AtomicU64::new(0),
+            available_at: AtomicU64::new(u64::MAX),
+            started: Instant::now(),
+            creating: Mutex::new(()),
+            _lock: lock,
+        }
+    }
+
+    /// Takes a place in the order for `tx` and makes it visible.
+    pub(crate) fn submit(&self, tx: Transaction) -> Result<Seq> {
+        tx.check()?;
+        self.submit_with(tx, |_| {})
+    }
+
+    /// Like `submit`; runs `placed` under the order's lock once the transaction has its place.
+    pub(crate) fn submit_with(&self, tx: Transaction, placed: impl FnOnce(&Self)) -> Result<Seq> {
+        self.check_failed()?;
+        if tx.is_empty() {
+            return Ok(self.order.lock().submitted);
+        }
+        let frees = tx.frees();
+        let mut queued = self.prepare(tx)?;
+        let limit = self.options.max_transaction();
+        if queued.cost() > limit {
+            return Err(StoreError::TooLarge {
+                what: "a transaction",
+                size: queued.cost(),
+                limit,
+            });
+        }
+        self.check_space(0, frees)?;
+        self.allocate(&queued, frees)?;
+        loop {
+            let bases = self.meta.bases(&queued.ops)?;
+            let mut order = self.admit(queued.cost())?;
+            self.check_volumes(&queued)?;
+            // A discard may have come in between and have taken the space away again.
+            self.allocate(&queued, frees)?;
+            if !self.meta.apply(&queued.ops, bases) {
+                continue;
+            }
+            order.submitted += 1;
+            let seq = order.submitted;
+            queued.seq = seq;
+            self.show_data(&mut queued);
+            placed(self);
+            order.promised += queued.cost();
+            order.queue.push_back(queued);
+            drop(order);
+            self.work.notify_one();
+            return Ok(seq);
+        }
+    }
+
+    /// Waits until the journal has room for `cost` more bytes.
+    fn admit(&self, cost: u64) -> Result<MutexGuard<'_, Order>> {
+        let mut order = self.order.lock();
+        loop {
+            self.check_failed()?;
+            if order.closing {
+                return Err(StoreError::Closed);
+            }
+            // One batch may have to skip the end of the file, which costs at most its own length.
+            let used = order.head - order.tail + order.promised;
+            if used + cost + self.options.max_transaction() <= self.options.journal_bytes {
+                return Ok(order);
+            }
+            if order.queue.is_empty() && order.promised == 0 {
+                order.checkpoint_wanted = true;
+                self.checkpoint_work.notify_one();
+            }
+            self.progress.wait(&mut order);
+        }
+    }
+
+    /// Splits a transaction into what goes to the journal and what goes to volume files.
+    fn prepare(&self, tx: Transaction) -> Result<Queued> {
+        let mut data = Vec::new();
+        let mut ops = tx.ops;
+        let mut direct_after = None;
+        for (at, op) in ops.iter_mut().enumerate() {
+            let (volume, kind) = match op {
+                Op::Write { volume, offset, data } if data.len() as u64 >= self.options.direct_threshold => {
+                    direct_after = Some(0);
+                    let kind = DataKind::Direct {
+                        offset: *offset,
+                        data: data.clone(),
+                    };
+                    let id = *volume;
+                    *op = Op::Direct {
+                        volume: id,
+                        offset: *offset,
+                        len: data.len() as u64,
+                    };
+                    (id, kind)
+                }
+                Op::Write { volume, offset, data } => (
+                    *volume,
+                    DataKind::Journaled {
+                        offset: *offset,
+                        data: data.clone(),
+                    },
+                ),
+                Op::Discard { volume, offset, len } => (
+                    *volume,
+                    DataKind::Discard {
+                        offset: *offset,
+                        len: *len,
+                    },
+                ),
+                Op::DeleteVolume { volume } => (*volume, DataKind::Delete),
+                _ => continue,
+            };
+            data.push(DataOp {
+                op: at,
+                volume: self.volumes.get(volume)?,
+                kind,
+            });
+        }
+        keep_order_of_directs(&mut ops, &mut data);
+        let encoded = record::encoded_len(&ops);
+        Ok(Queued {
+            seq: 0,
+            ops,
+            data,
+            encoded,
+            direct_after,
+        })
+    }
+
+    fn check_volumes(&self, queued: &Queued) -> Result<()> {
+        match queued.data.iter().find(|op| op.volume.deleted.load(Relaxed)) {
+            Some(op) => Err(StoreError::UnknownVolume(op.volume.id)),
+            None => Ok(()),
+        }
+    }
+
+    /// Secures the space of all writes, so that they cannot fail for it once they are acknowledged.
+    fn allocate(&self, queued: &Queued, frees: bool) -> Result<()> {
+        for op in &queued.data {
+            let (DataKind::Journaled { offset, data } | DataKind::Direct { offset, data }) = &op.kind else {
+                continue;
+            };
+            let len = data.len() as u64;
+            if op.volume.is_allocated(*offset, len) {
+                continue;
+            }
+            self.check_space(len, frees)?;
+            // No file: deleted meanwhile, which the caller finds out under the lock.
+            if let Some(file) = self.volumes.file_or_create(&op.volume)? {
+                op.volume
+                    .allocate(&file, *offset, len, self.options.allocation_unit)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the data part of a transaction visible to readers, and notes what its direct writes wait for.
+    fn show_data(&self, queued: &mut Queued) {
+        let seq = queued.seq;
+        for op in &queued.data {
+            if let DataKind::Direct { offset, data } = &op.kind {
+                let newest = op.volume.pending.read().newest(*offset, data.len() as u64);
+                queued.direct_after = queued.direct_after.max(Some(newest));
+            }
+        }
+        for op in &queued.data {
+            let volume = &op.volume;
+            let extent = |offset, len, data| Extent {
+                offset,
+                len,
+                data,
+                seq,
+            };
+            match &op.kind {
+                DataKind::Journaled { offset, data } | DataKind::Direct { offset, data } => {
+                    let extent = extent(*offset, data.len() as u64, Some(data.clone()));
+                    volume.pending.write().insert(extent);
+                }
+                DataKind::Discard { offset, len } => {
+                    volume.forget_allocated(*offset, *len);
+                    volume.pending.write().insert(extent(*offset, *len, None));
+                }
+                DataKind::Delete => {
+                    volume.deleted.store(true, Relaxed);
+                    self.volumes.unlist(volume);
+                }
+            }
+        }
+    }
+
+    /// Refuses what would eat into the reserve. `more`: bytes about to be allocated.
+    fn check_space(&self, more: u64, frees: bool) -> Result<()> {
+        if frees {
+            return Ok(());
+        }
+        let now = self.started.elapsed().as_millis() as u64;
+        let age = now.saturating_sub(self.available_at.load(Relaxed));
+        if more > 0 || self.available_at.load(Relaxed) > now || age > SPACE_MAX_AGE.as_millis() as u64 {
+            let dir = &self.options.dir;
+            let stat = rustix::fs::statvfs(dir).context(|| format!("statvfs {}", dir.display()))?;
+            self.available.store(stat.f_bavail * stat.f_frsize, Relaxed);
+            self.available_at.store(now, Relaxed);
+        }
+        let available = self.available.load(Relaxed);
+        if available < self.options.reserve_bytes.saturating_add(more) {
+            let reserve = self.options.reserve_bytes;
+            let text = format!("{available} bytes available, {more} wanted, {reserve} kept in reserve");
+            return Err(StoreError::NoSpace(Arc::from(text)));
+        }
+        Ok(())
+    }
+
+    /// The error that every call returns after a durable write has failed.
+    pub(crate) fn check_failed(&self) -> Result<()> {
+        match self.failed.get() {
+            Some(text) => Err(StoreError::Failed(Arc::clone(text))),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops the store: nothing is acknowledged from now on.
+    pub(crate) fn fail(&self, what: &str, error: &StoreError) {
+        let text: Arc<str> = Arc::from(format!("{what}: {error}"));
+        if self.failed.set(Arc::clone(&text)).is_ok() {
+            tracing::error!(dir = %self.options.dir.display(), "the store has failed: {text}");
+        }
+        // Waiters check under the lock, so taking it once makes sure that they are waiting or have seen it.
+        drop(self.order.lock());
+        for condvar in [
+            &self.work,
+            &self.apply_work,
+            &self.checkpoint_work,
+            &self.progress,
+        ] {
+            condvar.notify_all();
+        }
+        self.waiters.end(StoreError::Failed(text));
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.get().is_some()
+    }
+}
+
+/// Direct writes reach the file before the journaled changes of the same transaction. Where that would turn the
+/// order of two changes of the same bytes, the direct write is turned into a journaled one.
+fn keep_order_of_directs(ops: &mut [Op], data: &mut [DataOp]) {
+    let overlaps = |a: &DataOp, b: &DataOp| {
+        let range = |op: &DataOp| match &op.kind {
+            DataKind::Journaled { offset, data } | DataKind::Direct { offset, data } => {
+                Some((*offset, offset + data.len() as u64))
+            }
+            DataKind::Discard { offset, len } => Some((*offset, offset + len)),
+            DataKind::Delete => None,
+        };
+        match (range(a), range(b)) {
+            (Some((s, e)), Some((s2, e2))) => a.volume.id == b.volume.id && s < e2 && s2 < e,
+            _ => false,
+        }
+    };
+    for at in 1..data.len() {
+        let (before, rest) = data.split_at_mut(at);
+        let Some(this) = rest.first_mut() else { continue };
+        let DataKind::Direct { offset, data } = &this.kind else {
+            continue;
+        };
+        let journaled = |op: &&DataOp| !matches!(op.kind, DataKind::Direct { .. });
+        if !before.iter().filter(journaled).any(|op| overlaps(op, this)) {
+            continue;
+        }
+        let (offset, data, id) = (*offset, data.clone(), this.volume.id);
+        if let Some(op) = ops.get_mut(this.op) {
+            *op = Op::Write {
+                volume: id,
+                offset,
+                data: data.clone(),
+            };
+        }
+        this.kind = DataKind::Journaled { offset, data };
+    }
+}

@@ -1,0 +1,203 @@
+//! The metadata library (redb) behind the few calls that the store makes. Written to only by checkpoints.
+
+use std::{path::Path, sync::Arc};
+
+use bytes::Bytes;
+use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
+
+use crate::{
+    error::{Result, StoreError},
+    layer::Layer,
+    transaction::{Seq, VolumeId},
+};
+
+const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
+const VOLUMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("volumes");
+const SYSTEM: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("system");
+const SUPERBLOCK: &str = "superblock";
+/// Changes with the disk format. A store of another version is refused.
+const FORMAT: u64 = 1;
+
+/// What ties the metadata, the journal and the volumes together. Stored with every checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Superblock {
+    /// Drawn anew at each opening; journal records of other epochs are stale.
+    pub(crate) epoch: u64,
+    /// Everything up to this transaction is in the metadata and in the volumes.
+    pub(crate) checkpoint: Seq,
+    /// The journal position where replay starts.
+    pub(crate) journal_pos: u64,
+    /// The journal's capacity.
+    pub(crate) journal_bytes: u64,
+    /// The next free volume id.
+    pub(crate) next_volume: u64,
+}
+
+impl Superblock {
+    fn encode(&self) -> Vec<u8> {
+        [
+            FORMAT,
+            self.epoch,
+            self.checkpoint,
+            self.journal_pos,
+            self.journal_bytes,
+            self.next_volume,
+        ]
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .collect()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self> {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let &[format, epoch, checkpoint, journal_pos, journal_bytes, next_volume] = words else {
+            return Err(StoreError::corrupt("the superblock has an unknown length"));
+        };
+        let [format, epoch, checkpoint, journal_pos, journal_bytes, next_volume] =
+            [format, epoch, checkpoint, journal_pos, journal_bytes, next_volume].map(u64::from_le_bytes);
+        if format != FORMAT || !rest.is_empty() {
+            return Err(StoreError::corrupt(format!(
+                "disk format {format}, this program knows {FORMAT}"
+            )));
+        }
+        Ok(Self {
+            epoch,
+            checkpoint,
+            journal_pos,
+            journal_bytes,
+            next_volume,
+        })
+    }
+}
+
+/// A view of the metadata as of one checkpoint.
+pub(crate) struct Snapshot {
+    table: ReadOnlyTable<&'static [u8], &'static [u8]>,
+}
+
+impl Snapshot {
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        Ok(self
+            .table
+            .get(key)
+            .map_err(failed)?
+            .map(|value| Bytes::copy_from_slice(value.value())))
+    }
+
+    /// Keys from `start` up to and without `end` (`None`: the last), ascending.
+    pub(crate) fn range(
+        &self,
+        start: &[u8],
+        end: Option<&[u8]>,
+    ) -> Result<impl Iterator<Item = Result<(Bytes, Bytes)>> + use<>> {
+        let rows = match end {
+            Some(end) => self.table.range(start..end.max(start)),
+            None => self.table.range(start..),
+        };
+        Ok(rows.map_err(failed)?.map(|row| {
+            let (key, value) = row.map_err(failed)?;
+            Ok((
+                Bytes::copy_from_slice(key.value()),
+                Bytes::copy_from_slice(value.value()),
+            ))
+        }))
+    }
+}
+
+/// The open metadata database.
+pub(crate) struct Kv {
+    db: Database,
+}
+
+impl Kv {
+    pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Self> {
+        let db = Database::builder()
+            .set_cache_size(cache_bytes)
+            .create(path)
+            .map_err(failed)?;
+        Ok(Self { db })
+    }
+
+    pub(crate) fn superblock(&self) -> Result<Option<Superblock>> {
+        let tx = self.db.begin_read().map_err(failed)?;
+        let table = match tx.open_table(SYSTEM) {
+            Ok(table) => table,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        table
+            .get(SUPERBLOCK)
+            .map_err(failed)?
+            .map(|bytes| Superblock::decode(bytes.value()))
+            .transpose()
+    }
+
+    /// All volumes with their names.
+    pub(crate) fn volumes(&self) -> Result<Vec<(VolumeId, Bytes)>> {
+        let tx = self.db.begin_read().map_err(failed)?;
+        let table = tx.open_table(VOLUMES).map_err(failed)?;
+        let rows = table.iter().map_err(failed)?;
+        rows.map(|row| {
+            let (id, name) = row.map_err(failed)?;
+            Ok((VolumeId(id.value()), Bytes::copy_from_slice(name.value())))
+        })
+        .collect()
+    }
+
+    pub(crate) fn snapshot(&self) -> Result<Arc<Snapshot>> {
+        let tx = self.db.begin_read().map_err(failed)?;
+        Ok(Arc::new(Snapshot {
+            table: tx.open_table(META).map_err(failed)?,
+        }))
+    }
+
+    /// Applies a layer and the superblock in one durable commit.
+    pub(crate) fn commit(&self, layer: &Layer, superblock: &Superblock) -> Result<()> {
+        let mut tx = self.db.begin_write().map_err(failed)?;
+        tx.set_durability(Durability::Immediate).map_err(failed)?;
+        // Without it, opening after a crash would walk the whole database.
+        tx.set_quick_repair(true);
+        {
+            let mut meta = tx.open_table(META).map_err(failed)?;
+            for (start, end) in layer.dead() {
+                match end {
+                    Some(end) => meta
+                        .retain_in(&start[..]..&end[..], |_, _| false)
+                        .map_err(failed)?,
+                    None => meta.retain_in(&start[..].., |_, _| false).map_err(failed)?,
+                }
+            }
+            layer.for_each(|key, value| {
+                match value {
+                    Some(value) => meta.insert(key, value).map(drop),
+                    None => meta.remove(key).map(drop),
+                }
+                .map_err(failed)
+            })?;
+            let mut volumes = tx.open_table(VOLUMES).map_err(failed)?;
+            for (id, name) in layer.volumes() {
+                match name {
+                    Some(name) => volumes.insert(id.0, &name[..]).map(drop),
+                    None => volumes.remove(id.0).map(drop),
+                }
+                .map_err(failed)?;
+            }
+            let mut system = tx.open_table(SYSTEM).map_err(failed)?;
+            system
+                .insert(SUPERBLOCK, &superblock.encode()[..])
+                .map_err(failed)?;
+        }
+        tx.commit().map_err(failed)
+    }
+}
+
+fn failed(error: impl Into<redb::Error>) -> StoreError {
+    let error = error.into();
+    match &error {
+        redb::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => {
+            StoreError::NoSpace(Arc::from(error.to_string()))
+        }
+        redb::Error::Corrupted(text) => StoreError::corrupt(format!("metadata: {text}")),
+        _ => StoreError::Meta(Arc::from(error.to_string())),
+    }
+}

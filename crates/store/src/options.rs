@@ -1,0 +1,89 @@
+//! How a store is opened.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::error::{Result, StoreError};
+
+/// The unit of journal writes: what any disk writes without reading first.
+pub(crate) const BLOCK: u64 = 4096;
+
+/// How a store is opened. All sizes are in bytes.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The store's directory; made if it does not exist.
+    pub dir: PathBuf,
+    /// Capacity of the write-ahead journal. It bounds the time of a recovery and the memory of a busy store.
+    /// Default 256 MiB; from 1 MiB to 16 GiB.
+    pub journal_bytes: u64,
+    /// Data writes of this length and more go straight to the volume, smaller ones through the journal.
+    /// Default 64 KiB.
+    pub direct_threshold: u64,
+    /// Transactions that do not free anything are refused with [`StoreError::NoSpace`] while the filesystem has
+    /// less than this available, so that deletions and checkpoints always find room. Default 512 MiB.
+    pub reserve_bytes: u64,
+    /// Volume space is taken from the filesystem in pieces of this size, aligned. Default 64 KiB.
+    pub allocation_unit: u64,
+    /// Metadata changes kept in memory before a checkpoint is started. Default 64 MiB.
+    pub meta_dirty_bytes: usize,
+    /// Cache of the metadata library. Default 128 MiB.
+    pub meta_cache_bytes: usize,
+    /// Volume files kept open. Default 512.
+    pub open_files: usize,
+    /// A checkpoint is made after this long without transactions. Default 5 s.
+    pub idle_checkpoint: Duration,
+}
+
+impl Options {
+    /// The defaults for a store in `dir`.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            journal_bytes: 256 << 20,
+            direct_threshold: 64 << 10,
+            reserve_bytes: 512 << 20,
+            allocation_unit: 64 << 10,
+            meta_dirty_bytes: 64 << 20,
+            meta_cache_bytes: 128 << 20,
+            open_files: 512,
+            idle_checkpoint: Duration::from_secs(5),
+        }
+    }
+
+    /// The largest transaction, as it stands in the journal.
+    pub(crate) fn max_transaction(&self) -> u64 {
+        self.journal_bytes / 8 / BLOCK * BLOCK
+    }
+
+    /// The most that one journal write gathers.
+    pub(crate) fn max_batch(&self) -> u64 {
+        self.max_transaction().min(4 << 20)
+    }
+
+    /// Checks the values and rounds them to what the disk format wants.
+    pub(crate) fn validated(mut self) -> Result<Self> {
+        if !(1 << 20..=16 << 30).contains(&self.journal_bytes) {
+            return Err(StoreError::Option {
+                option: "journal_bytes",
+                why: "must be from 1 MiB to 16 GiB",
+            });
+        }
+        if self.direct_threshold == 0 {
+            return Err(StoreError::Option {
+                option: "direct_threshold",
+                why: "must not be 0",
+            });
+        }
+        if !self.allocation_unit.is_power_of_two() || self.allocation_unit > 1 << 30 {
+            return Err(StoreError::Option {
+                option: "allocation_unit",
+                why: "must be a power of two of at most 1 GiB",
+            });
+        }
+        self.journal_bytes = self.journal_bytes / BLOCK * BLOCK;
+        // A small write must fit into a transaction, else it could never be stored at all.
+        self.direct_threshold = self.direct_threshold.min(self.max_transaction() / 2);
+        self.open_files = self.open_files.max(8);
+        Ok(self)
+    }
+}

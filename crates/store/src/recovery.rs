@@ -1,0 +1,293 @@
+//! Opening a store: what the journal has and the last checkpoint has not is applied again.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use rustix::fs::{FlockOperation, flock};
+
+use crate::{
+    core::Core,
+    error::{Context, Result, StoreError},
+    journal::{self, Journal, Replay},
+    kv::{Kv, Snapshot, Superblock},
+    layer::{Found, Layer},
+    meta::{Meta, apply_op},
+    options::Options,
+    ranges::RangeSet,
+    transaction::{Op, Seq, VolumeId},
+    volume::Volume,
+    volumes::Volumes,
+};
+
+/// A replay that takes longer is reported as it goes on.
+const REPORT_AFTER: Duration = Duration::from_secs(1);
+
+/// Opens the store in `options.dir`, made if it is missing.
+pub(crate) fn open(options: Options) -> Result<(Core, Journal)> {
+    let options = options.validated()?;
+    let dir = &options.dir;
+    std::fs::create_dir_all(dir).context(|| format!("create {}", dir.display()))?;
+    let lock = lock(dir)?;
+    let kv = Kv::open(&dir.join("meta.redb"), options.meta_cache_bytes)?;
+    let mut superblock = match kv.superblock()? {
+        Some(superblock) => superblock,
+        None => format(&kv)?,
+    };
+    let volumes = Volumes::new(dir.join("volumes"), superblock.next_volume, options.open_files)?;
+    for (id, name) in kv.volumes()? {
+        let name =
+            std::str::from_utf8(&name).map_err(|_| StoreError::corrupt("a volume's name is not UTF-8"))?;
+        volumes.list(&volumes.build(id, name)?);
+    }
+    let journal_path = dir.join("journal");
+    let capacity = std::fs::metadata(&journal_path).map_or(0, |metadata| metadata.len());
+    // The superblock is stored before a journal is made, so one of another length holds nothing yet.
+    if capacity > 0 && capacity == superblock.journal_bytes {
+        superblock.checkpoint = replay(&kv, &volumes, &journal_path, &superblock, options.allocation_unit)?;
+    }
+    superblock.epoch = random_epoch()?;
+    superblock.journal_pos = 0;
+    superblock.journal_bytes = options.journal_bytes;
+    superblock.next_volume = volumes.next_id();
+    kv.commit(&Layer::default(), &superblock)?;
+    if capacity != options.journal_bytes {
+        journal::create(&journal_path, options.journal_bytes)?;
+    }
+    volumes.remove_orphans()?;
+    sync_dir(dir)?;
+    let journal = Journal::open(&journal_path, options.journal_bytes, superblock.epoch)?;
+    let meta = Meta::new(Layer::default(), kv.snapshot()?);
+    let core = Core::new(
+        options,
+        lock,
+        kv,
+        meta,
+        volumes,
+        superblock.epoch,
+        superblock.checkpoint,
+    );
+    Ok((core, journal))
+}
+
+/// Makes sure that nobody else uses the store.
+fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join("LOCK");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path);
+    let file = file.context(|| format!("open {}", path.display()))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse { dir: dir.to_owned() }),
+        Err(error) => Err(error).context(|| format!("lock {}", path.display())),
+    }
+}
+
+fn sync_dir(dir: &Path) -> Result<()> {
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .context(|| format!("fsync {}", dir.display()))
+}
+
+/// The first commit of a new store makes its tables.
+fn format(kv: &Kv) -> Result<Superblock> {
+    let superblock = Superblock {
+        epoch: random_epoch()?,
+        checkpoint: 0,
+        journal_pos: 0,
+        journal_bytes: 0,
+        next_volume: 1,
+    };
+    kv.commit(&Layer::default(), &superblock)?;
+    Ok(superblock)
+}
+
+fn random_epoch() -> Result<u64> {
+    let mut bytes = [0; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .context(|| "draw a random number".into())?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// A data change found in the journal.
+enum Change {
+    Write(Bytes),
+    /// Stands in the file; older changes must not overwrite it.
+    Direct,
+    Discard,
+}
+
+struct DataChange {
+    volume: VolumeId,
+    offset: u64,
+    len: u64,
+    change: Change,
+}
+
+/// Applies what the journal has. Returns the newest transaction's number.
+fn replay(kv: &Kv, volumes: &Volumes, path: &Path, superblock: &Superblock, unit: u64) -> Result<Seq> {
+    let started = Instant::now();
+    let mut reported = started;
+    let mut state = State {
+        layer: Layer::default(),
+        changes: Vec::new(),
+        snapshot: kv.snapshot()?,
+    };
+    let done = superblock.checkpoint;
+    let mut last = done;
+    let mut batches = Replay::new(
+        path,
+        superblock.journal_bytes,
+        superblock.epoch,
+        superblock.journal_pos,
+        done + 1,
+    )?;
+    while let Some(batch) = batches.next()? {
+        for (seq, ops) in (batch.first..).zip(batch.transactions) {
+            if seq > done {
+                for op in ops {
+                    state.take(volumes, op)?;
+                }
+                last = last.max(seq);
+            }
+        }
+        if started.elapsed() > REPORT_AFTER && reported.elapsed() > REPORT_AFTER {
+            reported = Instant::now();
+            tracing::info!(transactions = last - done, "recovery: reading the journal");
+        }
+    }
+    if last == done {
+        return Ok(done);
+    }
+    write_changes(volumes, &state.changes, unit, started)?;
+    let superblock = Superblock {
+        checkpoint: last,
+        next_volume: volumes.next_id(),
+        ..*superblock
+    };
+    // Replay would start there again if opening fails further on: the position stays, as later batches follow it.
+    kv.commit(&state.layer, &superblock)?;
+    let ms = started.elapsed().as_millis() as u64;
+    tracing::info!(
+        transactions = last - done,
+        ms,
+        "recovery: the journal was replayed"
+    );
+    Ok(last)
+}
+
+struct State {
+    layer: Layer,
+    changes: Vec<DataChange>,
+    snapshot: Arc<Snapshot>,
+}
+
+impl State {
+    fn take(&mut self, volumes: &Volumes, op: Op) -> Result<()> {
+        let mut base = None;
+        if let Op::Patch { key, .. } = &op
+            && self.layer.get(key) == Found::Below
+        {
+            base = self.snapshot.get(key)?;
+        }
+        apply_op(&mut self.layer, &op, |_| base);
+        match op {
+            Op::Write { volume, offset, data } => {
+                self.push(volume, offset, data.len() as u64, Change::Write(data));
+            }
+            Op::Direct { volume, offset, len } => self.push(volume, offset, len, Change::Direct),
+            Op::Discard { volume, offset, len } => self.push(volume, offset, len, Change::Discard),
+            Op::CreateVolume { volume, name } => {
+                let name = std::str::from_utf8(&name)
+                    .map_err(|_| StoreError::corrupt("a volume's name in the journal is not UTF-8"))?;
+                volumes.list(&volumes.build(volume, name)?);
+            }
+            Op::DeleteVolume { volume } => {
+                if let Ok(volume) = volumes.get(volume) {
+                    volumes.unlist(&volume);
+                    volume.unlink()?;
+                }
+            }
+            Op::Put { .. } | Op::Patch { .. } | Op::Delete { .. } | Op::DeleteRange { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, volume: VolumeId, offset: u64, len: u64, change: Change) {
+        self.changes.push(DataChange {
+            volume,
+            offset,
+            len,
+            change,
+        });
+    }
+}
+
+/// Brings the volume files up to date, newest change first: what a newer one covers is not written at all, so that
+/// an older journaled write never overwrites a newer direct one.
+fn write_changes(volumes: &Volumes, changes: &[DataChange], unit: u64, started: Instant) -> Result<()> {
+    let mut covered: HashMap<VolumeId, RangeSet> = HashMap::new();
+    let mut touched: HashSet<VolumeId> = HashSet::new();
+    let mut reported = Instant::now();
+    for (done, found) in changes.iter().rev().enumerate() {
+        // Changes of volumes that were deleted later are of no use.
+        let Ok(volume) = volumes.get(found.volume) else {
+            continue;
+        };
+        let covered = covered.entry(found.volume).or_default();
+        let end = found.offset.saturating_add(found.len);
+        for (from, to) in covered.gaps(found.offset, end) {
+            write_change(volumes, &volume, found, from, to, unit)?;
+        }
+        covered.insert(found.offset, end);
+        touched.insert(found.volume);
+        if started.elapsed() > REPORT_AFTER && reported.elapsed() > REPORT_AFTER {
+            reported = Instant::now();
+            tracing::info!(done, of = changes.len(), "recovery: writing to the volumes");
+        }
+    }
+    for id in touched {
+        let volume = volumes.get(id)?;
+        if let Some(file) = volumes.file(&volume)? {
+            rustix::fs::fdatasync(&file).context(|| format!("fdatasync of {id}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_change(
+    volumes: &Volumes,
+    volume: &Arc<Volume>,
+    found: &DataChange,
+    from: u64,
+    to: u64,
+    unit: u64,
+) -> Result<()> {
+    match &found.change {
+        Change::Write(data) => {
+            let Some(file) = volumes.file_or_create(volume)? else {
+                return Ok(());
+            };
+            let part = data.get((from - found.offset) as usize..(to - found.offset) as usize);
+            volume.allocate(&file, from, to - from, unit)?;
+            volume.write_at(&file, from, part.unwrap_or_default())
+        }
+        Change::Direct => Ok(()),
+        Change::Discard => {
+            let Some(file) = volumes.file(volume)? else {
+                return Ok(());
+            };
+            // Nothing is promised to anybody yet but what newer changes have written, which is covered.
+            volume.forget_allocated(from, to - from);
+            volume.punch(&file, from, to - from)
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The store's threads: transactions go through the journal, then to the volume files, then into a checkpoint.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use crate::{
+    core::{Core, DataKind, DataOp, Live, Order, Queued},
+    error::{Context, Result},
+    journal::{Journal, batch_len, place},
+    kv::Superblock,
+    options::BLOCK,
+    record::HEADER,
+    transaction::Seq,
+};
+
+/// How many transactions the apply thread takes before it reports progress.
+const APPLY_CHUNK: usize = 64;
+
+/// The first stage: makes transactions durable, as many as are waiting with one write.
+pub(crate) fn run_journal(core: &Core, mut journal: Journal) {
+    loop {
+        let Some(batch) = next_batch(core) else { break };
+        if let Err(error) = commit(core, &mut journal, batch) {
+            core.fail("journal", &error);
+            break;
+        }
+    }
+    core.order.lock().journal_ended = true;
+    core.apply_work.notify_all();
+}
+
+fn next_batch(core: &Core) -> Option<Vec<Queued>> {
+    let mut order = core.order.lock();
+    loop {
+        if core.has_failed() {
+            return None;
+        }
+        let applied = order.applied;
+        match order.queue.front() {
+            None if order.closing => return None,
+            None => core.work.wait(&mut order),
+            // Its direct write must not overtake an older write of the same bytes.
+            Some(first) if first.direct_after.is_some_and(|after| after > applied) => {
+                core.progress.wait(&mut order);
+            }
+            Some(_) => break,
+        }
+    }
+    let mut batch: Vec<Queued> = Vec::new();
+    let mut bytes = 0;
+    while let Some(next) = order.queue.front() {
+        let blocked = next.direct_after.is_some_and(|after| after > order.applied);
+        if !batch.is_empty() && (blocked || batch_len(bytes + next.encoded) > core.options.max_batch()) {
+            break;
+        }
+        bytes += next.encoded;
+        batch.extend(order.queue.pop_front());
+    }
+    Some(batch)
+}
+
+fn commit(core: &Core, journal: &mut Journal, batch: Vec<Queued>) -> Result<()> {
+    let (Some(first), Some(last)) = (batch.first().map(|tx| tx.seq), batch.last().map(|tx| tx.seq)) else {
+        return Ok(());
+    };
+    write_directs(core, &batch)?;
+    let payload: u64 = batch.iter().map(|tx| tx.encoded).sum();
+    let promised: u64 = batch.iter().map(Queued::cost).sum();
+    // The space was promised at submission, and only this thread moves the head.
+    let head = core.order.lock().head;
+    let pos = place(head, batch_len(payload), core.options.journal_bytes);
+    journal.write(pos, first, payload, batch.iter().map(|tx| &tx.ops[..]))?;
+    {
+        let mut order = core.order.lock();
+        order.head = pos + batch_len(payload);
+        order.promised -= promised;
+        order.journaled = last;
+        order.live.push_back(Live { last, pos });
+        order.to_apply.extend(batch);
+        order.last_batch = Instant::now();
+        let full = order.head - order.tail > core.options.journal_bytes / 2;
+        if full || core.meta.dirty_bytes() > core.options.meta_dirty_bytes {
+            order.checkpoint_wanted = true;
+            core.checkpoint_work.notify_one();
+        }
+    }
+    core.waiters.advance(last);
+    core.apply_work.notify_one();
+    core.progress.notify_all();
+    Ok(())
+}
+
+/// Writes what does not travel in the journal, durably.
+fn write_directs(core: &Core, batch: &[Queued]) -> Result<()> {
+    let mut written = BTreeMap::new();
+    for op in batch
+        .iter()
+        .filter(|tx| tx.direct_after.is_some())
+        .flat_map(|tx| &tx.data)
+    {
+        if let DataKind::Direct { offset, data } = &op.kind
+            && let Some(file) = core.volumes.file_or_create(&op.volume)?
+        {
+            op.volume.write_at(&file, *offset, data)?;
+            written.insert(op.volume.id, file);
+        }
+    }
+    for (id, file) in written {
+        rustix::fs::fdatasync(&file).context(|| format!("fdatasync of {id}"))?;
+    }
+    Ok(())
+}
+
+/// The second stage: writes journaled data to the volume files.
+pub(crate) fn run_apply(core: &Core) {
+    loop {
+        let mut order = core.order.lock();
+        while order.to_apply.is_empty() && !core.has_failed() && !order.journal_ended {
+            core.apply_work.wait(&mut order);
+        }
+        if core.has_failed() || order.to_apply.is_empty() {
+            order.apply_ended = true;
+            break;
+        }
+        let count = order.to_apply.len().min(APPLY_CHUNK);
+        let chunk: Vec<Queued> = order.to_apply.drain(..count).collect();
+        drop(order);
+        if let Err(error) = chunk.iter().try_for_each(|tx| apply(core, tx)) {
+            core.fail("volume write", &error);
+            continue;
+        }
+        if let Some(last) = chunk.last() {
+            core.order.lock().applied = last.seq;
+        }
+        core.progress.notify_all();
+    }
+    core.checkpoint_work.notify_all();
+}
+
+fn apply(core: &Core, tx: &Queued) -> Result<()> {
+    for op in &tx.data {
+        let volume = &op.volume;
+        match &op.kind {
+            DataKind::Journaled { offset, data } => {
+                if let Some(file) = core.volumes.file_or_create(volume)? {
+                    volume.write_at(&file, *offset, data)?;
+                    note_dirty(core, op);
+                }
+                volume.pending.write().applied(*offset, data.len() as u64, tx.seq);
+            }
+            DataKind::Direct { offset, data } => {
+                volume.pending.write().applied(*offset, data.len() as u64, tx.seq);
+            }
+            DataKind::Discard { offset, len } => {
+                if let Some(file) = core.volumes.file(volume)? {
+                    volume.punch(&file, *offset, *len)?;
+                    note_dirty(core, op);
+                }
+                volume.pending.write().applied(*offset, *len, tx.seq);
+            }
+            DataKind::Delete => volume.unlink()?,
+        }
+    }
+    Ok(())
+}
+
+/// Notes that a file has data that no fdatasync has covered. After the write: a checkpoint that takes the note away
+/// in between must not be the one that should have covered the write.
+fn note_dirty(core: &Core, op: &DataOp) {
+    core.dirty
+        .lock()
+        .entry(op.volume.id)
+        .or_insert_with(|| Arc::clone(&op.volume));
+}
+
+/// The third stage: from time to time, makes the journal so far superfluous.
+pub(crate) fn run_checkpoints(core: &Core) {
+    while wait_for_checkpoint(core) {
+        match checkpoint(core) {
+            Ok(()) => {}
+            Err(error) => core.fail("checkpoint", &error),
+        }
+    }
+    // Whoever waits for what will not come any more is told.
+    core.waiters.end(crate::StoreError::Closed);
+    core.progress.notify_all();
+}
+
+/// Returns false when there is nothing left to do for good.
+fn wait_for_checkpoint(core: &Core) -> bool {
+    let idle = core.options.idle_checkpoint;
+    let mut order = core.order.lock();
+    loop {
+        let clean = order.checkpointed == order.submitted;
+        if core.has_failed() || (order.apply_ended && clean) {
+            return false;
+        }
+        if !clean && (order.checkpoint_wanted || order.apply_ended || order.last_batch.elapsed() >= idle) {
+            return true;
+        }
+        // Not woken by every batch: looks again by itself when the store may have become idle.
+        let left = if clean {
+            idle
+        } else {
+            idle.saturating_sub(order.last_batch.elapsed())
+        };
+        core.checkpoint_work.wait_for(&mut order, left);
+    }
+}
+
+fn checkpoint(core: &Core) -> Result<()> {
+    let started = Instant::now();
+    let (seq, frozen) = {
+        let mut order = core.order.lock();
+        order.checkpoint_wanted = false;
+        order.checkpointing = true;
+        (order.submitted, core.meta.freeze())
+    };
+    // Nothing may reach the metadata that is not in the journal: a transaction would be there in part.
+    if !wait_applied(core, seq) {
+        return core.check_failed();
+    }
+    sync_volumes(core)?;
+    let superblock = Superblock {
+        epoch: core.epoch,
+        checkpoint: seq,
+        journal_pos: replay_start(&core.order.lock(), seq),
+        journal_bytes: core.options.journal_bytes,
+        next_volume: core.volumes.next_id(),
+    };
+    core.kv.commit(&frozen, &superblock)?;
+    core.meta.thaw(core.kv.snapshot()?);
+    {
+        let mut order = core.order.lock();
+        while order.live.front().is_some_and(|live| live.last <= seq) {
+            order.live.pop_front();
+        }
+        order.checkpointed = seq;
+        order.checkpointing = false;
+        order.tail = superblock.journal_pos;
+    }
+    core.progress.notify_all();
+    tracing::debug!(
+        seq,
+        bytes = frozen.bytes(),
+        ms = started.elapsed().as_millis() as u64,
+        "checkpoint"
+    );
+    Ok(())
+}
+
+fn wait_applied(core: &Core, seq: Seq) -> bool {
+    let mut order = core.order.lock();
+    while order.applied < seq {
+        if core.has_failed() {
+            return false;
+        }
+        core.progress.wait(&mut order);
+    }
+    true
+}
+
+/// The position of the first batch that has a transaction after `seq`.
+fn replay_start(order: &Order, seq: Seq) -> u64 {
+    order
+        .live
+        .iter()
+        .find(|live| live.last > seq)
+        .map_or(order.head, |live| live.pos)
+}
+
+fn sync_volumes(core: &Core) -> Result<()> {
+    let dirty = std::mem::take(&mut *core.dirty.lock());
+    for volume in dirty.into_values() {
+        // A deleted volume has no file any more.
+        if let Some(file) = core.volumes.file(&volume)? {
+            rustix::fs::fdatasync(&file).context(|| format!("fdatasync of {}", volume.id))?;
+        }
+    }
+    Ok(())
+}
+
+// A batch's header must fit into its first block.
+const _: () = assert!(HEADER as u64 <= BLOCK);

@@ -1,0 +1,382 @@
+//! The handle that users of the store hold.
+
+use std::{
+    fs::File,
+    ops::Range,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+
+use crate::{
+    core::Core,
+    error::{Context, Result, StoreError},
+    options::Options,
+    pending::Extent,
+    recovery, stages,
+    transaction::{MAX_VOLUME, Op, Seq, Transaction, VolumeId},
+    volume::Volume,
+    waiters::DurableAt,
+};
+
+/// How the filesystem under the store is filled, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Size of the filesystem.
+    pub total: u64,
+    /// What may still be stored: free for us, less the reserve.
+    pub available: u64,
+    /// What the store takes: volumes, metadata and journal.
+    pub used: u64,
+}
+
+/// How far the store's stages are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The newest submitted transaction.
+    pub submitted: Seq,
+    /// Everything up to this one is durable.
+    pub durable: Seq,
+    /// Everything up to this one stands in the volume files.
+    pub applied: Seq,
+    /// Everything up to this one is in the last checkpoint.
+    pub checkpointed: Seq,
+    /// Whether a checkpoint is being made.
+    pub checkpointing: bool,
+    /// Bytes of the journal in use.
+    pub journal_used: u64,
+}
+
+/// An open store. Clones are handles of the same store; it is closed with the last one, or by [`Store::close`].
+#[derive(Clone)]
+pub struct Store {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    core: Arc<Core>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Store {
+    /// Opens the store in `options.dir`, and makes it if there is none. Replays the journal if the store was not
+    /// closed, which takes time in proportion to [`Options::journal_bytes`].
+    ///
+    /// Blocks on I/O. Fails with [`StoreError::InUse`] if the store is open already.
+    pub fn open(options: Options) -> Result<Self> {
+        let (core, journal) = recovery::open(options)?;
+        let core = Arc::new(core);
+        let handle = Handle {
+            core: Arc::clone(&core),
+            threads: Mutex::default(),
+        };
+        let this = Self {
+            handle: Arc::new(handle),
+        };
+        this.spawn("store-journal", move |core| stages::run_journal(core, journal))?;
+        this.spawn("store-apply", stages::run_apply)?;
+        this.spawn("store-checkpoint", stages::run_checkpoints)?;
+        Ok(this)
+    }
+
+    fn spawn(&self, name: &str, run: impl FnOnce(&Core) + Send + 'static) -> Result<()> {
+        let core = Arc::clone(self.core());
+        let thread = thread::Builder::new().name(name.into()).spawn(move || run(&core));
+        self.handle
+            .threads
+            .lock()
+            .push(thread.context(|| format!("start thread {name}"))?);
+        Ok(())
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.handle.core
+    }
+
+    /// Takes a place in the total order for a transaction. On return, all of it is visible to [`Store::get`],
+    /// [`Store::scan`] and [`Store::read`], and nothing of it is durable yet: see [`Store::after`].
+    ///
+    /// An error means that nothing of it was applied. Blocks while the journal is full, so it must not be called from
+    /// a callback of [`Store::after`]; may read metadata from disk (for patches), and may allocate disk space (for
+    /// first writes).
+    pub fn submit(&self, tx: Transaction) -> Result<Seq> {
+        self.core().submit(tx)
+    }
+
+    /// Runs `callback` once everything up to `seq` is durable: at once if it is, else on the journal's thread, in the
+    /// order of the sequence numbers. An error means that this was not and will not be reached in this process's life.
+    ///
+    /// The callback holds up the journal, so it must be short, and must neither block nor submit.
+    pub fn after(&self, seq: Seq, callback: impl FnOnce(Result<()>) + Send + 'static) {
+        self.core().waiters.after(seq, Box::new(callback));
+    }
+
+    /// A future that resolves once everything up to `seq` is durable.
+    pub fn durable_at(&self, seq: Seq) -> DurableAt {
+        DurableAt::new(&self.core().waiters, seq)
+    }
+
+    /// Blocks until everything up to `seq` is durable.
+    pub fn wait(&self, seq: Seq) -> Result<()> {
+        let slot = Arc::new((Mutex::new(None), Condvar::new()));
+        let told = Arc::clone(&slot);
+        self.after(seq, move |outcome| {
+            *told.0.lock() = Some(outcome);
+            told.1.notify_one();
+        });
+        let mut outcome = slot.0.lock();
+        loop {
+            if let Some(outcome) = outcome.take() {
+                return outcome;
+            }
+            slot.1.wait(&mut outcome);
+        }
+    }
+
+    /// Submits and waits until it is durable.
+    pub fn commit(&self, tx: Transaction) -> Result<Seq> {
+        let seq = self.submit(tx)?;
+        self.wait(seq)?;
+        Ok(seq)
+    }
+
+    /// Everything up to this transaction is durable.
+    #[must_use]
+    pub fn durable(&self) -> Seq {
+        self.core().waiters.durable()
+    }
+
+    /// How far the stages are.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let order = self.core().order.lock();
+        Progress {
+            submitted: order.submitted,
+            durable: self.durable(),
+            applied: order.applied,
+            checkpointed: order.checkpointed,
+            checkpointing: order.checkpointing,
+            journal_used: order.head - order.tail,
+        }
+    }
+
+    /// The newest submitted value of a key. May read from disk.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.core().check_failed()?;
+        self.core().meta.get(key)
+    }
+
+    /// Up to `limit` pairs in ascending order of keys, from `range.start` up to and without `range.end`, as of the
+    /// newest submitted transaction. An empty end means to the last key.
+    ///
+    /// Scans of more than a few hundred changed keys are not one view: transactions may come in between.
+    pub fn scan(&self, range: Range<&[u8]>, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
+        self.core().check_failed()?;
+        let end = Some(range.end).filter(|end| !end.is_empty());
+        self.core().meta.scan(range.start, end, limit)
+    }
+
+    /// Like [`Store::scan`], over the keys that start with `prefix`, those after `after` (`None`: all).
+    pub fn scan_prefix(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>> {
+        let end = prefix_end(prefix);
+        match after {
+            Some(after) => {
+                // The least key after `after`.
+                let start = [after, &[0]].concat();
+                self.scan(start.as_slice().max(prefix)..&end, limit)
+            }
+            None => self.scan(prefix..&end, limit),
+        }
+    }
+
+    /// The id of a volume, made if there is none of this name.
+    pub fn volume(&self, name: &str) -> Result<VolumeId> {
+        let core = self.core();
+        if let Some(id) = core.volumes.find(name) {
+            return Ok(id);
+        }
+        let _creating = core.creating.lock();
+        if let Some(id) = core.volumes.find(name) {
+            return Ok(id);
+        }
+        let volume = core.volumes.prepare(name)?;
+        let mut tx = Transaction::new();
+        tx.ops.push(Op::CreateVolume {
+            volume: volume.id,
+            name: Bytes::copy_from_slice(name.as_bytes()),
+        });
+        core.submit_with(tx, |core| core.volumes.list(&volume))?;
+        Ok(volume.id)
+    }
+
+    /// The id of a volume, if there is one of this name.
+    #[must_use]
+    pub fn find_volume(&self, name: &str) -> Option<VolumeId> {
+        self.core().volumes.find(name)
+    }
+
+    /// All volumes, by name.
+    #[must_use]
+    pub fn volume_names(&self) -> Vec<(String, VolumeId)> {
+        self.core().volumes.names()
+    }
+
+    /// Bytes that a volume takes on disk.
+    pub fn volume_allocated(&self, volume: VolumeId) -> Result<u64> {
+        Ok(self.core().volumes.get(volume)?.disk_bytes())
+    }
+
+    /// Reads a range of a volume as of the newest submitted transaction; what was never written is zeros.
+    /// May block on the disk. A write to the range that is submitted meanwhile may be seen in part.
+    pub fn read(&self, volume: VolumeId, offset: u64, len: usize) -> Result<Bytes> {
+        self.read_with(volume, offset, len, |volume, file, at, buf| {
+            volume.read_at(file, at, buf).map(|()| true)
+        })
+        .map(Option::unwrap_or_default)
+    }
+
+    /// Like [`Store::read`], but returns `None` where that would block on the disk.
+    pub fn try_read_cached(&self, volume: VolumeId, offset: u64, len: usize) -> Result<Option<Bytes>> {
+        self.read_with(volume, offset, len, |volume, file, at, buf| {
+            Ok(volume.read_cached_at(file, at, buf))
+        })
+    }
+
+    fn read_with(
+        &self,
+        id: VolumeId,
+        offset: u64,
+        len: usize,
+        from_file: impl Fn(&Volume, &File, u64, &mut [u8]) -> Result<bool>,
+    ) -> Result<Option<Bytes>> {
+        let core = self.core();
+        core.check_failed()?;
+        let end = offset.saturating_add(len as u64);
+        if end > MAX_VOLUME {
+            return Err(StoreError::TooLarge {
+                what: "a volume",
+                size: end,
+                limit: MAX_VOLUME,
+            });
+        }
+        let volume = core.volumes.get(id)?;
+        let overlay = volume.overlay(offset, len as u64);
+        if let [Extent { data: Some(data), .. }] = &overlay[..]
+            && data.len() == len
+        {
+            return Ok(Some(data.clone()));
+        }
+        let mut buf = vec![0; len];
+        let covered: u64 = overlay.iter().map(|extent| extent.len).sum();
+        if covered < len as u64
+            && let Some(file) = core.volumes.file(&volume)?
+            && !from_file(&volume, &file, offset, &mut buf)?
+        {
+            return Ok(None);
+        }
+        for extent in overlay {
+            let start = (extent.offset - offset) as usize;
+            let Some(target) = buf.get_mut(start..start + extent.len as usize) else {
+                continue;
+            };
+            match &extent.data {
+                Some(data) => target.copy_from_slice(data),
+                None => target.fill(0),
+            }
+        }
+        Ok(Some(Bytes::from(buf)))
+    }
+
+    /// The parts of a range that may hold data, as offset and length, ascending. Everything else reads as zeros.
+    pub fn allocated_extents(&self, volume: VolumeId, offset: u64, len: u64) -> Result<Vec<(u64, u64)>> {
+        let core = self.core();
+        core.check_failed()?;
+        let volume = core.volumes.get(volume)?;
+        let overlay = volume.overlay(offset, len);
+        let mut found = match core.volumes.file(&volume)? {
+            Some(file) => volume.data_ranges(&file, offset, len)?,
+            None => Default::default(),
+        };
+        for extent in overlay {
+            let end = extent.offset + extent.len;
+            if extent.data.is_some() {
+                found.insert(extent.offset, end)
+            } else {
+                found.remove(extent.offset, end)
+            }
+        }
+        let ranges = found.within(offset, offset.saturating_add(len));
+        Ok(ranges
+            .into_iter()
+            .map(|(start, end)| (start, end - start))
+            .collect())
+    }
+
+    /// How the filesystem is filled. Looks at every volume's file.
+    pub fn space(&self) -> Result<Space> {
+        let core = self.core();
+        let dir = &core.options.dir;
+        let stat = rustix::fs::statvfs(dir).context(|| format!("statvfs {}", dir.display()))?;
+        let volumes: u64 = core.volumes.all().iter().map(|volume| volume.disk_bytes()).sum();
+        let meta = std::fs::metadata(dir.join("meta.redb")).map_or(0, |metadata| metadata.len());
+        Ok(Space {
+            total: stat.f_blocks * stat.f_frsize,
+            available: (stat.f_bavail * stat.f_frsize).saturating_sub(core.options.reserve_bytes),
+            used: volumes + meta + core.options.journal_bytes,
+        })
+    }
+
+    /// Makes everything submitted durable, makes a checkpoint and stops. Other handles get [`StoreError::Closed`] from
+    /// then on; the directory can be opened again when the last handle is dropped. Returns the error if the store has failed, now or before.
+    pub fn close(&self) -> Result<()> {
+        self.handle.close();
+        self.core().check_failed()
+    }
+}
+
+impl Handle {
+    fn close(&self) {
+        self.core.order.lock().closing = true;
+        self.core.work.notify_all();
+        self.core.progress.notify_all();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        // The last handle may be dropped by a callback: that thread ends by itself.
+        if threads
+            .iter()
+            .any(|thread| thread.thread().id() == thread::current().id())
+        {
+            return;
+        }
+        for thread in threads {
+            if thread.join().is_err() {
+                self.core.fail("a store thread panicked", &StoreError::Closed);
+            }
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The least byte string that is greater than all with this prefix; empty if there is none.
+#[must_use]
+pub fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            break;
+        }
+    }
+    end
+}

@@ -1,0 +1,211 @@
+//! Transactions: what is applied as a whole or not at all.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::error::{Result, StoreError};
+
+/// A transaction's place in the store's total order. Starts at 1 and never goes back, also over restarts.
+pub type Seq = u64;
+
+/// Longest key in bytes.
+pub const MAX_KEY: usize = 64 << 10;
+/// Longest value in bytes, also of one that [`Transaction::patch`] makes.
+pub const MAX_VALUE: u64 = 16 << 20;
+/// End of the largest volume in bytes.
+pub const MAX_VOLUME: u64 = 1 << 50;
+
+/// A volume's number in its store. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VolumeId(pub u64);
+
+impl fmt::Display for VolumeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "volume {:#x}", self.0)
+    }
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Op {
+    Put {
+        key: Bytes,
+        value: Bytes,
+    },
+    Patch {
+        key: Bytes,
+        offset: u64,
+        data: Bytes,
+    },
+    Delete {
+        key: Bytes,
+    },
+    /// An empty `end` stands for the end of the key space.
+    DeleteRange {
+        start: Bytes,
+        end: Bytes,
+    },
+    Write {
+        volume: VolumeId,
+        offset: u64,
+        data: Bytes,
+    },
+    /// A write that stands in the volume file already; only its place is in the journal.
+    Direct {
+        volume: VolumeId,
+        offset: u64,
+        len: u64,
+    },
+    Discard {
+        volume: VolumeId,
+        offset: u64,
+        len: u64,
+    },
+    DeleteVolume {
+        volume: VolumeId,
+    },
+    CreateVolume {
+        volume: VolumeId,
+        name: Bytes,
+    },
+}
+
+/// A list of changes that become durable together, applied in the order they were added.
+///
+/// The one thing that is not atomic: a write of at least [`crate::Options::direct_threshold`] bytes that
+/// overwrites data in place may be found partly done after a crash if it was not acknowledged yet.
+#[derive(Debug, Clone, Default)]
+pub struct Transaction {
+    pub(crate) ops: Vec<Op>,
+}
+
+impl Transaction {
+    /// An empty transaction.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether nothing was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// How many changes were added.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Adds all changes of `other` behind the ones here.
+    pub fn append(&mut self, other: Self) -> &mut Self {
+        self.ops.extend(other.ops);
+        self
+    }
+
+    /// Sets the value of a key.
+    pub fn put(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) -> &mut Self {
+        self.push(Op::Put {
+            key: key.into(),
+            value: value.into(),
+        })
+    }
+
+    /// Overwrites a part of the value of a key. A missing value counts as empty, and a value that is too short is
+    /// extended with zeros. Only the patch goes to the journal, so that small changes of large values are cheap.
+    pub fn patch(&mut self, key: impl Into<Bytes>, offset: u64, data: impl Into<Bytes>) -> &mut Self {
+        self.push(Op::Patch {
+            key: key.into(),
+            offset,
+            data: data.into(),
+        })
+    }
+
+    /// Removes a key, if it exists.
+    pub fn delete(&mut self, key: impl Into<Bytes>) -> &mut Self {
+        self.push(Op::Delete { key: key.into() })
+    }
+
+    /// Removes all keys from `start` up to and without `end`. An empty `end` means to the last key.
+    pub fn delete_range(&mut self, start: impl Into<Bytes>, end: impl Into<Bytes>) -> &mut Self {
+        self.push(Op::DeleteRange {
+            start: start.into(),
+            end: end.into(),
+        })
+    }
+
+    /// Writes bytes to a volume.
+    pub fn write(&mut self, volume: VolumeId, offset: u64, data: impl Into<Bytes>) -> &mut Self {
+        let data = data.into();
+        if data.is_empty() {
+            return self;
+        }
+        self.push(Op::Write { volume, offset, data })
+    }
+
+    /// Makes a range of a volume read as zeros and gives its space back.
+    pub fn discard(&mut self, volume: VolumeId, offset: u64, len: u64) -> &mut Self {
+        if len == 0 {
+            return self;
+        }
+        self.push(Op::Discard { volume, offset, len })
+    }
+
+    /// Removes a volume with all its data. Its id becomes unknown at once.
+    pub fn delete_volume(&mut self, volume: VolumeId) -> &mut Self {
+        self.push(Op::DeleteVolume { volume })
+    }
+
+    fn push(&mut self, op: Op) -> &mut Self {
+        self.ops.push(op);
+        self
+    }
+
+    /// Whether the transaction gives space back, and so is served also when the store is full.
+    pub(crate) fn frees(&self) -> bool {
+        self.ops.iter().any(|op| {
+            matches!(
+                op,
+                Op::Delete { .. } | Op::DeleteRange { .. } | Op::Discard { .. } | Op::DeleteVolume { .. }
+            )
+        })
+    }
+
+    /// Checks every change against the limits.
+    pub(crate) fn check(&self) -> Result<()> {
+        for op in &self.ops {
+            match op {
+                Op::Put { key, value } => {
+                    limit("a key", key.len() as u64, MAX_KEY as u64)?;
+                    limit("a value", value.len() as u64, MAX_VALUE)?;
+                }
+                Op::Patch { key, offset, data } => {
+                    limit("a key", key.len() as u64, MAX_KEY as u64)?;
+                    limit("a value", offset.saturating_add(data.len() as u64), MAX_VALUE)?;
+                }
+                Op::Delete { key } => limit("a key", key.len() as u64, MAX_KEY as u64)?,
+                Op::DeleteRange { start, end } => {
+                    limit("a key", start.len().max(end.len()) as u64, MAX_KEY as u64)?;
+                }
+                Op::Write { offset, data, .. } => {
+                    limit("a volume", offset.saturating_add(data.len() as u64), MAX_VOLUME)?;
+                }
+                Op::Direct { offset, len, .. } | Op::Discard { offset, len, .. } => {
+                    limit("a volume", offset.saturating_add(*len), MAX_VOLUME)?;
+                }
+                Op::DeleteVolume { .. } | Op::CreateVolume { .. } => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn limit(what: &'static str, size: u64, limit: u64) -> Result<()> {
+    if size > limit {
+        Err(StoreError::TooLarge { what, size, limit })
+    } else {
+        Ok(())
+    }
+}

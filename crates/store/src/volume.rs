@@ -1,0 +1,266 @@
+//! Volumes: sparse files, each with the space known to be allocated and the data not yet written to it.
+
+use std::{
+    fs::File,
+    io::{self, IoSliceMut},
+    os::unix::fs::{FileExt, MetadataExt},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use rustix::{
+    fs::{FallocateFlags, SeekFrom, fallocate, seek},
+    io::ReadWriteFlags,
+};
+
+use crate::{
+    error::{Context, Result},
+    pending::{Extent, Pending},
+    ranges::RangeSet,
+    transaction::VolumeId,
+};
+
+/// A block volume. Offsets are bytes.
+pub(crate) struct Volume {
+    pub(crate) id: VolumeId,
+    pub(crate) name: Box<str>,
+    path: PathBuf,
+    file: Mutex<Option<Arc<File>>>,
+    /// Whether the file was made.
+    exists: AtomicBool,
+    /// The file's length.
+    size: AtomicU64,
+    /// When it was last used, by the clock of [`crate::volumes::Volumes`].
+    pub(crate) used_at: AtomicU64,
+    /// Ranges whose space is known to be taken, so that writing there cannot run out of it.
+    allocated: Mutex<RangeSet>,
+    /// Submitted data, newest state.
+    pub(crate) pending: RwLock<Pending>,
+    pub(crate) deleted: AtomicBool,
+}
+
+impl Volume {
+    pub(crate) fn new(id: VolumeId, name: &str, path: PathBuf) -> Result<Self> {
+        let (exists, size) = match std::fs::metadata(&path) {
+            Ok(metadata) => (true, metadata.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (false, 0),
+            Err(error) => return Err(error).context(|| format!("stat {}", path.display())),
+        };
+        Ok(Self {
+            id,
+            name: name.into(),
+            path,
+            file: Mutex::new(None),
+            exists: AtomicBool::new(exists),
+            size: AtomicU64::new(size),
+            used_at: AtomicU64::new(0),
+            allocated: Mutex::default(),
+            pending: RwLock::default(),
+            deleted: AtomicBool::new(false),
+        })
+    }
+
+    /// The file, if it exists. The flag says whether it was opened by this call.
+    pub(crate) fn file(&self) -> Result<Option<(Arc<File>, bool)>> {
+        let mut slot = self.file.lock();
+        if let Some(file) = &*slot {
+            return Ok(Some((Arc::clone(file), false)));
+        }
+        if !self.exists.load(Relaxed) {
+            return Ok(None);
+        }
+        let file = File::options().read(true).write(true).open(&self.path);
+        let file = Arc::new(file.context(|| format!("open {}", self.path.display()))?);
+        *slot = Some(Arc::clone(&file));
+        Ok(Some((file, true)))
+    }
+
+    /// Makes the file, durably.
+    pub(crate) fn create_file(&self) -> Result<()> {
+        let _slot = self.file.lock();
+        if self.exists.load(Relaxed) || self.deleted.load(Relaxed) {
+            return Ok(());
+        }
+        let what = || format!("create {}", self.path.display());
+        File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&self.path)
+            .context(what)?;
+        if let Some(dir) = self.path.parent() {
+            File::open(dir).and_then(|dir| dir.sync_all()).context(what)?;
+        }
+        self.exists.store(true, Relaxed);
+        Ok(())
+    }
+
+    /// Closes the file; it is opened again when needed.
+    pub(crate) fn close_file(&self) {
+        *self.file.lock() = None;
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.file.lock().is_some()
+    }
+
+    /// Removes the file.
+    pub(crate) fn unlink(&self) -> Result<()> {
+        let mut slot = self.file.lock();
+        *slot = None;
+        self.exists.store(false, Relaxed);
+        self.size.store(0, Relaxed);
+        *self.allocated.lock() = RangeSet::default();
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).context(|| format!("remove {}", self.path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the range's space is known to be taken.
+    pub(crate) fn is_allocated(&self, offset: u64, len: u64) -> bool {
+        self.allocated.lock().contains(offset, offset + len)
+    }
+
+    /// Takes the space for a range, rounded out to `unit` if there is room for that.
+    pub(crate) fn allocate(&self, file: &File, offset: u64, len: u64, unit: u64) -> Result<()> {
+        let mut allocated = self.allocated.lock();
+        let start = offset / unit * unit;
+        let end = (offset + len).next_multiple_of(unit);
+        for (from, to) in allocated.gaps(offset, offset + len) {
+            let (wide_from, wide_to) = (from / unit * unit, to.next_multiple_of(unit));
+            let (wide_from, wide_to) = (wide_from.max(start), wide_to.min(end));
+            let take = |from, to: u64| fallocate(file, FallocateFlags::KEEP_SIZE, from, to - from);
+            let taken = match take(wide_from, wide_to) {
+                Ok(()) => Ok((wide_from, wide_to)),
+                Err(rustix::io::Errno::NOSPC) => take(from, to).map(|()| (from, to)),
+                Err(error) => Err(error),
+            };
+            let (from, to) = taken.context(|| format!("allocate space in volume {}", self.name))?;
+            allocated.insert(from, to);
+        }
+        Ok(())
+    }
+
+    /// Forgets that a range has its space: a discard of it was submitted.
+    pub(crate) fn forget_allocated(&self, offset: u64, len: u64) {
+        self.allocated.lock().remove(offset, offset + len);
+    }
+
+    /// Carries out a discard. Parts that were taken again since it was submitted keep their space.
+    pub(crate) fn punch(&self, file: &File, offset: u64, len: u64) -> Result<()> {
+        let allocated = self.allocated.lock();
+        let end = (offset + len).min(self.size.load(Relaxed).max(offset));
+        let what = || format!("discard in volume {}", self.name);
+        for (from, to) in allocated.gaps(offset, offset + len) {
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            fallocate(file, flags, from, to - from).context(what)?;
+        }
+        for (from, to) in allocated.within(offset, end) {
+            let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
+            match fallocate(file, flags, from, to - from) {
+                Err(rustix::io::Errno::OPNOTSUPP) => write_zeros(file, from, to).context(what)?,
+                done => done.context(what)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes to the file.
+    pub(crate) fn write_at(&self, file: &File, offset: u64, data: &[u8]) -> Result<()> {
+        file.write_all_at(data, offset)
+            .context(|| format!("write to volume {}", self.name))?;
+        self.size.fetch_max(offset + data.len() as u64, Relaxed);
+        Ok(())
+    }
+
+    /// Reads from the file; what it does not have is zeros.
+    pub(crate) fn read_at(&self, file: &File, offset: u64, buf: &mut [u8]) -> Result<()> {
+        let mut done = 0;
+        while let Some(rest) = buf.get_mut(done..)
+            && !rest.is_empty()
+        {
+            match file.read_at(rest, offset + done as u64) {
+                Ok(0) => {
+                    rest.fill(0);
+                    break;
+                }
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).context(|| format!("read from volume {}", self.name)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Like [`Volume::read_at`] into a zeroed buffer, but returns false where the disk would have to be asked.
+    pub(crate) fn read_cached_at(&self, file: &File, offset: u64, buf: &mut [u8]) -> bool {
+        let in_file = self
+            .size
+            .load(Relaxed)
+            .saturating_sub(offset)
+            .min(buf.len() as u64) as usize;
+        let Some(target) = buf.get_mut(..in_file).filter(|target| !target.is_empty()) else {
+            return true;
+        };
+        let read = rustix::io::preadv2(
+            file,
+            &mut [IoSliceMut::new(target)],
+            offset,
+            ReadWriteFlags::NOWAIT,
+        );
+        read.is_ok_and(|n| n == in_file)
+    }
+
+    /// What the file does not tell about a range yet.
+    pub(crate) fn overlay(&self, offset: u64, len: u64) -> Vec<Extent> {
+        let pending = self.pending.read();
+        if pending.is_empty() {
+            Vec::new()
+        } else {
+            pending.overlapping(offset, len)
+        }
+    }
+
+    /// Where the file has data in a range; a filesystem that cannot tell has it everywhere.
+    pub(crate) fn data_ranges(&self, file: &File, offset: u64, len: u64) -> Result<RangeSet> {
+        let mut found = RangeSet::default();
+        let end = offset.saturating_add(len).min(self.size.load(Relaxed));
+        let mut at = offset;
+        while at < end {
+            let start = match seek(file, SeekFrom::Data(at)) {
+                Ok(start) => start,
+                Err(rustix::io::Errno::NXIO) => break,
+                Err(error) => return Err(error).context(|| format!("find data in volume {}", self.name)),
+            };
+            let hole = seek(file, SeekFrom::Hole(start));
+            let hole = hole.context(|| format!("find holes in volume {}", self.name))?;
+            found.insert(start, hole);
+            at = hole.max(at + 1);
+        }
+        Ok(found)
+    }
+
+    /// Bytes that the file takes on disk.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |metadata| metadata.blocks() * 512)
+    }
+}
+
+fn write_zeros(file: &File, from: u64, to: u64) -> io::Result<()> {
+    let zeros = Bytes::from(vec![0; 64 << 10]);
+    let mut at = from;
+    while at < to {
+        let n = (to - at).min(zeros.len() as u64);
+        file.write_all_at(zeros.get(..n as usize).unwrap_or_default(), at)?;
+        at += n;
+    }
+    Ok(())
+}

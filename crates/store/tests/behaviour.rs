@@ -1,0 +1,297 @@
+//! What the store promises, one behaviour a test.
+
+#![allow(clippy::unwrap_used, reason = "test helpers outside of test functions")]
+
+use std::{
+    path::Path,
+    process::Command,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use rbdgate_store::{Options, Store, StoreError, Transaction, prefix_end};
+
+fn options(dir: &Path) -> Options {
+    Options {
+        journal_bytes: 1 << 20,
+        reserve_bytes: 0,
+        meta_cache_bytes: 1 << 20,
+        idle_checkpoint: Duration::from_secs(3600),
+        ..Options::new(dir)
+    }
+}
+
+fn put(key: &str, value: &str) -> Transaction {
+    let mut tx = Transaction::new();
+    tx.put(key.to_owned(), value.to_owned());
+    tx
+}
+
+#[test]
+fn a_second_opener_is_told_that_the_store_is_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    assert!(matches!(
+        Store::open(options(dir.path())),
+        Err(StoreError::InUse { .. })
+    ));
+    drop(store);
+    Store::open(options(dir.path())).unwrap();
+}
+
+#[test]
+fn callbacks_run_in_order_and_after_close_everybody_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut last = 0;
+    for n in 0..500 {
+        last = store.submit(put("k", &n.to_string())).unwrap();
+        let told = Arc::clone(&order);
+        store.after(last, move |outcome| {
+            told.lock().unwrap().push((n, outcome.is_ok()))
+        });
+    }
+    let never = Arc::new(Mutex::new(None));
+    let told = Arc::clone(&never);
+    store.after(last + 1, move |outcome| *told.lock().unwrap() = Some(outcome));
+    store.close().unwrap();
+    assert_eq!(
+        *order.lock().unwrap(),
+        (0..500).map(|n| (n, true)).collect::<Vec<_>>()
+    );
+    assert!(matches!(*never.lock().unwrap(), Some(Err(StoreError::Closed))));
+    assert!(matches!(store.submit(put("k", "v")), Err(StoreError::Closed)));
+    assert_eq!(store.durable(), last);
+}
+
+#[test]
+fn sequence_numbers_go_on_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Store::open(options(dir.path()))
+        .unwrap()
+        .commit(put("a", "1"))
+        .unwrap();
+    let second = Store::open(options(dir.path()))
+        .unwrap()
+        .commit(put("a", "2"))
+        .unwrap();
+    assert!(second > first);
+}
+
+#[test]
+fn prefix_scans_page_through_all_layers() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    for n in (0..900).step_by(2) {
+        store.submit(put(&format!("p/{n:04}"), "old")).unwrap();
+    }
+    drop(store);
+    let store = Store::open(options(dir.path())).unwrap();
+    for n in (0..900).step_by(3) {
+        store.submit(put(&format!("p/{n:04}"), "new")).unwrap();
+    }
+    store.submit(put("p", "before")).unwrap();
+    store.submit(put("p0", "behind")).unwrap();
+    let mut tx = Transaction::new();
+    tx.delete_range("p/0100", "p/0200").put("p/0150", "again");
+    store.submit(tx).unwrap();
+    let wanted: Vec<String> = (0..900)
+        .filter(|n| (n % 2 == 0 || n % 3 == 0) && !(100..200).contains(n) || *n == 150)
+        .map(|n| format!("p/{n:04}"))
+        .collect();
+    let mut found: Vec<String> = Vec::new();
+    loop {
+        let after = found.last().map(|key| key.as_bytes().to_vec());
+        let page = store.scan_prefix(b"p/", after.as_deref(), 7).unwrap();
+        if page.is_empty() {
+            break;
+        }
+        found.extend(
+            page.into_iter()
+                .map(|(key, _)| String::from_utf8(key.into()).unwrap()),
+        );
+    }
+    assert_eq!(found, wanted);
+    assert_eq!(prefix_end(b"a\xff\xff"), b"b");
+    assert_eq!(prefix_end(b"\xff"), b"");
+}
+
+#[test]
+fn a_transaction_that_is_too_large_is_refused_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    let mut tx = put("a", "1");
+    tx.put("b", vec![0; 200 << 10]);
+    assert!(matches!(store.submit(tx), Err(StoreError::TooLarge { .. })));
+    assert_eq!(store.get(b"a").unwrap(), None);
+}
+
+#[test]
+fn a_full_journal_slows_submitters_down_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    let volume = store.volume("v").unwrap();
+    let mut seq = 0;
+    for n in 0..1000u64 {
+        let mut tx = Transaction::new();
+        tx.write(volume, n * 8192, vec![n as u8; 8192])
+            .put(format!("{n}"), vec![1; 100]);
+        seq = store.submit(tx).unwrap();
+    }
+    store.wait(seq).unwrap();
+    assert!(store.progress().checkpointed > 0);
+    for n in 0..1000u64 {
+        assert_eq!(store.read(volume, n * 8192, 8192).unwrap(), vec![n as u8; 8192]);
+    }
+}
+
+#[test]
+fn discarded_space_is_given_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    let volume = store.volume("rbd/image").unwrap();
+    let mut tx = Transaction::new();
+    tx.write(volume, 0, vec![1; 8 << 20]);
+    store.commit(tx).unwrap();
+    assert!(store.volume_allocated(volume).unwrap() >= 8 << 20);
+    let mut tx = Transaction::new();
+    tx.discard(volume, 1 << 20, 7 << 20);
+    store.commit(tx).unwrap();
+    assert_eq!(
+        store.read(volume, 0, 4 << 20).unwrap()[1 << 20..],
+        vec![0; 3 << 20]
+    );
+    drop(store);
+    let store = Store::open(options(dir.path())).unwrap();
+    assert!(store.volume_allocated(volume).unwrap() <= (1 << 20) + (64 << 10));
+    assert_eq!(
+        store.allocated_extents(volume, 0, 1 << 30).unwrap(),
+        [(0, 1 << 20)]
+    );
+}
+
+#[test]
+fn a_deleted_volume_is_gone_and_its_name_is_free() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    let old = store.volume("v").unwrap();
+    let mut tx = Transaction::new();
+    tx.write(old, 0, vec![1; 100]);
+    store.submit(tx).unwrap();
+    let mut tx = Transaction::new();
+    tx.delete_volume(old);
+    store.submit(tx).unwrap();
+    assert!(matches!(store.read(old, 0, 1), Err(StoreError::UnknownVolume(_))));
+    let new = store.volume("v").unwrap();
+    assert_ne!(new, old);
+    assert_eq!(store.read(new, 0, 100).unwrap(), vec![0; 100]);
+    store.close().unwrap();
+    assert_eq!(std::fs::read_dir(dir.path().join("volumes")).unwrap().count(), 0);
+}
+
+#[test]
+fn cached_reads_see_submitted_data_and_zeros() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    let volume = store.volume("v").unwrap();
+    assert_eq!(
+        store.try_read_cached(volume, 0, 4).unwrap(),
+        Some(Bytes::from_static(&[0; 4]))
+    );
+    let mut tx = Transaction::new();
+    tx.write(volume, 2, vec![7; 4]);
+    store.submit(tx).unwrap();
+    assert_eq!(
+        store.try_read_cached(volume, 2, 4).unwrap(),
+        Some(Bytes::from_static(&[7; 4]))
+    );
+    assert_eq!(store.read(volume, 0, 8).unwrap()[..], [0, 0, 7, 7, 7, 7, 0, 0]);
+}
+
+/// A small filesystem in a file, gone when dropped.
+struct Mounted(tempfile::TempDir);
+
+impl Mounted {
+    fn new(megabytes: u64) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().join("image");
+        std::fs::File::create(&image)
+            .unwrap()
+            .set_len(megabytes << 20)
+            .unwrap();
+        let root = dir.path().join("mnt");
+        std::fs::create_dir(&root).unwrap();
+        let run = |program: &str, args: &[&std::ffi::OsStr]| {
+            Command::new(program)
+                .args(args)
+                .output()
+                .is_ok_and(|output| output.status.success())
+        };
+        let made = run("mkfs.ext4", &["-q".as_ref(), image.as_ref()])
+            && run(
+                "mount",
+                &["-o".as_ref(), "loop".as_ref(), image.as_ref(), root.as_ref()],
+            );
+        made.then(|| Self(dir))
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.0.path().join("mnt/store")
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path().join("mnt")).status();
+    }
+}
+
+#[test]
+fn a_full_filesystem_refuses_writes_and_serves_again_when_space_is_freed() {
+    let Some(mounted) = Mounted::new(64) else {
+        eprintln!("skipped: cannot mount a filesystem here");
+        return;
+    };
+    let options = Options {
+        reserve_bytes: 6 << 20,
+        ..options(&mounted.path())
+    };
+    let store = Store::open(options.clone()).unwrap();
+    let volume = store.volume("v").unwrap();
+    let write = |n: u64, len: usize| {
+        let mut tx = put(&format!("key/{n}"), "v");
+        tx.write(volume, n << 20, vec![n as u8; len]);
+        tx
+    };
+    let full =
+        (0..200).find(
+            |n| match store.submit(write(*n, if n % 2 == 0 { 1 << 20 } else { 40 << 10 })) {
+                Ok(_) => false,
+                Err(StoreError::NoSpace(_)) => true,
+                Err(error) => panic!("{error}"),
+            },
+        );
+    let full = full.expect("the filesystem fills");
+    assert!(full > 20);
+    assert_eq!(store.get(format!("key/{full}").as_bytes()).unwrap(), None);
+    store.wait(store.progress().submitted).unwrap();
+    // What was acknowledged is served, and overwritten where the order of things allows it.
+    assert_eq!(store.read(volume, 2 << 20, 10).unwrap(), vec![2; 10]);
+    let mut tx = put("deleted", "yes");
+    tx.discard(volume, 0, 10 << 20);
+    store.commit(tx).unwrap();
+    while store.progress().applied < store.progress().submitted {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    store.commit(write(full, 100 << 10)).unwrap();
+    drop(store);
+    let store = Store::open(options).unwrap();
+    assert_eq!(
+        store.read(volume, full << 20, 100 << 10).unwrap(),
+        vec![full as u8; 100 << 10]
+    );
+    assert_eq!(store.get(b"deleted").unwrap(), Some(Bytes::from_static(b"yes")));
+}

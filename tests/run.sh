@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# All tests of rbdgate, on Debian 12: style, documentation, licences, unit and property tests, replays of captures, stock Ceph clients
+# end to end, a short fuzz run. Installs what is missing of the clients by package name, so run it as root (or
+# with sudo at hand) the first time.
+#
+#   tests/run.sh             everything
+#   tests/run.sh STAGE...    some stages: packages fmt clippy doc licences unit build e2e fuzz
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
+
+# Packages of Debian bookworm. The clients are those of Ceph 16.2.15.
+packages=(ceph-common python3-rbd python3-rados fio e2fsprogs g++ curl ca-certificates)
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+stage_packages() {
+    export DEBIAN_FRONTEND=noninteractive
+    local missing=() name
+    for name in "${packages[@]}"; do
+        if [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" != installed ]; then
+            missing+=("$name")
+        fi
+    done
+    # QEMU loads its rbd driver only where both packages have the same version, and a machine may have
+    # a backport of qemu-utils whose qemu-block-extra is not at hand: take both from the release then.
+    local tools block
+    tools=$(dpkg-query -W -f '${db:Status-Status} ${Version}' qemu-utils 2>/dev/null || true)
+    block=$(dpkg-query -W -f '${db:Status-Status} ${Version}' qemu-block-extra 2>/dev/null || true)
+    if [ "$tools" != "$block" ] || [ "${block%% *}" != installed ]; then
+        missing+=(qemu)
+    fi
+    if [ ${#missing[@]} = 0 ]; then
+        echo "all there"
+        return 0
+    fi
+    echo "to install: ${missing[*]}"
+    as_root apt-get update -q || return 1
+    local names=()
+    for name in "${missing[@]}"; do
+        if [ "$name" != qemu ]; then
+            names+=("$name")
+            continue
+        fi
+        local version
+        version=$(apt-cache madison qemu-block-extra | awk -F'|' '$3 ~ /Packages/ {gsub(/ /, "", $2); print $2; exit}')
+        if [ -z "$version" ]; then
+            echo "no qemu-block-extra in the package lists" >&2
+            return 1
+        fi
+        names+=("qemu-utils=$version" "qemu-block-extra=$version")
+        # An installed qemu-system-common of another version forbids the pair unless it follows.
+        if [ "$(dpkg-query -W -f '${db:Status-Status}' qemu-system-common 2>/dev/null)" = installed ]; then
+            names+=("qemu-system-common=$version")
+        fi
+    done
+    as_root apt-get install -y -q --no-install-recommends --allow-downgrades "${names[@]}"
+}
+
+stage_fmt() {
+    cargo fmt --all --check && cargo fmt --manifest-path fuzz/Cargo.toml --check
+}
+
+stage_clippy() {
+    cargo clippy --workspace --all-targets -- -D warnings
+}
+
+stage_doc() {
+    RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --document-private-items
+}
+
+stage_licences() {
+    cargo run -q -p xtask -- licences
+}
+
+stage_unit() {
+    cargo test --workspace --exclude rbdgate-tests && cargo test -p rbdgate-tests --lib
+}
+
+stage_build() {
+    cargo build --release -p rbdgate
+}
+
+stage_e2e() {
+    RBDGATE_BIN=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate} \
+        cargo test -p rbdgate-tests --tests --no-fail-fast -- --test-threads="${RBDGATE_TEST_THREADS:-2}"
+}
+
+stage_fuzz() {
+    # The corpus first, which needs no fuzzer, then a few seconds of new inputs for each target.
+    cargo test --manifest-path fuzz/Cargo.toml && cargo run -q -p xtask -- fuzz --seconds "${FUZZ_SECONDS:-10}"
+}
+
+stages=(packages fmt clippy doc licences unit build e2e fuzz)
+if [ $# -gt 0 ]; then
+    stages=("$@")
+fi
+begin=$SECONDS
+for stage in "${stages[@]}"; do
+    if ! declare -F "stage_$stage" >/dev/null; then
+        echo "no stage $stage" >&2
+        exit 2
+    fi
+    printf '\n=== %s\n' "$stage"
+    since=$SECONDS
+    if ! "stage_$stage"; then
+        printf '=== %s FAILED after %d s\n' "$stage" $((SECONDS - since))
+        exit 1
+    fi
+    printf '=== %s passed in %d s\n' "$stage" $((SECONDS - since))
+done
+printf '\n=== all passed in %d s: %s\n' $((SECONDS - begin)) "${stages[*]}"

@@ -1,0 +1,124 @@
+//! The server is killed in the middle of a verified load. Clients go on by themselves, and everything that was
+//! acknowledged is there.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use rbdgate_tests::cluster::{Cluster, against_ceph};
+use rbdgate_tests::data::Random;
+use rbdgate_tests::exec::Program;
+
+/// `tests/python/verified_writer.py`, running.
+struct Writer {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Receiver<String>,
+}
+
+impl Writer {
+    fn start(cluster: &Cluster) -> Self {
+        let mut child = cluster.python("verified_writer.py", &["disk"]).spawn().unwrap();
+        let stdin = child.stdin.take().expect("piped");
+        let stdout = child.stdout.take().expect("piped");
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, stdin, lines }
+    }
+
+    /// Sends a command and waits for the answer, which must begin with `expected`.
+    #[track_caller]
+    fn ask(&mut self, cluster: &Cluster, command: &str, expected: &str) -> String {
+        writeln!(self.stdin, "{command}").unwrap();
+        match self.lines.recv_timeout(Duration::from_secs(90)) {
+            Ok(line) if line.starts_with(expected) => line,
+            Ok(line) => panic!("the writer says {line}\n{}", cluster.log_tail()),
+            Err(e) => panic!("no answer to {command:?}: {e}\n{}", cluster.log_tail()),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn rounds(default: usize) -> usize {
+    let asked = std::env::var("RBDGATE_TEST_CRASH_ROUNDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    asked.unwrap_or(if against_ceph() { 3 } else { default })
+}
+
+#[test]
+fn acknowledged_writes_survive_kill_9_and_the_client_goes_on() {
+    let mut cluster = Cluster::start();
+    cluster.rbd(&["create", "--size", "64M", "disk"]);
+    let mut writer = Writer::start(&cluster);
+    writer.ask(&cluster, "check", "checked ");
+    let mut random = Random::new(25);
+    for round in 0..rounds(25) {
+        std::thread::sleep(Duration::from_millis(150 + random.below(700)));
+        cluster.kill();
+        // Sometimes at once, sometimes late enough for clients to have been refused.
+        std::thread::sleep(Duration::from_millis(random.below(300)));
+        cluster.launch();
+        let answer = writer.ask(&cluster, "check", "checked ");
+        println!("round {round}: {answer}");
+    }
+    let answer = writer.ask(&cluster, "finish", "finished ");
+    let expected = answer.split_whitespace().nth(1).expect("a checksum").to_owned();
+    // A new client sees the same.
+    cluster.rbd(&["export", "--no-progress", "disk", &cluster.path("back")]);
+    let found = cluster
+        .run(Program::new("sha256sum").args([cluster.path("back")]))
+        .text();
+    assert_eq!(found.split_whitespace().next(), Some(expected.as_str()));
+    cluster.rbd(&["object-map", "check", "--no-progress", "disk"]);
+    let info = cluster.rbd(&["info", "disk", "--format", "json"]).json();
+    assert_eq!(info["flags"], serde_json::json!([]));
+}
+
+#[test]
+fn images_and_metadata_survive_kill_9() {
+    let mut cluster = Cluster::start();
+    for round in 0..rounds(5) {
+        let name = format!("disk-{round}");
+        cluster.rbd(&["create", "--size", "1G", &name]);
+        cluster.rbd(&["resize", "--size", "2G", "--no-progress", &name]);
+        cluster.rbd(&["image-meta", "set", &name, "round", &round.to_string()]);
+        cluster.kill();
+        cluster.launch();
+        assert_eq!(cluster.rbd(&["ls"]).lines().len(), round + 1);
+        assert_eq!(
+            cluster.rbd(&["info", &name, "--format", "json"]).json()["size"],
+            2u64 << 30
+        );
+        assert_eq!(
+            cluster.rbd(&["image-meta", "get", &name, "round"]).text(),
+            round.to_string()
+        );
+    }
+}
+
+#[test]
+fn a_client_waits_for_a_server_that_is_down_for_seconds() {
+    let mut cluster = Cluster::start();
+    cluster.rbd(&["create", "--size", "64M", "disk"]);
+    let mut writer = Writer::start(&cluster);
+    writer.ask(&cluster, "check", "checked ");
+    cluster.kill();
+    std::thread::sleep(Duration::from_secs(5));
+    cluster.launch();
+    writer.ask(&cluster, "check", "checked ");
+    writer.ask(&cluster, "finish", "finished ");
+}

@@ -1,0 +1,113 @@
+//! fio with its rbd engine: every block that is read is verified.
+
+use std::time::Duration;
+
+use rbdgate_tests::cluster::Cluster;
+use rbdgate_tests::exec::{Outcome, Program};
+
+/// fio on an image with the options every test here has. fio's engine has no option for the ceph.conf, so it goes
+/// by the environment.
+fn fio(cluster: &Cluster, image: &str, options: &[&str]) -> Outcome {
+    let program = Program::new("fio")
+        .args([
+            "--output-format=json",
+            "--ioengine=rbd",
+            "--clientname=admin",
+            "--pool=rbd",
+            "--thread=1",
+        ])
+        .args([format!("--rbdname={image}")])
+        .args(["--verify_fatal=1", "--randrepeat=1"])
+        .args(options)
+        .env("CEPH_CONF", cluster.conf())
+        .folder(cluster.folder())
+        .deadline(Duration::from_secs(180));
+    cluster.run(program)
+}
+
+/// Bytes written and errors of all jobs.
+fn sums(outcome: &Outcome) -> (u64, u64) {
+    let report = outcome.json();
+    let jobs = report["jobs"].as_array().cloned().unwrap_or_default();
+    let sum = |value: fn(&serde_json::Value) -> &serde_json::Value| -> u64 {
+        jobs.iter().filter_map(|job| value(job).as_u64()).sum()
+    };
+    (
+        sum(|job| &job["write"]["io_bytes"]),
+        sum(|job| &job["error"]) + sum(|job| &job["total_err"]),
+    )
+}
+
+#[test]
+fn random_writes_of_several_jobs_verify() {
+    let cluster = Cluster::start();
+    cluster.rbd(&["create", "--size", "256M", "disk"]);
+    // The jobs share the image, each with a part of its own.
+    let jobs = [
+        "--name=verified",
+        "--numjobs=4",
+        "--size=32M",
+        "--offset_increment=64M",
+    ];
+    let load = [
+        "--rw=randwrite",
+        "--bsrange=4k-64k",
+        "--iodepth=16",
+        "--verify=crc32c",
+        "--do_verify=1",
+    ];
+    let outcome = fio(&cluster, "disk", &[&jobs[..], &load[..]].concat());
+    assert_eq!(sums(&outcome), (128 << 20, 0), "{outcome}");
+}
+
+#[test]
+fn mixed_reads_and_writes_verify() {
+    let cluster = Cluster::start();
+    cluster.rbd(&["create", "--size", "64M", "disk"]);
+    let load = [
+        "--name=mixed",
+        "--rw=randrw",
+        "--rwmixread=50",
+        "--bs=4k",
+        "--iodepth=32",
+        "--size=64M",
+    ];
+    let verify = ["--io_size=24M", "--verify=crc32c", "--verify_backlog=256"];
+    let outcome = fio(&cluster, "disk", &[&load[..], &verify[..]].concat());
+    assert_eq!(sums(&outcome).1, 0, "{outcome}");
+}
+
+#[test]
+fn sequential_large_writes_verify_in_a_second_run() {
+    let cluster = Cluster::start();
+    cluster.rbd(&["create", "--size", "256M", "disk"]);
+    let load = [
+        "--name=large",
+        "--rw=write",
+        "--bs=4M",
+        "--iodepth=8",
+        "--size=256M",
+        "--verify=crc32c",
+    ];
+    let outcome = fio(&cluster, "disk", &[&load[..], &["--do_verify=0"]].concat());
+    assert_eq!(sums(&outcome), (256 << 20, 0), "{outcome}");
+    // A new client that only reads.
+    let outcome = fio(&cluster, "disk", &[&load[..], &["--verify_only"]].concat());
+    assert_eq!(sums(&outcome).1, 0, "{outcome}");
+}
+
+#[test]
+fn trims_before_writes_verify() {
+    let cluster = Cluster::start();
+    cluster.rbd(&["create", "--size", "64M", "disk"]);
+    let load = [
+        "--name=trims",
+        "--rw=randtrimwrite",
+        "--bs=64k",
+        "--iodepth=8",
+        "--size=64M",
+        "--verify=crc32c",
+    ];
+    let outcome = fio(&cluster, "disk", &load);
+    assert_eq!(sums(&outcome).1, 0, "{outcome}");
+}
