@@ -99,7 +99,6 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         config: RwLock::new(config),
         config_changed: watch::Sender::new(0),
         stats: RwLock::new(Arc::new(NoStats)),
-        sessions: Default::default(),
     };
     cluster.change_osdmap(|edit| {
         mark_up(edit, endpoints, now);

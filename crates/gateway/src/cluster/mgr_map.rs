@@ -1,6 +1,7 @@
 //! The manager map: this process is the one active manager.
 
 use encoding::{
+    features::Features,
     maps::MgrMap,
     types::{EntityAddrVec, Utime},
 };
@@ -16,6 +17,7 @@ pub(super) fn active(epoch: u32, gid: u64, addrs: EntityAddrVec, now: Utime) -> 
         active_addrs: addrs,
         active_change: now,
         available: true,
+        active_mgr_features: Features::OURS.0,
         ..MgrMap::default()
     }
 }

@@ -132,6 +132,14 @@ impl OsdMaps {
 
 /// OSD maps for peers.
 impl Cluster {
+    /// The oldest epoch that an increment leads to.
+    #[must_use]
+    pub fn oldest_osdmap(&self) -> u32 {
+        let increments = self.osd_maps.increments.read();
+        let oldest = increments.keys().next().copied();
+        oldest.unwrap_or_else(|| self.osdmap().epoch)
+    }
+
     /// What a peer needs whose next map is to be of epoch `start` (0: whatever is newest), encoded for it. A
     /// peer that is far behind is given a part; ask again from the [`MapsSince::last`] on.
     #[must_use]

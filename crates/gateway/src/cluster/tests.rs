@@ -136,11 +136,11 @@ fn blocklist_entries_expire() {
     let c = cluster();
     let addr = parse_address("v1:10.0.0.1:0/7").unwrap();
     c.blocklist_add(addr, Duration::from_secs(100)).unwrap();
-    assert!(is_blocklisted(&c.osdmap(), &addr));
+    assert!(c.osdmap().is_blocklisted(&addr));
     c.tick(SystemTime::now() + Duration::from_secs(50)).unwrap();
-    assert!(is_blocklisted(&c.osdmap(), &addr));
+    assert!(c.osdmap().is_blocklisted(&addr));
     c.tick(SystemTime::now() + Duration::from_secs(101)).unwrap();
-    assert!(!is_blocklisted(&c.osdmap(), &addr));
+    assert!(!c.osdmap().is_blocklisted(&addr));
     assert!(!c.blocklist_rm(addr).unwrap());
 }
 

@@ -1,19 +1,33 @@
 //! The monitor and the manager: what they answer to clients.
 //!
 //! One process is the cluster's only monitor and its active manager, so both faces share one table of commands.
+//! A session's messages are handled one after the other by a task of its own, which also pushes new maps.
 
 mod args;
+mod asker;
 mod command_table;
 mod commands;
+mod dispatch;
 mod format;
+mod inbox;
+mod mgr_session;
+mod mon_session;
+mod pool_op;
+mod queries;
 mod reply;
+mod run;
 mod shared;
 mod show;
 mod time;
 
 pub use args::Args;
-pub use command_table::Command;
-pub use commands::{COMMANDS, Context};
+pub use command_table::{Command, DEPRECATED, TELL, describe_all};
+pub use commands::{COMMANDS, CommandResult, Context, Handler};
+pub use dispatch::{MgrDispatcher, MonDispatcher};
 pub use format::Format;
 pub use reply::{CommandError, Reply};
+pub use run::{Asker, run};
 pub use shared::MonShared;
+
+#[cfg(test)]
+mod tests;

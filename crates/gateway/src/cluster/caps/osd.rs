@@ -121,6 +121,16 @@ impl OsdCaps {
         })
     }
 
+    /// Whether some grant lets the entity write anywhere in the pool (none: a pool that does not exist). Who
+    /// may do so may manage its snapshots.
+    #[must_use]
+    pub fn may_write_pool(&self, pool: Option<&str>) -> bool {
+        let rules = self.grants.iter().flat_map(|g| &g.rules);
+        rules.filter(|r| r.allow & W != 0).any(|r| {
+            r.target == Target::default() || !r.target.pool.is_empty() && Some(r.target.pool.as_str()) == pool
+        })
+    }
+
     /// Whether the request is granted. Class methods may be granted by several grants together, the rest of a
     /// request by one.
     #[must_use]

@@ -1,0 +1,49 @@
+//! A session's messages on their way from the messenger, which must not wait, to the session's own task.
+
+use std::{any::Any, sync::Arc};
+
+use encoding::RawMessage;
+use msgr::Session;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+/// How many messages may wait. A client waits for its answers; one that does not is cut off.
+const WAITING: usize = 1024;
+
+/// The sending end, kept with the session.
+struct Inbox(Mutex<Option<mpsc::Sender<RawMessage>>>);
+
+/// Makes the session's inbox and returns the receiving end.
+pub(super) fn open(session: &Arc<Session>) -> mpsc::Receiver<RawMessage> {
+    let (tx, rx) = mpsc::channel(WAITING);
+    let inbox: Arc<dyn Any + Send + Sync> = Arc::new(Inbox(Mutex::new(Some(tx))));
+    // A session is opened once.
+    let _ = session.extension().set(inbox);
+    rx
+}
+
+fn inbox(session: &Session) -> Option<&Inbox> {
+    session.extension().get()?.downcast_ref()
+}
+
+/// Hands a message on; a session whose inbox is full is closed.
+pub(super) fn put(session: &Session, message: RawMessage) {
+    let Some(inbox) = inbox(session) else {
+        return;
+    };
+    let full = match &*inbox.0.lock() {
+        Some(tx) => tx.try_send(message).is_err(),
+        None => false,
+    };
+    if full {
+        tracing::warn!(peer = %session.peer().name, "too many messages wait, session closed");
+        session.close();
+    }
+}
+
+/// No more messages come: the session's task ends when it has done what waits.
+pub(super) fn close(session: &Session) {
+    if let Some(inbox) = inbox(session) {
+        inbox.0.lock().take();
+    }
+}
