@@ -36,6 +36,8 @@ use crate::{
 
 /// How long sessions have to end, and the store to close, once the process is told to stop.
 const STOP_DEADLINE: Duration = Duration::from_millis(4500);
+/// Whose key is written for the administrator of the host.
+const ADMIN: &str = "client.admin";
 /// How often keys are looked at for rotation, and blocklist entries for expiry.
 const CLUSTER_TICK: Duration = Duration::from_secs(5);
 
@@ -173,9 +175,14 @@ fn open_store(data: &Path) -> Result<Store, ServeError> {
 fn write_client_files(settings: &Settings, cluster: &Cluster) -> Result<(), ServeError> {
     let data = &settings.data;
     let fail = |reason| ServeError::Data { dir: data.clone(), reason };
-    write_conf(data, cluster.fsid(), &cluster.mon_addrs(), settings.auth).map_err(fail)?;
-    if let Some(keyring) = cluster.keyring_of("client.admin") {
-        write_keyring(data, &keyring).map_err(fail)?;
+    let mon: Vec<_> = cluster.monmap().mons.values().flat_map(|m| m.public_addrs.0.clone()).collect();
+    let mon = EntityAddrVec(mon);
+    write_conf(data, cluster.fsid(), &mon, settings.auth).map_err(fail)?;
+    let mut keyring = cluster.entities();
+    keyring.entities.retain(|name, _| name == ADMIN);
+    // An administrator without a key (removed on purpose) gets no file; an old one is not touched.
+    if !keyring.entities.is_empty() {
+        write_keyring(data, &keyring.format()).map_err(fail)?;
     }
     Ok(())
 }
