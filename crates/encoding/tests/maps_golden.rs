@@ -16,7 +16,10 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use rbdgate_encoding::{
     Decode, DecodeError, Encode, Features,
-    maps::{CrushMap, MgrMap, MonMap, OsdInfo, OsdMap, OsdMapIncremental, OsdXinfo, PgPool, PoolSnapInfo},
+    maps::{
+        CrushMap, MgrMap, MonMap, OsdInfo, OsdMap, OsdMapIncremental, OsdXinfo, PgPool, PoolSnapInfo,
+        significant_features,
+    },
 };
 use serde_json::Value;
 
@@ -405,6 +408,25 @@ fn an_object_is_placed_where_ceph_osd_map_says() {
     assert_eq!(map.object_to_pg(pool, b"other", b"obj1", b""), Some(raw));
     assert_ne!(map.object_to_pg(pool, b"obj1", b"", b"ns"), Some(raw));
     assert_eq!(map.object_to_pg(99, b"obj1", b"", b""), None);
+}
+
+#[test]
+fn peers_that_agree_in_the_significant_features_get_the_same_bytes() {
+    let krbd = [
+        ("krbd 5.10", 0x2f01_8fb8_6aa4_2ada),
+        ("krbd 6.1", 0x2f01_8fb8_7aa4_aafe),
+    ];
+    for (name, word) in WORDS.iter().chain(&krbd) {
+        let features = Features(*word);
+        for writer in ["nautilus", "pacific", "reef", "tentacle"] {
+            let map = OsdMap::from_bytes(&sent(writer, "osd_map", "pacific")).unwrap();
+            assert_eq!(
+                map.to_bytes(features),
+                map.to_bytes(significant_features(features)),
+                "{name}"
+            );
+        }
+    }
 }
 
 /// `WRITER-mgrmap.bin`: the MMgrMap that each release's monitor sent to a client of its time or older.

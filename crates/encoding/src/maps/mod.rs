@@ -3,6 +3,7 @@
 //! Each map is decoded whole and encoded for a peer's features in the form that Ceph Pacific to Reef write;
 //! what only newer releases write is kept as an option and written to peers that know it.
 
+mod blocklist;
 mod crush;
 mod crush_codec;
 mod incremental;
@@ -12,9 +13,11 @@ mod monmap;
 mod object_hash;
 mod osd_info;
 mod osdmap;
+mod osdmap_apply;
 mod osdmap_codec;
 mod osdmap_diff;
 mod pg_pool;
+mod pg_pool_codec;
 mod release;
 mod snap_intervals;
 mod wire;
@@ -29,7 +32,7 @@ pub use monmap::{AuthCiphers, MonInfo, MonMap};
 pub use object_hash::{ceph_stable_mod, ceph_str_hash_linux, ceph_str_hash_rjenkins};
 pub use osd_info::{OsdInfo, OsdXinfo};
 pub use osdmap::{OsdAddrs, OsdMap, StretchMode, osd_state, osdmap_flags, significant_features};
-pub use osdmap_diff::ApplyError;
+pub use osdmap_apply::ApplyError;
 pub use pg_pool::{
     HitSetParams, PeeringCrush, PgMergeMeta, PgPool, PoolOpt, PoolSnapInfo, pool_flags, pool_opt,
 };

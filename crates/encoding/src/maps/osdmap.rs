@@ -160,7 +160,8 @@ pub struct OsdMap {
     pub pg_upmap_primaries: BTreeMap<Pg, i32>,
     /// Epochs of each OSD.
     pub osd_info: Vec<OsdInfo>,
-    /// Clients that are shut out, until when.
+    /// Clients that are shut out, until when. Keys are made by [`OsdMap::blocklist_key`]; ask
+    /// [`OsdMap::is_blocklisted`].
     pub blocklist: BTreeMap<EntityAddr, Utime>,
     /// The epoch of [`Self::cluster_snapshot`].
     pub cluster_snapshot_epoch: u32,
