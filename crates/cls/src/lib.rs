@@ -95,6 +95,12 @@ pub fn lookup(class: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> Option<&'stati
         .find(|m| m.name.as_bytes() == name && m.class.as_bytes() == class)
 }
 
+/// Whether there is a class of that name.
+#[must_use]
+pub fn has_class(class: impl AsRef<[u8]>) -> bool {
+    table().iter().any(|m| m.class.as_bytes() == class.as_ref())
+}
+
 /// Finds and runs a method.
 ///
 /// # Errors

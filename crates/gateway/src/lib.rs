@@ -4,11 +4,13 @@
 //! them on the wire.
 
 pub mod admin;
+pub mod client_files;
 pub mod cluster;
 pub mod config;
 pub mod mon;
 pub mod objects;
 pub mod osd;
+pub mod serve;
 
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

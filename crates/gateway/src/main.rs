@@ -1,2 +1,117 @@
-//! The `rbdgate` binary.
-fn main() {}
+//! The `rbdgate` binary: its command line.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Arg, ArgMatches, Command, builder::NonEmptyStringValueParser};
+use rbdgate::{
+    VERSION, admin,
+    config::{ConfigError, SETTINGS, Settings, Sources, commented_defaults},
+    serve,
+};
+
+const ABOUT: &str = "A server that stock Ceph clients take for a Ceph cluster, and that keeps their RBD images.";
+const EXAMPLES: &str = "\
+Getting started:
+  rbdgate serve                                   makes a cluster in ./rbdgate-data and serves it
+  ceph -c rbdgate-data/ceph.conf -s               looks at it
+  rbd -c rbdgate-data/ceph.conf create --size 10G disk
+
+Copy rbdgate-data/ceph.conf and rbdgate-data/ceph.client.admin.keyring to /etc/ceph of a host, and its qemu,
+libvirt, OpenStack or Proxmox use rbdgate as they use Ceph.";
+
+fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let done = match matches.subcommand() {
+        Some(("serve", args)) => run_serve(args),
+        Some(("check", args)) => run_check(args),
+        Some(("config", _)) => {
+            print!("{}", commented_defaults());
+            Ok(ExitCode::SUCCESS)
+        }
+        // Clap has refused anything else.
+        _ => Ok(ExitCode::FAILURE),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("rbdgate: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn command() -> Command {
+    let serve = Command::new("serve")
+        .about("Serve the cluster in the data folder; make a new one there if there is none")
+        .after_help("Ends on SIGTERM or SIGINT, when everything acknowledged is on disk.");
+    let check = Command::new("check").about("Tell whether serve would work here, and if not what to do");
+    Command::new("rbdgate")
+        .version(VERSION)
+        .about(ABOUT)
+        .after_help(EXAMPLES)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(with_settings(serve))
+        .subcommand(with_settings(check))
+        .subcommand(Command::new("config").about("Print a configuration file with every setting and its default"))
+}
+
+fn with_settings(command: Command) -> Command {
+    let file = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .env("RBDGATE_CONFIG")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("A TOML file with settings; `rbdgate config` prints one");
+    let settings = SETTINGS.iter().map(|s| {
+        Arg::new(s.key)
+            .long(s.key)
+            .value_name(value_name(s.key))
+            .value_parser(NonEmptyStringValueParser::new())
+            .help(format!("{} [{}; default: {}; env: {}]", s.help, s.allowed, s.default, s.variable()))
+    });
+    command.arg(file).args(settings)
+}
+
+fn value_name(key: &str) -> &'static str {
+    match key {
+        "data" => "DIR",
+        "auth" => "METHOD",
+        "osd-count" => "N",
+        "log" => "FILTER",
+        _ => "IP:PORT",
+    }
+}
+
+fn settings(args: &ArgMatches) -> Result<Settings, ConfigError> {
+    let file = args.get_one::<PathBuf>("config");
+    let flag = |key: &str| args.get_one::<String>(key).cloned();
+    Sources::gather(file.map(PathBuf::as_path), |name| std::env::var(name).ok(), flag)?.settings()
+}
+
+fn run_serve(args: &ArgMatches) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let settings = settings(args)?;
+    start_log(&settings.log)?;
+    serve::run(&settings)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_log(filter: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}
+
+fn run_check(args: &ArgMatches) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let settings = match settings(args) {
+        Ok(settings) => settings,
+        Err(error) => {
+            println!("FAIL  configuration: {error}");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    println!("ok    configuration");
+    let findings = admin::check::run(&settings);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    let failed = findings.iter().any(|f| f.problem.is_some());
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

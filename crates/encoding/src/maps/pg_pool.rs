@@ -305,6 +305,12 @@ impl PgPool {
         hash(&joined)
     }
 
+    /// Whether the pool takes no new data.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.flags & pool_flags::FULL != 0
+    }
+
     /// The placement group that a raw seed folds into.
     #[must_use]
     pub fn raw_seed_to_pg(&self, seed: u32) -> u32 {

@@ -60,7 +60,7 @@ fn data_folder(data: &Path) -> Finding {
         let mend = "give this user the right to write there, or choose another --data";
         return finding(what, Some((e.to_string(), mend)));
     }
-    if data.exists() && store::is_in_use(data) {
+    if data.exists() && crate::serve::is_in_use(data) {
         let mend = "stop the rbdgate that runs on it, or choose another --data";
         return finding(what, Some(("another rbdgate is running on it".to_owned(), mend)));
     }

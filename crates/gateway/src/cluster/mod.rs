@@ -8,6 +8,7 @@ mod blocklist;
 mod bootstrap;
 pub mod caps;
 mod config;
+mod embedded_state;
 mod error;
 mod global_id;
 mod keys;

@@ -263,12 +263,12 @@ impl Objects {
         let slots = std::sync::Arc::clone(&self.slots);
         self.store().after(
             seq,
-            Box::new(move |durable| {
+            move |durable| {
                 // A store that failed serves nothing any more: the slots need not come back.
                 if durable.is_ok() {
                     slots.release(pool, &freed);
                 }
-            }),
+            },
         );
     }
 }
@@ -288,7 +288,7 @@ fn needs_onode(new: &ObjectState, mutation: &Mutation) -> bool {
 
 fn stage_page_entry(tx: &mut Transaction, volume: VolumeId, index: u64, entry: Entry) -> Result<(), CommitError> {
     let page = u32::try_from(index / PAGE_ENTRIES).map_err(|_| CommitError::TooBig)?;
-    let at = (index % PAGE_ENTRIES) as u32 * Entry::LEN as u32;
+    let at = (index % PAGE_ENTRIES) * Entry::LEN as u64;
     tx.patch(keys::page(volume.0, page), at, entry.encode());
     Ok(())
 }

@@ -43,7 +43,6 @@ pub enum Data {
 }
 
 /// All objects of all pools.
-#[derive(Debug)]
 pub struct Objects {
     store: Store,
     slots: std::sync::Arc<Slots>,
@@ -51,6 +50,12 @@ pub struct Objects {
     onodes: Counter,
     versions: Counter,
     usage: Usage,
+}
+
+impl std::fmt::Debug for Objects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Objects").finish_non_exhaustive()
+    }
 }
 
 impl Objects {

@@ -89,7 +89,7 @@ impl Slots {
 
 fn mark(tx: &mut Transaction, pool: i64, slot: u64, taken: u8) {
     let page = u32::try_from(slot / PAGE_SLOTS).unwrap_or(u32::MAX);
-    tx.patch(keys::slots(pool, page), (slot % PAGE_SLOTS) as u32, Bytes::copy_from_slice(&[taken]));
+    tx.patch(keys::slots(pool, page), slot % PAGE_SLOTS, Bytes::copy_from_slice(&[taken]));
 }
 
 fn load(store: &Store, pool: i64) -> Result<PoolSlots, StoreError> {

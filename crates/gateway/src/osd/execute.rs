@@ -223,13 +223,13 @@ impl Osd {
         let object = Arc::clone(object);
         self.objects.store().after(
             seq,
-            Box::new(move |durable| {
+            move |durable| {
                 let reply = match durable {
                     Ok(()) => op.write_reply(&recorded, epoch),
                     Err(error) => op.error_reply(osd.write_failed(&object.id, &error), epoch),
                 };
                 op.session.send(reply);
-            }),
+            },
         );
     }
 
@@ -244,11 +244,11 @@ impl Osd {
                 let session = Arc::clone(&op.session);
                 store.after(
                     seq,
-                    Box::new(move |durable| match durable {
+                    move |durable| match durable {
                         Ok(()) => session.send(reply),
                         // What was read never came to be: the client must ask again, elsewhere or later.
                         Err(_) => session.close(),
-                    }),
+                    },
                 );
             }
             _ => op.session.send(reply),
@@ -274,10 +274,10 @@ impl Osd {
         let seq = inner.last_seq.unwrap_or_else(|| self.objects.store().durable());
         self.objects.store().after(
             seq,
-            Box::new(move |durable| match durable {
+            move |durable| match durable {
                 Ok(()) => session.send(reply),
                 Err(_) => session.close(),
-            }),
+            },
         );
         None
     }
@@ -318,6 +318,7 @@ impl Osd {
             origin: op.message.request_id(peer.name, op.tid).name,
             addr: peer.addrs.0.first().copied().unwrap_or_default(),
             features: peer.features,
+            mtime: op.message.mtime,
             now: Utime::from_system_time(SystemTime::now()),
             require_osd_release: map.require_osd_release.0,
             min_compat_client: map.require_min_compat_client.0,

@@ -147,10 +147,10 @@ impl Osd {
             let Some(last) = maps.last() else { return };
             let message = MOsdMap {
                 fsid: self.cluster.fsid(),
-                full: maps.full,
-                incremental: maps.incremental,
-                oldest: maps.oldest,
-                newest: maps.newest,
+                maps: maps.full,
+                incremental_maps: maps.incremental,
+                cluster_osdmap_trim_lower_bound: maps.oldest,
+                newest_map: maps.newest,
                 ..MOsdMap::default()
             };
             session.send(message.encode(features));
@@ -239,10 +239,8 @@ impl Osd {
             return;
         };
         let (result, text, out) = stats::command(&command.cmd, self.started.elapsed());
-        let reply = MCommandReply { result, text, ..MCommandReply::default() };
-        let mut reply = reply.encode(session.peer().features).with_tid(raw.header.tid);
-        reply.data = vec![out.into()];
-        session.send(reply);
+        let reply = MCommandReply { result, status: text, data: out.into() };
+        session.send(reply.encode(session.peer().features).with_tid(raw.header.tid));
     }
 }
 

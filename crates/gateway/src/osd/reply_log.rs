@@ -30,9 +30,9 @@ pub struct Recorded {
     pub ops: Option<Bytes>,
 }
 
-fn place(tid: u64) -> (u32, u32) {
+fn place(tid: u64) -> (u32, u64) {
     let page = (tid / PAGE % PAGES) as u32;
-    (page, (tid % PAGE) as u32 * ENTRY as u32)
+    (page, tid % PAGE * ENTRY as u64)
 }
 
 /// Adds the record of a reply to the transaction it answers.

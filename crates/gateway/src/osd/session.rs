@@ -114,7 +114,7 @@ impl OsdSession {
 fn caps_of(session: &Session) -> OsdCaps {
     let caps = &session.peer().caps;
     if caps.allow_all {
-        return OsdCaps::all();
+        return OsdCaps::allow_all();
     }
     let text = caps.text().unwrap_or_default();
     OsdCaps::parse(&text).unwrap_or_else(|error| {

@@ -22,6 +22,9 @@ const TICK: Duration = Duration::from_millis(250);
 /// sessions, and their ids, long before.
 const FORGET_CLIENT: Duration = Duration::from_secs(3600);
 
+/// The full flag is cleared when this much is available again, in bytes (or 1 % of a small disk).
+const ENOUGH: u64 = 64 << 20;
+
 impl Osd {
     /// Does what is due by the clock, until dropped.
     pub async fn run_ticker(self: Arc<Self>) {
@@ -121,8 +124,10 @@ impl Osd {
 
     /// Sets or clears the full flag of all pools by the space there is.
     fn update_full_flags(self: &Arc<Self>) {
-        match self.objects.store().is_full() {
-            Ok(full) => self.set_full(full),
+        match self.objects.store().space() {
+            Ok(space) if space.available == 0 => self.set_full(true),
+            Ok(space) if space.available >= ENOUGH.min(space.total / 100) => self.set_full(false),
+            Ok(_) => {}
             Err(error) => tracing::error!(%error, "cannot tell how much space there is"),
         }
     }
@@ -136,7 +141,7 @@ impl Osd {
         let osd = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             for pool in pools {
-                match osd.cluster.set_pool_full(pool, full) {
+                match osd.cluster.set_pool_full(pool, full, false) {
                     Ok(()) if full => tracing::warn!(pool, "the disk is full: the pool is marked full"),
                     Ok(()) => tracing::info!(pool, "there is space again: the pool is no longer full"),
                     Err(error) => tracing::error!(pool, %error, "cannot change the pool's full flag"),

@@ -89,6 +89,13 @@ struct Tag {
 }
 
 impl OsdCaps {
+    /// Everything is allowed: authentication is off.
+    #[must_use]
+    pub fn allow_all() -> Self {
+        // The text is a constant of the grammar.
+        Self::parse("allow *").unwrap_or_default()
+    }
+
     /// Parses the text. An empty text grants nothing.
     pub fn parse(text: &str) -> Result<Self, CapsError> {
         let mut s = Scanner::new(text);

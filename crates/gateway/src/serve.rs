@@ -1,0 +1,298 @@
+//! `rbdgate serve`: opens the data, listens, tells that it is ready, and ends in order.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use encoding::types::{EntityAddr, EntityAddrVec, EntityName, EntityType};
+use msgr::{
+    Dispatcher,
+    auth::{AuthConfig, AuthMethod, ConMode},
+    cephx::KeyServer,
+    v2::ServerConfig,
+};
+use store::{Options, Store, StoreError};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
+};
+
+use crate::{
+    admin::{check::offset, http},
+    client_files::{conf_path, write_conf, write_keyring},
+    cluster::{Cluster, ClusterError, Endpoints, OsdEndpoint},
+    config::{Auth, Settings},
+    mon::{Mgr, Mon},
+    osd::{Osd, OsdDispatcher},
+};
+
+/// How long sessions have to end, and the store to close, once the process is told to stop.
+const STOP_DEADLINE: Duration = Duration::from_millis(4500);
+/// Whose key is written for the administrator of the host.
+const ADMIN: &str = "client.admin";
+/// How often keys are looked at for rotation, and blocklist entries for expiry.
+const CLUSTER_TICK: Duration = Duration::from_secs(5);
+
+/// Why `serve` could not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Another server has the data folder.
+    #[error("{}: another rbdgate serves this data folder; stop it, or choose another --data", .0.display())]
+    InUse(PathBuf),
+    /// The data folder cannot be made or used.
+    #[error("data folder {}: {reason}", dir.display())]
+    Data {
+        /// The folder.
+        dir: PathBuf,
+        /// Why.
+        reason: io::Error,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {at} ({setting}): {reason}; stop what listens there, or set another address")]
+    Listen {
+        /// The setting that the address is from.
+        setting: &'static str,
+        /// The address.
+        at: SocketAddr,
+        /// Why.
+        reason: io::Error,
+    },
+    /// The store failed.
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+    /// The cluster's state cannot be used.
+    #[error("cluster: {0}")]
+    Cluster(#[from] ClusterError),
+    /// The runtime or a signal handler could not be set up.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+/// Where the store lies within the data folder.
+fn store_dir(data: &Path) -> PathBuf {
+    data.join("store")
+}
+
+/// Whether a server has the data folder open.
+#[must_use]
+pub fn is_in_use(data: &Path) -> bool {
+    let Ok(lock) = std::fs::File::open(store_dir(data).join("LOCK")) else { return false };
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared).is_err()
+}
+
+/// Runs until SIGTERM or SIGINT. Returns when everything is on disk.
+///
+/// # Errors
+/// If it cannot start, or the store fails while it runs.
+pub fn run(settings: &Settings) -> Result<(), ServeError> {
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(serve(settings));
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    result
+}
+
+/// Each client takes descriptors: takes as many as the system allows.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
+async fn serve(settings: &Settings) -> Result<(), ServeError> {
+    // Signals that come while the data is opened must end the process in order, too.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let store = open_store(&settings.data)?;
+    let listeners = Listeners::bind(settings).await?;
+    let cluster = Cluster::open(Arc::new(store.clone()), &listeners.endpoints()?)?;
+    let osd = Osd::open(store.clone(), Arc::clone(&cluster))?;
+    cluster.set_stats(Arc::clone(&osd) as _);
+    write_client_files(settings, &cluster)?;
+
+    let (stop, stopping) = watch::channel(false);
+    let mut servers = listeners.start(settings, &cluster, &osd, &stopping)?;
+    servers.spawn(tick_cluster(Arc::clone(&cluster), stopping.clone()));
+    let ticker = tokio::spawn(Arc::clone(&osd).run_ticker());
+    announce(&settings.data)?;
+
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        // A server ends by itself only if something is broken.
+        Some(ended) = servers.join_next() => tracing::error!(?ended, "a server ended: stopping"),
+    }
+    stop.send_replace(true);
+    ticker.abort();
+    let all_ended = async { while servers.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_DEADLINE / 2, all_ended).await.is_err() {
+        tracing::warn!("clients are still connected: they are cut off");
+        servers.abort_all();
+    }
+    close_store(store).await
+}
+
+async fn close_store(store: Store) -> Result<(), ServeError> {
+    let closed = tokio::task::spawn_blocking(move || store.close());
+    match tokio::time::timeout(STOP_DEADLINE / 2, closed).await {
+        Ok(Ok(closed)) => Ok(closed?),
+        Ok(Err(panicked)) => Err(io::Error::other(panicked).into()),
+        // What was acknowledged is in the journal: the next start brings it to its place.
+        Err(_) => {
+            tracing::warn!("the disk is slow: the next start takes up the journal");
+            Ok(())
+        }
+    }
+}
+
+fn open_store(data: &Path) -> Result<Store, ServeError> {
+    let fail = |reason| ServeError::Data { dir: data.to_owned(), reason };
+    // What images hold, and the keys, are nobody else's business.
+    std::fs::create_dir_all(data).map_err(fail)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(store_dir(data)).map_err(fail)?;
+    let fs = rustix::fs::statvfs(data).map_err(|e| fail(e.into()))?;
+    let total = fs.f_blocks.saturating_mul(fs.f_frsize);
+    let mut options = Options::new(store_dir(data));
+    // On a small disk the journal and the reserve must leave room for data.
+    options.journal_bytes = options.journal_bytes.min((total / 16).max(8 << 20));
+    options.reserve_bytes = options.reserve_bytes.min(total / 20);
+    match Store::open(options) {
+        Err(StoreError::InUse { .. }) => Err(ServeError::InUse(data.to_owned())),
+        other => Ok(other?),
+    }
+}
+
+fn write_client_files(settings: &Settings, cluster: &Cluster) -> Result<(), ServeError> {
+    let data = &settings.data;
+    let fail = |reason| ServeError::Data { dir: data.clone(), reason };
+    let mon: Vec<_> = cluster.monmap().mons.values().flat_map(|m| m.public_addrs.0.clone()).collect();
+    let mon = EntityAddrVec(mon);
+    write_conf(data, cluster.fsid(), &mon, settings.auth).map_err(fail)?;
+    let mut keyring = cluster.entities();
+    keyring.entities.retain(|name, _| name == ADMIN);
+    // An administrator without a key (removed on purpose) gets no file; an old one is not touched.
+    if !keyring.entities.is_empty() {
+        write_keyring(data, &keyring.format()).map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// The one line on standard output.
+fn announce(data: &Path) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "rbdgate is ready: ceph -c {} -s", conf_path(data).display())?;
+    out.flush()
+}
+
+async fn tick_cluster(cluster: Arc<Cluster>, mut stopping: watch::Receiver<bool>) -> io::Result<()> {
+    let mut ticks = tokio::time::interval(CLUSTER_TICK);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stopping.wait_for(|stop| *stop) => return Ok(()),
+        }
+        let cluster = Arc::clone(&cluster);
+        let ticked = tokio::task::spawn_blocking(move || cluster.tick(SystemTime::now())).await;
+        match ticked {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the cluster's periodic work failed"),
+            Err(panicked) => return Err(io::Error::other(panicked)),
+        }
+    }
+}
+
+/// All sockets, bound before the cluster is opened: its maps name their ports.
+struct Listeners {
+    mon: TcpListener,
+    osds: Vec<TcpListener>,
+    mgr: TcpListener,
+    http: TcpListener,
+    /// Tells this process from earlier ones at the same addresses.
+    nonce: u32,
+}
+
+async fn bind(setting: &'static str, at: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(at).await.map_err(|reason| ServeError::Listen { setting, at, reason })
+}
+
+impl Listeners {
+    async fn bind(settings: &Settings) -> Result<Self, ServeError> {
+        // Port 0 stays 0 for each: every one is a free one.
+        let osd_port = |n: u16| if settings.osd.port() == 0 { settings.osd } else { offset(settings.osd, n) };
+        let mut osds = Vec::new();
+        for n in 0..settings.osd_count {
+            osds.push(bind("osd", osd_port(2 * n)).await?);
+        }
+        Ok(Self {
+            mon: bind("mon-v2", settings.mon_v2).await?,
+            mgr: bind("osd", osd_port(2 * settings.osd_count)).await?,
+            http: bind("http", settings.http).await?,
+            osds,
+            nonce: rand::random_range(1..u32::MAX),
+        })
+    }
+
+    fn addrs(&self, listener: &TcpListener, nonce: u32) -> io::Result<EntityAddrVec> {
+        Ok(EntityAddrVec(vec![EntityAddr::v2(listener.local_addr()?, nonce)]))
+    }
+
+    fn endpoints(&self) -> io::Result<Endpoints> {
+        let mut osds = BTreeMap::new();
+        for (id, listener) in (0..).zip(&self.osds) {
+            osds.insert(id, OsdEndpoint { addrs: self.addrs(listener, self.nonce)? });
+        }
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Ok(Endpoints {
+            fsid: None,
+            host,
+            mon: self.addrs(&self.mon, 0)?,
+            mgr: self.addrs(&self.mgr, self.nonce)?,
+            osds,
+            admin_key: None,
+        })
+    }
+
+    fn start(
+        self,
+        settings: &Settings,
+        cluster: &Arc<Cluster>,
+        osd: &Arc<Osd>,
+        stopping: &watch::Receiver<bool>,
+    ) -> io::Result<JoinSet<io::Result<()>>> {
+        let auth = auth_config(settings.auth, Arc::clone(cluster) as _);
+        let endpoints = self.endpoints()?;
+        let mut servers = JoinSet::new();
+        let mut serve = |name, addrs, listener, dispatcher: Arc<dyn Dispatcher>| {
+            let config = Arc::new(ServerConfig::new(name, addrs, auth.clone()));
+            servers.spawn(msgr::driver::serve(listener, config, dispatcher, stopping.clone()));
+        };
+        let name = |kind, num| EntityName { kind, num };
+        serve(name(EntityType::MON, 0), endpoints.mon, self.mon, Arc::new(Mon::new(Arc::clone(cluster))));
+        let mgr_id = cluster.mgrmap().active_gid as i64;
+        serve(name(EntityType::MGR, mgr_id), endpoints.mgr, self.mgr, Arc::new(Mgr::new(Arc::clone(cluster))));
+        for ((id, endpoint), listener) in endpoints.osds.into_iter().zip(self.osds) {
+            let dispatcher = Arc::new(OsdDispatcher(Arc::clone(osd)));
+            serve(EntityName::osd(id.into()), endpoint.addrs, listener, dispatcher);
+        }
+        servers.spawn(http::serve(self.http, Arc::clone(cluster), stopping.clone()));
+        Ok(servers)
+    }
+}
+
+fn auth_config(auth: Auth, keys: Arc<dyn KeyServer>) -> AuthConfig {
+    let method = match auth {
+        Auth::Cephx => AuthMethod::CEPHX,
+        Auth::None => AuthMethod::NONE,
+    };
+    AuthConfig { methods: vec![method], modes: vec![ConMode::SECURE, ConMode::CRC], ..AuthConfig::cephx(keys) }
+}
