@@ -211,3 +211,91 @@ impl Replay {
             .then(|| (header, Bytes::from(payload))))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
+mod tests {
+    use super::*;
+
+    const CAPACITY: u64 = 8 * BLOCK;
+    const EPOCH: u64 = 0x5eed;
+
+    /// A journal with batches of one transaction; the data makes each `size` bytes long.
+    fn written(path: &Path, count: u64, size: usize) -> Vec<u64> {
+        create(path, CAPACITY).unwrap();
+        let mut journal = Journal::open(path, CAPACITY, EPOCH).unwrap();
+        let mut head = 0;
+        (1..=count)
+            .map(|seq| {
+                let value = Bytes::from(vec![seq as u8; size]);
+                let ops = [Op::Put {
+                    key: Bytes::from_static(b"key"),
+                    value,
+                }];
+                let len = record::encoded_len(&ops);
+                let pos = place(head, batch_len(len), CAPACITY);
+                journal.write(pos, seq, len, [&ops[..]].into_iter()).unwrap();
+                head = pos + batch_len(len);
+                pos
+            })
+            .collect()
+    }
+
+    fn replayed(path: &Path, epoch: u64, pos: u64, wanted: Seq) -> Vec<Seq> {
+        let mut replay = Replay::new(path, CAPACITY, epoch, pos, wanted).unwrap();
+        std::iter::from_fn(|| replay.next().unwrap())
+            .map(|batch| batch.first)
+            .collect()
+    }
+
+    #[test]
+    fn a_torn_last_batch_ends_the_replay_cleanly_wherever_it_is_torn() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let pos = written(&path, 3, 100);
+        assert_eq!(replayed(&path, EPOCH, 0, 1), [1, 2, 3]);
+        let whole = std::fs::read(&path).unwrap();
+        let start = pos[2] as usize;
+        for at in start..start + HEADER + 120 {
+            let mut torn = whole.clone();
+            torn[at] ^= 0x10;
+            std::fs::write(&path, &torn).unwrap();
+            // The bytes behind the payload are padding.
+            let wanted: &[Seq] = if at < start + HEADER + 4 + 1 + 8 + 3 + 100 {
+                &[1, 2]
+            } else {
+                &[1, 2, 3]
+            };
+            assert_eq!(replayed(&path, EPOCH, 0, 1), wanted, "flipped at {}", at - start);
+            let mut cut = whole.clone();
+            cut[at..].fill(0);
+            std::fs::write(&path, &cut).unwrap();
+            assert_eq!(replayed(&path, EPOCH, 0, 1), wanted, "cut at {}", at - start);
+        }
+    }
+
+    #[test]
+    fn batches_of_an_earlier_lap_are_not_replayed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        // Three blocks each, so that every lap takes two and skips the last two blocks.
+        let pos = written(&path, 5, 10_000);
+        assert_eq!(pos, [0, 3 * BLOCK, 8 * BLOCK, 11 * BLOCK, 16 * BLOCK]);
+        // Behind batch 5 lies batch 4 of the lap before, with a good checksum.
+        assert_eq!(replayed(&path, EPOCH, pos[3], 4), [4, 5]);
+        assert_eq!(replayed(&path, EPOCH, pos[4], 5), [5]);
+        // Nothing was written yet where the next batch would go.
+        assert_eq!(replayed(&path, EPOCH, 19 * BLOCK, 6), [0; 0]);
+    }
+
+    #[test]
+    fn batches_of_another_opening_are_not_replayed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        written(&path, 2, 10);
+        assert_eq!(replayed(&path, EPOCH + 1, 0, 1), [0; 0]);
+        assert_eq!(replayed(&path, EPOCH, 0, 1), [1, 2]);
+        // A gap: the wanted transaction is older than what is there.
+        assert_eq!(replayed(&path, EPOCH, 0, 0), [0; 0]);
+    }
+}

@@ -1,6 +1,6 @@
 //! The store's threads: transactions go through the journal, then to the volume files, then into a checkpoint.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use crate::{
     core::{Core, DataKind, DataOp, Live, Order, Queued},
@@ -91,7 +91,6 @@ fn commit(core: &Core, journal: &mut Journal, batch: Vec<Queued>) -> Result<()> 
 
 /// Writes what does not travel in the journal, durably.
 fn write_directs(core: &Core, batch: &[Queued]) -> Result<()> {
-    let mut written = BTreeMap::new();
     for op in batch
         .iter()
         .filter(|tx| tx.direct_after.is_some())
@@ -100,12 +99,8 @@ fn write_directs(core: &Core, batch: &[Queued]) -> Result<()> {
         if let DataKind::Direct { offset, data } = &op.kind
             && let Some(file) = core.volumes.file_or_create(&op.volume)?
         {
-            op.volume.write_at(&file, *offset, data)?;
-            written.insert(op.volume.id, file);
+            op.volume.write_durable_at(&file, *offset, data)?;
         }
-    }
-    for (id, file) in written {
-        rustix::fs::fdatasync(&file).context(|| format!("fdatasync of {id}"))?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, IoSliceMut},
+    io::{self, IoSlice, IoSliceMut},
     os::unix::fs::{FileExt, MetadataExt},
     path::PathBuf,
     sync::{
@@ -177,6 +177,25 @@ impl Volume {
     pub(crate) fn write_at(&self, file: &File, offset: u64, data: &[u8]) -> Result<()> {
         file.write_all_at(data, offset)
             .context(|| format!("write to volume {}", self.name))?;
+        self.size.fetch_max(offset + data.len() as u64, Relaxed);
+        Ok(())
+    }
+
+    /// Writes to the file, durably. Syncs this range alone: fdatasync would wait for all the file's small writes too.
+    pub(crate) fn write_durable_at(&self, file: &File, offset: u64, data: &[u8]) -> Result<()> {
+        let what = || format!("durable write to volume {}", self.name);
+        let mut done = 0;
+        while let Some(rest) = data.get(done..)
+            && !rest.is_empty()
+        {
+            let at = offset + done as u64;
+            match rustix::io::pwritev2(file, &[IoSlice::new(rest)], at, ReadWriteFlags::DSYNC) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)).context(what),
+                Ok(n) => done += n,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error).context(what),
+            }
+        }
         self.size.fetch_max(offset + data.len() as u64, Relaxed);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What the store promises, one behaviour a test.
 
-#![allow(clippy::unwrap_used, reason = "test helpers outside of test functions")]
+#![allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
 
 use std::{
     path::Path,
@@ -294,4 +294,59 @@ fn a_full_filesystem_refuses_writes_and_serves_again_when_space_is_freed() {
         vec![full as u8; 100 << 10]
     );
     assert_eq!(store.get(b"deleted").unwrap(), Some(Bytes::from_static(b"yes")));
+}
+
+#[test]
+fn a_damaged_journal_tail_loses_that_transaction_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    for n in 0..3 {
+        store.commit(put(&format!("key/{n}"), "value")).unwrap();
+    }
+    // What a power loss would leave.
+    for name in ["meta.redb", "journal"] {
+        std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let path = copy.path().join("journal");
+    let mut journal = std::fs::read(&path).unwrap();
+    journal[2 * 4096 + 60] ^= 1;
+    std::fs::write(&path, journal).unwrap();
+    let store = Store::open(options(copy.path())).unwrap();
+    let keys = |store: &Store| {
+        store
+            .scan(b"".as_slice()..b"", 10)
+            .unwrap()
+            .into_iter()
+            .map(|(k, _)| k)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&store), ["key/0", "key/1"]);
+    store.commit(put("key/9", "value")).unwrap();
+    drop(store);
+    assert_eq!(
+        keys(&Store::open(options(copy.path())).unwrap()),
+        ["key/0", "key/1", "key/9"]
+    );
+}
+
+#[test]
+fn another_journal_size_is_taken_up_after_the_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    store.commit(put("key", "value")).unwrap();
+    for name in ["meta.redb", "journal"] {
+        std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let store = Store::open(Options {
+        journal_bytes: 3 << 20,
+        ..options(copy.path())
+    })
+    .unwrap();
+    assert_eq!(store.get(b"key").unwrap(), Some(Bytes::from_static(b"value")));
+    assert_eq!(
+        std::fs::metadata(copy.path().join("journal")).unwrap().len(),
+        3 << 20
+    );
 }

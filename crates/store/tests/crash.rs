@@ -1,6 +1,6 @@
 //! A child process that does verified writes is killed at random moments; what it reported as durable must be there.
 
-#![allow(clippy::unwrap_used, reason = "a test helper outside of a test function")]
+#![allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
 
 use std::{
     io::{BufRead, BufReader, Write},

@@ -1,5 +1,6 @@
 //! Random transactions against a model in memory, with reopening at random points.
 
+#![allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
