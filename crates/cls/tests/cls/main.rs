@@ -1,0 +1,22 @@
+//! Class methods on an object in memory.
+
+// The names that the workspace gives its crates.
+extern crate rbdgate_cls as cls;
+
+mod children;
+mod data;
+mod directory;
+mod garbage;
+mod group;
+mod header;
+mod journal;
+mod lock;
+mod memory;
+mod metadata;
+mod migration;
+mod mirror;
+mod object_map;
+mod parent;
+mod snapshot;
+mod table;
+mod trash;
