@@ -1,5 +1,7 @@
 //! Class types against bytes that ceph-dencoder wrote for its test instances (`testdata/cls_dencoder.txt`).
 
+#![allow(clippy::unwrap_used)]
+
 use std::fmt::Debug;
 
 use bytes::Bytes;

@@ -1,5 +1,7 @@
 //! Class methods on an object in memory.
 
+#![allow(clippy::unwrap_used)]
+
 // The names that the workspace gives its crates.
 extern crate rbdgate_cls as cls;
 
@@ -20,3 +22,4 @@ mod parent;
 mod snapshot;
 mod table;
 mod trash;
+mod version;
