@@ -19,6 +19,7 @@ mod migration;
 mod mirror;
 mod object_map;
 mod parent;
+mod replay;
 mod snapshot;
 mod table;
 mod trash;
