@@ -11,7 +11,7 @@ use encoding::{
 use crate::{
     ObjectContext, Result,
     support::{
-        Ctx, Walk, arg, args, done, ignore_enoent, key, list_args, reply_with, rm_key, scan, stored,
+        Ctx, Walk, arg, args, done, ignore_enoent, key, list, list_args, reply_with, rm_key, scan, stored,
         write_key,
     },
 };
@@ -133,9 +133,8 @@ fn clients(ctx: &Ctx<'_>, start_after: &Bytes, max: u64) -> Result<Vec<Client>> 
         true => Bytes::new(),
         false => client_key(start_after),
     };
-    let max = usize::try_from(max).unwrap_or(usize::MAX);
-    let (page, _) = ctx.omap_vals(&last, CLIENT_PREFIX.as_bytes(), max)?;
-    page.iter().map(|(_, value)| stored(value)).collect()
+    let clients = list(ctx, &last, CLIENT_PREFIX, max, stored)?;
+    Ok(clients.into_iter().map(|(_, client)| client).collect())
 }
 
 /// `journal.client_list`.

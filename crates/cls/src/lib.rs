@@ -6,9 +6,11 @@
 mod context;
 mod journal;
 mod lock;
+mod numops;
 mod rbd;
 mod support;
 mod table;
+mod version;
 
 use std::fmt;
 

@@ -2,7 +2,7 @@
 //!
 //! Names and flags are those that Ceph registers (`CLS_INIT` in each `src/cls/*/cls_*.cc`, Tentacle).
 
-use crate::{Method, MethodFlags, journal, lock, rbd};
+use crate::{Method, MethodFlags, journal, lock, numops, rbd, version};
 
 macro_rules! methods {
     ($($function:path, $class:literal $name:literal $($flag:ident)|+;)*) => {
@@ -177,6 +177,13 @@ static TABLE: &[Method] = methods! {
     journal::tag_list, "journal" "tag_list" RD;
     journal::guard_append, "journal" "guard_append" RD | WR;
     journal::append, "journal" "append" RD | WR;
+    version::set, "version" "set" RD | WR;
+    version::inc, "version" "inc" RD | WR;
+    version::inc, "version" "inc_conds" RD | WR;
+    version::read_version, "version" "read" RD;
+    version::check_conds, "version" "check_conds" RD;
+    numops::add, "numops" "add" RD | WR;
+    numops::mul, "numops" "mul" RD | WR;
 };
 
 /// Every method of every class.

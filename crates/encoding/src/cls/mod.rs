@@ -9,3 +9,4 @@ pub mod bit_vector;
 pub mod journal;
 pub mod lock;
 pub mod rbd;
+pub mod version;
