@@ -1,5 +1,7 @@
 //! The tokio driver over loopback sockets: our client with our server.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -227,7 +229,7 @@ async fn a_stopping_server_lets_out_what_was_sent() {
 async fn who_says_nothing_is_sent_away() {
     use tokio::io::AsyncReadExt;
     let server = start(Echo::default(), |c| {
-        c.handshake_timeout = Duration::from_millis(100)
+        c.handshake_timeout = Duration::from_millis(100);
     })
     .await;
     let mut idle = tokio::net::TcpStream::connect(server.address).await.unwrap();

@@ -23,8 +23,8 @@ pub struct Connected {
     pub credentials: Option<CephxClient>,
 }
 
-/// Bytes that may wait to be sent before nothing is read any more.
-const HIGH_WATER: usize = 64 << 20;
+/// A client never stops reading: were both sides to wait for the other to take what they wrote, neither would.
+const HIGH_WATER: usize = usize::MAX;
 
 /// Connects and shakes hands.
 pub async fn connect(

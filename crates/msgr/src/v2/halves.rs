@@ -163,7 +163,7 @@ impl WriteHalf {
         );
         self.writer.put(
             Tag::MESSAGE,
-            &header,
+            &self.scratch,
             [front, middle, &message.data],
             &mut self.out,
         );

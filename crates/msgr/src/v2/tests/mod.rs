@@ -1,6 +1,7 @@
 //! Tests of the protocol as a whole.
 
 mod frames;
+mod fuzz;
 mod handshake;
 mod misbehaves;
 mod replay;
