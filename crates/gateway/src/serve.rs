@@ -274,7 +274,11 @@ impl Listeners {
         let mut servers = JoinSet::new();
         let mut serve = |name, addrs, listener, dispatcher: Arc<dyn Dispatcher>| {
             let config = Arc::new(ServerConfig::new(name, addrs, auth.clone()));
-            servers.spawn(msgr::driver::serve(listener, config, dispatcher, stopping.clone()));
+            let serving = msgr::driver::serve(listener, config, dispatcher, stopping.clone());
+            servers.spawn(async move {
+                serving.await;
+                Ok(())
+            });
         };
         let shared = MonShared::new(Arc::clone(cluster));
         let name = |kind, num| EntityName { kind, num };

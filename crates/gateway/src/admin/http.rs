@@ -54,7 +54,6 @@ fn render(cluster: &Cluster) -> String {
     metric("ceph_cluster_total_bytes", "Capacity of the backend", "gauge", vec![(String::new(), space.total)]);
     metric("ceph_cluster_total_used_bytes", "Used of it", "gauge", vec![(String::new(), space.used)]);
     metric("ceph_osdmap_epoch", "Epoch of the OSD map", "gauge", vec![(String::new(), map.epoch.into())]);
-    metric("rbdgate_mon_sessions", "Clients connected to the monitor", "gauge", vec![(String::new(), cluster.sessions())]);
     type Figure = fn(&crate::cluster::PoolUsage) -> u64;
     let pools: [(&str, &str, &str, Figure); 6] = [
         ("ceph_pool_stored", "Bytes stored in the pool", "gauge", |p| p.bytes_stored),
