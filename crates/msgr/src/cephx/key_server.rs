@@ -78,7 +78,12 @@ impl KeyringServer {
     /// With fresh secrets; the first global id given out is `first_global_id`.
     #[must_use]
     pub fn new(keyring: Keyring, first_global_id: u64, now: SystemTime) -> Self {
-        let ttl = TicketTtl::default();
+        Self::with_ttl(keyring, first_global_id, TicketTtl::default(), now)
+    }
+
+    /// With tickets of another life time.
+    #[must_use]
+    pub fn with_ttl(keyring: Keyring, first_global_id: u64, ttl: TicketTtl, now: SystemTime) -> Self {
         Self {
             keyring: RwLock::new(keyring),
             global_id: AtomicU64::new(first_global_id),
