@@ -7,6 +7,9 @@ use rbdgate_tests::exec::Program;
 use super::fio::Sample;
 use super::{Plan, Row};
 
+/// What a column shows of a sample.
+type Value = fn(&Sample) -> f64;
+
 /// Prints the machine and the table.
 pub(crate) fn print(rows: &[Row], plan: Plan, folder: &Path) {
     println!("{}", machine(folder));
@@ -27,7 +30,7 @@ pub(crate) fn print(rows: &[Row], plan: Plan, folder: &Path) {
 
 fn line(row: &Row) -> String {
     let mut cells = vec![row.job.name.to_owned()];
-    let columns: [(fn(&Sample) -> f64, usize); 3] = [(|s| s.iops, 0), (|s| s.p50, 0), (|s| s.cpu, 1)];
+    let columns: [(Value, usize); 3] = [(|s| s.iops, 0), (|s| s.p50, 0), (|s| s.cpu, 1)];
     for (value, digits) in columns {
         let ceph = median(row.ceph.iter().map(value));
         let rbdgate = median(row.rbdgate.iter().map(value));
@@ -72,7 +75,7 @@ fn machine(folder: &Path) -> String {
     let disk = text("findmnt", &["-n", "-o", "SOURCE,FSTYPE", "-T", &folder]);
     format!(
         "Machine: {count} x{}, Linux {}, disk {}. {}; {}.",
-        model.replace('\t', "").replace(':', ""),
+        model.replace(['\t', ':'], ""),
         text("uname", &["-r"]),
         disk.split_whitespace().collect::<Vec<_>>().join(" "),
         text("fio", &["--version"]),
