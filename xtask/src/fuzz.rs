@@ -8,14 +8,13 @@ use serde::Deserialize;
 use crate::{Failure, Result, cargo, root};
 
 /// libFuzzer's instrumentation: edge counters, the table of their addresses, and compared operands.
-const FLAGS: [&str; 7] = [
+const FLAGS: [&str; 6] = [
     "--cfg=fuzzing",
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "-Ccodegen-units=1",
 ];
 
 /// Options of `fuzz`.
@@ -26,6 +25,9 @@ pub(crate) struct Options {
     /// Seconds for each target.
     #[arg(long, default_value_t = 10)]
     seconds: u32,
+    /// The seed of the mutations: with one, runs are alike.
+    #[arg(long)]
+    seed: Option<u32>,
     /// Adds the new inputs found to the corpus in the repository.
     #[arg(long)]
     keep: bool,
@@ -112,6 +114,9 @@ fn fuzz(folder: &Path, program: &Path, name: &str, options: &Options) -> Result<
     // libFuzzer writes what it finds to the first folder.
     if !options.keep {
         command.arg(make(folder.join("target/found").join(name))?);
+    }
+    if let Some(seed) = options.seed {
+        command.arg(format!("-seed={seed}"));
     }
     let status = command
         .arg(corpus)
