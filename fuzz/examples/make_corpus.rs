@@ -16,7 +16,7 @@ type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 /// Inputs of one kind of message, at most: the fuzzer makes the others.
 const EACH: usize = 3;
 /// Of the maps for many generations of clients, one in so many.
-const SOME: usize = 5;
+const SOME: usize = 25;
 /// Larger inputs slow a fuzzer down.
 const LARGEST: usize = 4096;
 
