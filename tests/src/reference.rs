@@ -169,24 +169,32 @@ impl Reference {
         Ok(())
     }
 
+    /// Waits until the manager has reported all PGs and nothing is wrong with them.
     fn wait_for_manager(&self) -> Result<()> {
+        if !self.options.manager {
+            return Ok(());
+        }
         let end = Instant::now() + Duration::from_secs(60);
         let conf = self.conf().display().to_string();
-        while self.options.manager {
-            let status = Program::new("ceph")
+        loop {
+            let outcome = Program::new("ceph")
                 .args(["-c", &conf, "-s", "-f", "json"])
                 .run()?
                 .success()?;
-            let status = status.json();
-            if status["mgrmap"]["available"] == true && status["pgmap"]["num_pgs"] != 0 {
-                break;
+            let status = outcome.json();
+            let pgmap = &status["pgmap"];
+            let clean = &pgmap["pgs_by_state"][0];
+            let settled = clean["state_name"] == "active+clean" && clean["count"] == pgmap["num_pgs"];
+            if settled && status["mgrmap"]["available"] == true && status["health"]["status"] == "HEALTH_OK" {
+                return Ok(());
             }
             if Instant::now() > end {
-                return Err(Failure("ceph-mgr does not become active".to_owned()));
+                return Err(Failure(format!(
+                    "the reference cluster does not settle\n{outcome}"
+                )));
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        Ok(())
     }
 
     /// `kill -9` of all daemons.

@@ -1,5 +1,7 @@
 //! cephx: who gets in, and what can be done before.
 
+#![allow(clippy::unwrap_used, reason = "in a test, that is the failure")]
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;

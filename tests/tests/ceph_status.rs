@@ -1,5 +1,7 @@
 //! What `ceph` shows of the cluster: correct, plain and json, at once.
 
+#![allow(clippy::unwrap_used, reason = "in a test, that is the failure")]
+
 use std::time::{Duration, Instant};
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};

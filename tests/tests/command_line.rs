@@ -1,6 +1,8 @@
 //! The program `rbdgate` itself: flags, files, signals, messages. These tests are of rbdgate alone and do nothing
 //! when the target is Ceph.
 
+#![allow(clippy::unwrap_used, reason = "in a test, that is the failure")]
+
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

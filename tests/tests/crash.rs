@@ -1,6 +1,8 @@
 //! The server is killed in the middle of a verified load. Clients go on by themselves, and everything that was
 //! acknowledged is there.
 
+#![allow(clippy::unwrap_used, reason = "in a test, that is the failure")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, channel};

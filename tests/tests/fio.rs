@@ -104,8 +104,8 @@ fn trims_before_writes_verify() {
         "--name=trims",
         "--rw=randtrimwrite",
         "--bs=64k",
-        "--iodepth=8",
-        "--size=64M",
+        "--iodepth=1",
+        "--size=16M",
         "--verify=crc32c",
     ];
     let outcome = fio(&cluster, "disk", &load);

@@ -1,5 +1,7 @@
 //! QEMU's rbd block driver.
 
+#![allow(clippy::unwrap_used, reason = "in a test, that is the failure")]
+
 use rbdgate_tests::cluster::Cluster;
 use rbdgate_tests::data;
 use rbdgate_tests::exec::Program;

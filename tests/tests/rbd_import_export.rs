@@ -1,5 +1,7 @@
 //! Images brought in and out by `rbd`, and `rbd bench`.
 
+#![allow(clippy::unwrap_used, reason = "in a test, that is the failure")]
+
 use std::path::Path;
 use std::time::Duration;
 

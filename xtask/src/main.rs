@@ -1,2 +1,58 @@
-//! Common work on the repository.
-fn main() {}
+//! Common work on the repository: `cargo run -p xtask -- COMMAND`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use rbdgate_tests::Failure;
+
+mod bench;
+mod fuzz;
+mod licences;
+
+/// The result of a command: its failure is shown to the user as it is.
+type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// Common work on the repository.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs fio against Ceph's own daemons and rbdgate on the same disk, and prints both with their ratio.
+    Bench(bench::Options),
+    /// Checks that every dependency has a licence that deny.toml allows.
+    Licences,
+    /// Builds the fuzz targets and runs each for a while.
+    Fuzz(fuzz::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Bench(options) => bench::run(&options),
+        Command::Licences => licences::run(),
+        Command::Fuzz(options) => fuzz::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository's root.
+fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map(PathBuf::from).unwrap_or(here)
+}
+
+/// The program that runs this one's builds.
+fn cargo() -> std::process::Command {
+    std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}

@@ -1,0 +1,228 @@
+//! Makes the first corpus from the test data of the crates: `cargo run --example make_corpus` in `fuzz`.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+use encoding::types::EntityType;
+use msgr::cephx::AuthEntityName;
+use msgr::v2::{ClientAuth, ClientConfig, Connection};
+use rbdgate_fuzz::{cls_call, maps, message, msgr_v2};
+use serde_json::Value;
+
+type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
+
+/// Inputs of one kind of message, at most: the fuzzer makes the others.
+const EACH: usize = 3;
+/// Of the maps for many generations of clients, one in so many.
+const SOME: usize = 25;
+/// Larger inputs slow a fuzzer down.
+const LARGEST: usize = 4096;
+
+fn main() -> Result {
+    messages()?;
+    map_files()?;
+    streams()?;
+    calls()
+}
+
+fn crates() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates")
+}
+
+fn keep(target: &str, name: &str, input: &[u8]) -> Result {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    std::fs::create_dir_all(&folder)?;
+    Ok(std::fs::write(folder.join(name), input)?)
+}
+
+fn unhex(text: &str) -> Result<Vec<u8>> {
+    let digits: Vec<char> = text.chars().collect();
+    let pair = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16);
+    Ok(digits
+        .chunks(2)
+        .map(pair)
+        .collect::<std::result::Result<_, _>>()?)
+}
+
+/// Messages cut from captures.
+fn messages() -> Result {
+    let path = crates().join("encoding/testdata/messages/captured.json");
+    let captured: Value = serde_json::from_slice(&std::fs::read(path)?)?;
+    let mut seen: Vec<(String, u64)> = Vec::new();
+    for entry in captured.as_array().into_iter().flatten() {
+        let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+        let version = entry["version"].as_u64().unwrap_or(0);
+        let (front, data) = (unhex(&text("front"))?, unhex(&text("data"))?);
+        let key = (text("type"), version);
+        let Some(kind) = message::kind(&key.0) else {
+            continue;
+        };
+        if seen.iter().filter(|other| **other == key).count() >= EACH || front.len() + data.len() > LARGEST {
+            continue;
+        }
+        let origin = text("origin").replace(' ', "-");
+        keep(
+            "message",
+            &origin,
+            &message::input(kind, u16::try_from(version)?, &front, &data),
+        )?;
+        seen.push(key);
+    }
+    Ok(())
+}
+
+/// Maps of real monitors.
+fn map_files() -> Result {
+    let folder = crates().join("encoding/testdata/maps");
+    for entry in std::fs::read_dir(&folder)? {
+        let path = entry?.path();
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let kind = match &name {
+            _ if path.extension().is_none_or(|extension| extension != "bin") => continue,
+            name if name.ends_with("monmap") => maps::kind::MON_MAP,
+            name if name.ends_with("osdmap") => maps::kind::OSD_MAP,
+            _ => continue,
+        };
+        keep("maps", &name, &[&[kind][..], &std::fs::read(&path)?].concat())?;
+    }
+    probed_maps(&folder)
+}
+
+/// What monitors sent to clients of several generations: a few full maps, and all incremental ones that are small.
+fn probed_maps(folder: &Path) -> Result {
+    let probes: Value = serde_json::from_slice(&std::fs::read(folder.join("probe.json"))?)?;
+    let mut full = Vec::new();
+    for (i, probe) in probes.as_array().into_iter().flatten().enumerate() {
+        let text = |key: &str| probe[key].as_str().unwrap_or_default();
+        let (what, writer, bytes) = (text("type"), text("writer"), unhex(text("hex"))?);
+        let kind = match what {
+            "mon_map" => maps::kind::MON_MAP,
+            "osd_map" => maps::kind::OSD_MAP,
+            _ if what.contains("inc") => maps::kind::INCREMENTAL,
+            _ => continue,
+        };
+        if bytes.len() > LARGEST || i % SOME != 0 {
+            continue;
+        }
+        keep(
+            "maps",
+            &format!("{writer}-{what}-{i}"),
+            &[&[kind][..], &bytes].concat(),
+        )?;
+        if kind == maps::kind::OSD_MAP {
+            full = bytes;
+        } else if kind == maps::kind::INCREMENTAL && !full.is_empty() {
+            let len = u32::try_from(full.len())?.to_le_bytes();
+            let input = [&[maps::kind::APPLY][..], &len, &full, &bytes].concat();
+            keep("maps", &format!("{writer}-apply-{i}"), &input)?;
+        }
+    }
+    Ok(())
+}
+
+/// What clients sent to servers: captured, and by the client of the crate without authentication.
+fn streams() -> Result {
+    if let Ok(entries) = std::fs::read_dir(crates().join("msgr/testdata")) {
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "c2s") {
+                let bytes = std::fs::read(&path)?;
+                let bytes = bytes.get(..LARGEST).unwrap_or(&bytes);
+                let name = path
+                    .file_stem()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                keep("msgr_v2", &name, &[&[0, 0][..], bytes].concat())?;
+            }
+        }
+    }
+    let stream = session_without_authentication()?;
+    for piece in [0, 7] {
+        keep(
+            "msgr_v2",
+            &format!("auth-none-{piece}"),
+            &[&[msgr_v2::flag::AUTH_NONE, piece][..], &stream].concat(),
+        )?;
+    }
+    Ok(())
+}
+
+fn session_without_authentication() -> Result<Vec<u8>> {
+    let name = AuthEntityName::parse("client.admin").ok_or("client.admin is no name")?;
+    let auth = ClientAuth::None { name, global_id: 0 };
+    let config = ClientConfig::new(EntityType::MON, msgr_v2::server_address(), auth);
+    let peer = SocketAddr::from(([127, 0, 0, 1], 3300));
+    let mut client = Connection::client(config, peer, Instant::now());
+    let server = msgr_v2::config(msgr_v2::flag::AUTH_NONE);
+    let mut server = Connection::server(
+        server.into(),
+        SocketAddr::from(([127, 0, 0, 1], 50_000)),
+        Instant::now(),
+    );
+    let mut stream = Vec::new();
+    for _ in 0..10 {
+        client.step(SystemTime::now())?;
+        let sent = client.output().take();
+        stream.extend_from_slice(&sent);
+        server.receive(&sent);
+        server.step(SystemTime::now())?;
+        let answer = server.output().take();
+        client.receive(&answer);
+    }
+    Ok(stream)
+}
+
+/// A call of each method without arguments, and some that belong together.
+fn calls() -> Result {
+    let table = cls::table();
+    let number = |class: &str, name: &str| {
+        let found = table
+            .iter()
+            .position(|method| method.class == class && method.name == name);
+        found
+            .and_then(|index| u16::try_from(index).ok())
+            .ok_or(format!("no method {class}.{name}"))
+    };
+    let none: &[u8] = &[];
+    let all: Vec<(u16, &[u8])> = (0..u16::try_from(table.len())?)
+        .map(|method| (method, none))
+        .collect();
+    for (i, some) in all.chunks(16).enumerate() {
+        keep("cls_call", &format!("no-arguments-{i}"), &cls_call::input(some))?;
+    }
+    // rbd.create: size, order, features, prefix, data pool; then what a client reads of a header.
+    let create = [
+        &(1u64 << 30).to_le_bytes()[..],
+        &[22],
+        &61u64.to_le_bytes(),
+        &10u32.to_le_bytes(),
+        b"rbd_data.1",
+        &(-1i64).to_le_bytes(),
+    ]
+    .concat();
+    let head = (!1u64).to_le_bytes();
+    let size = [&head[..], &[]].concat();
+    let features = [&head[..], &[0]].concat();
+    let header: [(u16, &[u8]); 5] = [
+        (number("rbd", "create")?, &create),
+        (number("rbd", "get_size")?, &size),
+        (number("rbd", "get_features")?, &features),
+        (number("rbd", "get_object_prefix")?, none),
+        (number("rbd", "set_size")?, &head),
+    ];
+    keep("cls_call", "header", &cls_call::input(&header))?;
+    let entry = b"\x04\0\0\0disk\x02\0\0\0id";
+    let directory: [(u16, &[u8]); 3] = [
+        (number("rbd", "dir_add_image")?, entry),
+        (number("rbd", "dir_list")?, b"\0\0\0\0\x40\0\0\0\0\0\0\0"),
+        (number("rbd", "dir_remove_image")?, entry),
+    ];
+    keep("cls_call", "directory", &cls_call::input(&directory))
+}
