@@ -30,7 +30,7 @@ use crate::{
     client_files::{conf_path, write_conf, write_keyring},
     cluster::{Cluster, ClusterError, Endpoints, OsdEndpoint},
     config::{Auth, Settings},
-    mon::{Mgr, Mon},
+    mon::{Mgr, Mon, MonShared},
     osd::{Osd, OsdDispatcher},
 };
 
@@ -271,15 +271,20 @@ impl Listeners {
     ) -> io::Result<JoinSet<io::Result<()>>> {
         let auth = auth_config(settings.auth, Arc::clone(cluster) as _);
         let endpoints = self.endpoints()?;
+        let shared = MonShared::new(Arc::clone(cluster));
         let mut servers = JoinSet::new();
         let mut serve = |name, addrs, listener, dispatcher: Arc<dyn Dispatcher>| {
             let config = Arc::new(ServerConfig::new(name, addrs, auth.clone()));
-            servers.spawn(msgr::driver::serve(listener, config, dispatcher, stopping.clone()));
+            let served = msgr::driver::serve(listener, config, dispatcher, stopping.clone());
+            servers.spawn(async {
+                served.await;
+                Ok(())
+            });
         };
         let name = |kind, num| EntityName { kind, num };
-        serve(name(EntityType::MON, 0), endpoints.mon, self.mon, Arc::new(Mon::new(Arc::clone(cluster))));
+        serve(name(EntityType::MON, 0), endpoints.mon, self.mon, Arc::new(Mon::new(Arc::clone(&shared))));
         let mgr_id = cluster.mgrmap().active_gid as i64;
-        serve(name(EntityType::MGR, mgr_id), endpoints.mgr, self.mgr, Arc::new(Mgr::new(Arc::clone(cluster))));
+        serve(name(EntityType::MGR, mgr_id), endpoints.mgr, self.mgr, Arc::new(Mgr::new(shared)));
         for ((id, endpoint), listener) in endpoints.osds.into_iter().zip(self.osds) {
             let dispatcher = Arc::new(OsdDispatcher(Arc::clone(osd)));
             serve(EntityName::osd(id.into()), endpoint.addrs, listener, dispatcher);

@@ -9,11 +9,11 @@ use super::{inbox, mgr_session::MgrSession, mon_session::MonSession, shared::Mon
 
 /// What the monitor does with its sessions. Must run inside a tokio runtime.
 #[derive(Debug, Clone)]
-pub struct MonDispatcher {
+pub struct Mon {
     shared: Arc<MonShared>,
 }
 
-impl MonDispatcher {
+impl Mon {
     /// For the monitor's port.
     #[must_use]
     pub const fn new(shared: Arc<MonShared>) -> Self {
@@ -21,7 +21,7 @@ impl MonDispatcher {
     }
 }
 
-impl Dispatcher for MonDispatcher {
+impl Dispatcher for Mon {
     fn on_ready(&self, session: &Arc<Session>) {
         let messages = inbox::open(session);
         tokio::spawn(MonSession::new(self.shared.clone(), session.clone()).run(messages));
@@ -38,11 +38,11 @@ impl Dispatcher for MonDispatcher {
 
 /// What the manager does with its sessions. Must run inside a tokio runtime.
 #[derive(Debug, Clone)]
-pub struct MgrDispatcher {
+pub struct Mgr {
     shared: Arc<MonShared>,
 }
 
-impl MgrDispatcher {
+impl Mgr {
     /// For the manager's port.
     #[must_use]
     pub const fn new(shared: Arc<MonShared>) -> Self {
@@ -50,7 +50,7 @@ impl MgrDispatcher {
     }
 }
 
-impl Dispatcher for MgrDispatcher {
+impl Dispatcher for Mgr {
     fn on_ready(&self, session: &Arc<Session>) {
         let messages = inbox::open(session);
         tokio::spawn(MgrSession::new(self.shared.clone(), session.clone()).run(messages));

@@ -47,7 +47,7 @@ use self::{
     watch::{Notify, Watchers},
 };
 use crate::{
-    cluster::{Cluster, is_blocklisted},
+    cluster::Cluster,
     objects::{Objects, id::ObjectId, keys},
 };
 
@@ -203,7 +203,7 @@ impl Osd {
         if m.oid.is_empty() || m.ops.is_empty() {
             return Err(Errno::EINVAL);
         }
-        if op.session.peer().addrs.0.iter().any(|a| is_blocklisted(map, a)) {
+        if op.session.peer().addrs.0.iter().any(|a| map.is_blocklisted(a)) {
             return Err(Errno::EBLOCKLISTED);
         }
         if op.modes.write {
