@@ -30,7 +30,7 @@ use crate::{
     client_files::{conf_path, write_conf, write_keyring},
     cluster::{Cluster, ClusterError, Endpoints, OsdEndpoint},
     config::{Auth, Settings},
-    mon::{Mgr, Mon, MonShared},
+    mon::{MgrDispatcher, MonDispatcher, MonShared},
     osd::{Osd, OsdDispatcher},
 };
 
@@ -271,7 +271,6 @@ impl Listeners {
     ) -> io::Result<JoinSet<io::Result<()>>> {
         let auth = auth_config(settings.auth, Arc::clone(cluster) as _);
         let endpoints = self.endpoints()?;
-        let shared = MonShared::new(Arc::clone(cluster));
         let mut servers = JoinSet::new();
         let mut serve = |name, addrs, listener, dispatcher: Arc<dyn Dispatcher>| {
             let config = Arc::new(ServerConfig::new(name, addrs, auth.clone()));
@@ -281,10 +280,11 @@ impl Listeners {
                 Ok(())
             });
         };
+        let shared = MonShared::new(Arc::clone(cluster));
         let name = |kind, num| EntityName { kind, num };
-        serve(name(EntityType::MON, 0), endpoints.mon, self.mon, Arc::new(Mon::new(Arc::clone(&shared))));
+        serve(name(EntityType::MON, 0), endpoints.mon, self.mon, Arc::new(MonDispatcher::new(Arc::clone(&shared))));
         let mgr_id = cluster.mgrmap().active_gid as i64;
-        serve(name(EntityType::MGR, mgr_id), endpoints.mgr, self.mgr, Arc::new(Mgr::new(shared)));
+        serve(name(EntityType::MGR, mgr_id), endpoints.mgr, self.mgr, Arc::new(MgrDispatcher::new(shared)));
         for ((id, endpoint), listener) in endpoints.osds.into_iter().zip(self.osds) {
             let dispatcher = Arc::new(OsdDispatcher(Arc::clone(osd)));
             serve(EntityName::osd(id.into()), endpoint.addrs, listener, dispatcher);

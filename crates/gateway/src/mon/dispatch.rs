@@ -9,11 +9,11 @@ use super::{inbox, mgr_session::MgrSession, mon_session::MonSession, shared::Mon
 
 /// What the monitor does with its sessions. Must run inside a tokio runtime.
 #[derive(Debug, Clone)]
-pub struct Mon {
+pub struct MonDispatcher {
     shared: Arc<MonShared>,
 }
 
-impl Mon {
+impl MonDispatcher {
     /// For the monitor's port.
     #[must_use]
     pub const fn new(shared: Arc<MonShared>) -> Self {
@@ -21,7 +21,7 @@ impl Mon {
     }
 }
 
-impl Dispatcher for Mon {
+impl Dispatcher for MonDispatcher {
     fn on_ready(&self, session: &Arc<Session>) {
         let messages = inbox::open(session);
         tokio::spawn(MonSession::new(self.shared.clone(), session.clone()).run(messages));
@@ -38,11 +38,11 @@ impl Dispatcher for Mon {
 
 /// What the manager does with its sessions. Must run inside a tokio runtime.
 #[derive(Debug, Clone)]
-pub struct Mgr {
+pub struct MgrDispatcher {
     shared: Arc<MonShared>,
 }
 
-impl Mgr {
+impl MgrDispatcher {
     /// For the manager's port.
     #[must_use]
     pub const fn new(shared: Arc<MonShared>) -> Self {
@@ -50,7 +50,7 @@ impl Mgr {
     }
 }
 
-impl Dispatcher for Mgr {
+impl Dispatcher for MgrDispatcher {
     fn on_ready(&self, session: &Arc<Session>) {
         let messages = inbox::open(session);
         tokio::spawn(MgrSession::new(self.shared.clone(), session.clone()).run(messages));

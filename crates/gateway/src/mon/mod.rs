@@ -23,7 +23,7 @@ mod time;
 pub use args::Args;
 pub use command_table::{Command, DEPRECATED, TELL, describe_all};
 pub use commands::{COMMANDS, CommandResult, Context, Handler};
-pub use dispatch::{Mgr, Mon};
+pub use dispatch::{MgrDispatcher, MonDispatcher};
 pub use format::Format;
 pub use reply::{CommandError, Reply};
 pub use run::{Asker, run};
