@@ -1,6 +1,6 @@
 //! Opening a cluster: what a new one begins with, and what every start changes.
 
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, sync::{Arc, atomic::AtomicU64}, time::SystemTime};
 
 use bytes::Bytes;
 use encoding::{
@@ -99,6 +99,7 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         config: RwLock::new(config),
         config_changed: watch::Sender::new(0),
         stats: RwLock::new(Arc::new(NoStats)),
+        sessions: AtomicU64::new(0),
     };
     cluster.change_osdmap(|edit| {
         mark_up(edit, endpoints, now);

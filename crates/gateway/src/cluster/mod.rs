@@ -19,7 +19,13 @@ mod snaps;
 pub mod state_store;
 mod stats;
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
 
 use encoding::{
     maps::{MgrMap, MonMap, OsdMap},
@@ -61,6 +67,8 @@ pub struct Cluster {
     config: RwLock<Config>,
     config_changed: watch::Sender<u64>,
     stats: RwLock<Arc<dyn ClusterStats>>,
+    /// Clients connected to the monitor at this moment.
+    sessions: AtomicU64,
 }
 
 impl Cluster {
@@ -133,6 +141,20 @@ impl Cluster {
     #[must_use]
     pub fn stats(&self) -> Arc<dyn ClusterStats> {
         self.stats.read().clone()
+    }
+
+    /// Clients connected to the monitor at this moment.
+    #[must_use]
+    pub fn sessions(&self) -> u64 {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn session_opened(&self) {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn session_closed(&self) {
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Does what is due: drops expired blocklist entries and rotates secrets. To be called every few seconds.

@@ -41,7 +41,7 @@ impl Osd {
             inner.busy = true;
             drop(inner);
             let osd = Arc::clone(self);
-            tokio::task::spawn_blocking(move || osd.resume(&object, op));
+            self.runtime.spawn_blocking(move || osd.resume(&object, op));
         }
     }
 
@@ -329,7 +329,7 @@ impl Osd {
     fn header_removed(self: &Arc<Self>, object: &Arc<Object>) {
         let osd = Arc::clone(self);
         let id = object.id.clone();
-        tokio::task::spawn_blocking(move || {
+        self.runtime.spawn_blocking(move || {
             if let Err(error) = osd.objects.header_removed(&id) {
                 tracing::error!(%error, header = %id, "cannot delete the image's volume");
             }

@@ -73,6 +73,8 @@ pub struct Osd {
     clients: Mutex<HashMap<i64, Presence>>,
     load: Mutex<stats::Load>,
     started: Instant,
+    /// For work that must not be done where it turns up: on a connection's task, or on the journal's thread.
+    runtime: tokio::runtime::Handle,
 }
 
 /// Whether a client is there.
@@ -91,6 +93,9 @@ impl std::fmt::Debug for Osd {
 
 impl Osd {
     /// Opens what is stored: objects, their watches, and recorded replies.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     ///
     /// # Errors
     /// If the store fails or is damaged.
@@ -111,6 +116,7 @@ impl Osd {
             clients: Mutex::new(clients),
             load: Mutex::default(),
             started: now,
+            runtime: tokio::runtime::Handle::current(),
         };
         osd.restore_watches()?;
         Ok(Arc::new(osd))

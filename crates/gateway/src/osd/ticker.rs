@@ -107,7 +107,7 @@ impl Osd {
             self.cache.forget_pool(pool);
             self.watched.lock().retain(|id, _| id.pool != pool);
             let osd = Arc::clone(self);
-            tokio::task::spawn_blocking(move || match osd.objects.delete_pool(pool) {
+            self.runtime.spawn_blocking(move || match osd.objects.delete_pool(pool) {
                 Ok(()) => tracing::info!(pool, "a deleted pool's objects are gone"),
                 Err(error) => tracing::error!(pool, %error, "cannot delete a pool's objects"),
             });
@@ -139,7 +139,7 @@ impl Osd {
             return;
         }
         let osd = Arc::clone(self);
-        tokio::task::spawn_blocking(move || {
+        self.runtime.spawn_blocking(move || {
             for pool in pools {
                 match osd.cluster.set_pool_full(pool, full, false) {
                     Ok(()) if full => tracing::warn!(pool, "the disk is full: the pool is marked full"),
