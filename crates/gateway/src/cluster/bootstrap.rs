@@ -1,6 +1,10 @@
 //! Opening a cluster: what a new one begins with, and what every start changes.
 
-use std::{collections::BTreeMap, sync::{Arc, atomic::AtomicU64}, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicU64},
+    time::SystemTime,
+};
 
 use bytes::Bytes;
 use encoding::{
@@ -62,7 +66,9 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
     let now = Utime::from_system_time(started);
     let mut changes = Vec::new();
     let fsid = load_or(&*store, keys::FSID, "fsid", &mut changes, || {
-        endpoints.fsid.unwrap_or_else(|| Uuid::from_random(rand::random()))
+        endpoints
+            .fsid
+            .unwrap_or_else(|| Uuid::from_random(rand::random()))
     })?;
     let created = load_or(&*store, keys::CREATED, "creation time", &mut changes, || now)?;
     let monmap = next_monmap(&*store, fsid, created, now, &endpoints.mon, &mut changes)?;
@@ -177,7 +183,8 @@ fn first_osdmap(fsid: Uuid, created: Utime, endpoints: &Endpoints) -> Result<Osd
     };
     let pool = pools::add_pool(&mut map, &request, created)?;
     if let Some(pool) = map.pools.get_mut(&pool) {
-        pool.application_metadata.insert("rbd".to_owned(), BTreeMap::new());
+        pool.application_metadata
+            .insert("rbd".to_owned(), BTreeMap::new());
     }
     Ok(map)
 }
