@@ -72,11 +72,12 @@ impl Cluster {
             return Err(ClusterError::Invalid("invalid section or option name".to_owned()));
         }
         let key = keys::named(keys::CONFIG, &format!("{section}{SEPARATOR}{name}"));
-        let mut config = self.config.write();
+        let _writer = self.writer.lock();
         self.store.commit(vec![match value {
             Some(v) => Change::Put(key, keys::stored(&v.to_owned())),
             None => Change::Delete(key),
         }])?;
+        let mut config = self.config.write();
         match value {
             Some(v) => {
                 let options = config.entry(section.to_owned()).or_default();

@@ -60,7 +60,7 @@ pub struct Cluster {
     host: String,
     started: SystemTime,
     osd_maps: osd_maps::OsdMaps,
-    /// Serialises changes of the OSD map.
+    /// Serialises changes of the OSD map and of options.
     writer: Mutex<()>,
     auth: auth::AuthDb,
     global_ids: global_id::GlobalIds,
@@ -157,11 +157,12 @@ impl Cluster {
         self.sessions.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Does what is due: drops expired blocklist entries and rotates secrets. To be called every few seconds.
+    /// Does what is due: drops expired blocklist entries, rotates secrets and checks quotas. To be called every few seconds.
     /// Blocks.
     pub fn tick(&self, now: SystemTime) -> Result<(), ClusterError> {
         self.auth.rotate(&*self.store, now)?;
-        self.expire_blocklist(now)
+        self.expire_blocklist(now)?;
+        self.check_quotas()
     }
 
     /// Makes the next OSD map: `edit` changes a copy of the current one, whose epoch and times are set. The new

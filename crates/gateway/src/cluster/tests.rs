@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use encoding::{
     Decode,
     features::Features,
-    maps::{OsdMap, OsdMapIncremental, SnapIntervals},
+    maps::{OsdMap, OsdMapIncremental, SnapIntervals, pool_flags},
     types::{EntityAddr, EntityAddrVec},
 };
 use msgr::cephx::KeyServer;
@@ -203,4 +203,45 @@ fn entities_have_valid_caps_and_are_made_once() {
     c.set_caps("client.x", &caps("allow r")).unwrap();
     assert_eq!(c.entity("client.x").unwrap().caps_text("osd").unwrap(), "allow r");
     assert!(c.remove_entity("client.x").unwrap() && !c.remove_entity("client.x").unwrap());
+}
+
+/// Measures the same for every pool.
+struct Fixed(PoolUsage);
+
+impl ClusterStats for Fixed {
+    fn space(&self) -> Space {
+        Space::default()
+    }
+    fn pool(&self, _: i64) -> PoolUsage {
+        self.0
+    }
+    fn rates(&self, _: i64) -> Rates {
+        Rates::default()
+    }
+    fn latency(&self, _: i32) -> Latency {
+        Latency::default()
+    }
+}
+
+#[test]
+fn a_pool_is_full_while_its_quota_is_used_up_whatever_the_disk_says() {
+    let c = cluster();
+    let pool = c.osdmap().pool_by_name("rbd").unwrap();
+    let flags = || c.osdmap().pools[&pool].flags & (pool_flags::FULL | pool_flags::FULL_QUOTA);
+    c.set_stats(Arc::new(Fixed(PoolUsage {
+        objects: 10,
+        ..PoolUsage::default()
+    })));
+    c.set_quota(pool, PoolQuota::Objects(10)).unwrap();
+    c.tick(SystemTime::now()).unwrap();
+    c.set_pool_full(pool, false, false).unwrap();
+    assert_eq!(flags(), pool_flags::FULL | pool_flags::FULL_QUOTA);
+    c.set_quota(pool, PoolQuota::Objects(0)).unwrap();
+    c.tick(SystemTime::now()).unwrap();
+    assert_eq!(flags(), 0);
+    c.set_pool_full(pool, true, false).unwrap();
+    c.tick(SystemTime::now()).unwrap();
+    assert_eq!(flags(), pool_flags::FULL, "the disk's mark is not the quota's");
+    c.set_pool_full(pool, false, false).unwrap();
+    assert_eq!(flags(), 0);
 }

@@ -134,10 +134,10 @@ fn json_has_the_fields_that_a_real_monitor_answers_in_their_order() {
         let (mut want, mut got) = (Vec::new(), Vec::new());
         shape(&golden(&format!("pacific-cli/{name}")), "", open, &mut want);
         shape(&ours, "", open, &mut got);
-        let addrs = |paths: Vec<String>| -> Vec<String> {
-            paths.into_iter().filter(|p| !p.contains("/options/")).collect()
-        };
-        assert_eq!(addrs(got), addrs(want), "{name}");
+        // Which options a pool has differs.
+        got.retain(|p| !p.contains("/options/"));
+        want.retain(|p| !p.contains("/options/"));
+        assert_eq!(got, want, "{name}");
     }
 }
 

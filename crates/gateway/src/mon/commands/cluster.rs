@@ -220,7 +220,7 @@ pub(super) fn log_last(ctx: &Context<'_>) -> CommandResult {
     }))
 }
 
-/// `injectargs`, `config set` of one daemon and the like: accepted by nobody here.
+/// `heap ...`: there is no heap profiler.
 pub(super) fn heap(_: &Context<'_>) -> CommandResult {
     Err(einval(
         "could not issue heap profiler command -- not using tcmalloc!",
