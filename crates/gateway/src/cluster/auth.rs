@@ -47,7 +47,11 @@ impl Decode for Stored {
     fn decode(r: &mut Reader<'_>) -> codec::Result<Self> {
         Ok(Self(EntityAuth {
             key: CryptoKey::decode(r)?,
-            pending_key: if r.bool()? { Some(CryptoKey::decode(r)?) } else { None },
+            pending_key: if r.bool()? {
+                Some(CryptoKey::decode(r)?)
+            } else {
+                None
+            },
             caps: r.map()?,
         }))
     }
@@ -92,7 +96,12 @@ impl AuthDb {
         Ok(())
     }
 
-    pub(super) fn put(&self, store: &dyn StateStore, name: &str, auth: EntityAuth) -> Result<(), ClusterError> {
+    pub(super) fn put(
+        &self,
+        store: &dyn StateStore,
+        name: &str,
+        auth: EntityAuth,
+    ) -> Result<(), ClusterError> {
         let _writer = self.writer.lock();
         let value = keys::stored(&Stored(auth.clone()));
         store.commit(vec![Change::put(keys::named(keys::AUTH, name), value)])?;

@@ -167,7 +167,10 @@ impl Cluster {
     /// Makes the next OSD map: `edit` changes a copy of the current one, whose epoch and times are set. The new
     /// map and what else `edit` wants stored are durable before anybody sees the map. Nothing is made if `edit`
     /// fails.
-    fn change_osdmap<T>(&self, edit: impl FnOnce(&mut Edit) -> Result<T, ClusterError>) -> Result<T, ClusterError> {
+    fn change_osdmap<T>(
+        &self,
+        edit: impl FnOnce(&mut Edit) -> Result<T, ClusterError>,
+    ) -> Result<T, ClusterError> {
         let _writer = self.writer.lock();
         let current = self.osd_maps.current();
         let mut next = OsdMap::clone(&current);

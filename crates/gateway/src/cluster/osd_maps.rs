@@ -105,7 +105,11 @@ impl OsdMaps {
         also.push(Change::put(keys::OSDMAP, keys::stored(&next)));
         let key = keys::numbered(keys::INCREMENTALS, next.epoch.into());
         also.push(Change::Put(key, keys::stored(&increment)));
-        let dropped = increments.keys().copied().map(u64::from).take_while(|e| *e < oldest_kept);
+        let dropped = increments
+            .keys()
+            .copied()
+            .map(u64::from)
+            .take_while(|e| *e < oldest_kept);
         also.extend(dropped.map(|e| Change::Delete(keys::numbered(keys::INCREMENTALS, e))));
         store.commit(also)?;
         increments.retain(|e, _| u64::from(*e) >= oldest_kept);

@@ -98,7 +98,9 @@ impl Cluster {
 impl Cluster {
     /// Makes a pool; its id is never used again.
     pub fn create_pool(&self, request: &PoolRequest) -> Result<i64, ClusterError> {
-        self.change_osdmap(|edit| add_pool(&mut edit.map, request, Utime::from_system_time(SystemTime::now())))
+        self.change_osdmap(|edit| {
+            add_pool(&mut edit.map, request, Utime::from_system_time(SystemTime::now()))
+        })
     }
 
     /// Deletes a pool from the map. Whoever keeps its objects learns of it by [`Cluster::watch_osdmap`].
@@ -159,7 +161,11 @@ impl Cluster {
                 return Ok(());
             }
             let application = application.to_owned();
-            let metadata = edit.pool(id)?.application_metadata.entry(application).or_default();
+            let metadata = edit
+                .pool(id)?
+                .application_metadata
+                .entry(application)
+                .or_default();
             if let Some((key, value)) = pair {
                 metadata.insert(key.to_owned(), value.to_owned());
             }

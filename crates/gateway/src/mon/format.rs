@@ -115,7 +115,13 @@ fn singular(name: &str) -> &str {
 fn xml_name(name: &str) -> String {
     let clean: String = name
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "_-.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
         .collect();
     match clean.chars().next() {
         Some(c) if c.is_ascii_alphabetic() || c == '_' => clean,
@@ -204,7 +210,11 @@ pub fn table(columns: &[Column], rows: &[Vec<String>]) -> String {
             if i > 0 {
                 out.push_str("  ");
             }
-            let _ = if right { write!(out, "{text:>width$}") } else { write!(out, "{text:<width$}") };
+            let _ = if right {
+                write!(out, "{text:>width$}")
+            } else {
+                write!(out, "{text:<width$}")
+            };
         }
         out.push('\n');
     };
@@ -240,13 +250,19 @@ mod tests {
         ] {
             assert_eq!(bytes(v), text);
         }
-        assert_eq!((count(9), count(1000), count(1500)), ("9".into(), "1k".into(), "1.50k".into()));
+        assert_eq!(
+            (count(9), count(1000), count(1500)),
+            ("9".into(), "1k".into(), "1.50k".into())
+        );
     }
 
     #[test]
     fn json_is_rendered_on_one_line_or_indented_by_four_and_keeps_its_order() {
         let value = json!({"z": 1, "a": [], "m": {"b": float(2.0), "c": 0.5}});
-        assert_eq!(Format::Json.render(&value, "x"), r#"{"z":1,"a":[],"m":{"b":2,"c":0.5}}"#);
+        assert_eq!(
+            Format::Json.render(&value, "x"),
+            r#"{"z":1,"a":[],"m":{"b":2,"c":0.5}}"#
+        );
         assert_eq!(
             Format::from_name("json-pretty").render(&value, "x"),
             "{\n    \"z\": 1,\n    \"a\": [],\n    \"m\": {\n        \"b\": 2,\n        \"c\": 0.5\n    }\n}"

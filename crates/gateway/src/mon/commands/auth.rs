@@ -65,7 +65,9 @@ pub(super) fn get_key(ctx: &Context<'_>) -> CommandResult {
         .entity(&name)
         .ok_or_else(|| enoent(format!("don't have {name}")))?;
     let key = key_text(&auth);
-    Ok(Reply::either(ctx.format, "auth", &json!({ "key": key }), || key.clone()))
+    Ok(Reply::either(ctx.format, "auth", &json!({ "key": key }), || {
+        key.clone()
+    }))
 }
 
 /// `auth export [ENTITY]`.
@@ -99,7 +101,11 @@ pub(super) fn ls(ctx: &Context<'_>) -> CommandResult {
         out
     });
     // The text form announces its list to people only.
-    Ok(if ctx.format == Format::Plain { reply.with_status("installed auth entries:\n") } else { reply })
+    Ok(if ctx.format == Format::Plain {
+        reply.with_status("installed auth entries:\n")
+    } else {
+        reply
+    })
 }
 
 /// The entity of that name, made if it does not exist. One that exists must have the capabilities asked for.
@@ -109,7 +115,9 @@ fn get_or_make(ctx: &Context<'_>) -> Result<(String, EntityAuth), CommandError> 
     if let Some(auth) = ctx.cluster().entity(&name) {
         for (service, text) in &wanted {
             if auth.caps_text(service).as_deref() != Some(text) {
-                return Err(einval(format!("key for {name} exists but cap {service} does not match")));
+                return Err(einval(format!(
+                    "key for {name} exists but cap {service} does not match"
+                )));
             }
         }
         return Ok((name, auth));
@@ -132,7 +140,9 @@ pub(super) fn get_or_create(ctx: &Context<'_>) -> CommandResult {
 pub(super) fn get_or_create_key(ctx: &Context<'_>) -> CommandResult {
     let (_, auth) = get_or_make(ctx)?;
     let key = key_text(&auth);
-    Ok(Reply::either(ctx.format, "auth", &json!({ "key": key }), || key.clone()))
+    Ok(Reply::either(ctx.format, "auth", &json!({ "key": key }), || {
+        key.clone()
+    }))
 }
 
 /// The keyring that came with the command.
@@ -154,7 +164,10 @@ pub(super) fn add(ctx: &Context<'_>) -> CommandResult {
         if !caps.is_empty() && !given.caps.is_empty() {
             return Err(einval("caps cannot be specified both in keyring and in command"));
         }
-        let given_caps = given.caps.keys().map(|s| (s.clone(), given.caps_text(s).unwrap_or_default()));
+        let given_caps = given
+            .caps
+            .keys()
+            .map(|s| (s.clone(), given.caps_text(s).unwrap_or_default()));
         caps.extend(given_caps);
         key = Some(given.key);
     }
