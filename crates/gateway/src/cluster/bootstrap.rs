@@ -108,6 +108,10 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         sessions: AtomicU64::new(0),
     };
     cluster.change_osdmap(|edit| {
+        mark_down(edit);
+        Ok(())
+    })?;
+    cluster.change_osdmap(|edit| {
         mark_up(edit, endpoints, now);
         Ok(())
     })?;
@@ -187,6 +191,21 @@ fn first_osdmap(fsid: Uuid, created: Utime, endpoints: &Endpoints) -> Result<Osd
             .insert("rbd".to_owned(), BTreeMap::new());
     }
     Ok(map)
+}
+
+/// Whatever OSDs were up when the last process ended are down. Clients send their requests again only where an
+/// OSD went down in between: a new address alone is not enough for them.
+fn mark_down(edit: &mut Edit) {
+    let map = &mut edit.map;
+    edit.unchanged = true;
+    for i in 0..map.osd_state.len() {
+        if map.osd_state[i] & osd_state::UP != 0 {
+            edit.unchanged = false;
+            map.osd_state[i] &= !osd_state::UP;
+            map.osd_info[i].down_at = map.epoch;
+            map.osd_xinfo[i].down_stamp = map.modified;
+        }
+    }
 }
 
 /// The OSDs are up, in, and at these addresses from this epoch on. Those that are not listed are down.

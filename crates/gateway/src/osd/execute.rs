@@ -61,7 +61,9 @@ impl Osd {
 
     /// Brings what a request reads into the page cache, without holding the object's lock meanwhile.
     fn warm(&self, object: &Object, op: &PendingOp) {
-        let Some(state) = object.inner.lock().state.clone() else { return };
+        let Some(state) = object.inner.lock().state.clone() else {
+            return;
+        };
         for (offset, len) in op.message.ops.iter().filter_map(encoding::types::OsdOp::extent) {
             let len = if len == 0 { state.size } else { len };
             let len = state.size.saturating_sub(offset).min(len);
@@ -111,7 +113,10 @@ impl Osd {
         if let Some(state) = &inner.state {
             return Ok(state.clone());
         }
-        let state = self.objects.load(&object.id).map_err(|e| store_error(&object.id, &e))?;
+        let state = self
+            .objects
+            .load(&object.id)
+            .map_err(|e| store_error(&object.id, &e))?;
         inner.state = Some(state.clone());
         Ok(state)
     }
@@ -131,7 +136,10 @@ impl Osd {
         let mut ctx = Context::new(&self.objects, &object.id, state, &watchers, request, may_block);
         let mut effects = Effects::default();
         let next_notify_id = || self.next_notify_id();
-        let view = WatchView { watchers: &inner.watchers, next_notify_id: &next_notify_id };
+        let view = WatchView {
+            watchers: &inner.watchers,
+            next_notify_id: &next_notify_id,
+        };
         let mut vector = std::mem::take(&mut op.message.ops);
         let result = ops::run(&mut ctx, &mut vector, &view, &mut effects);
         op.message.ops = vector;
@@ -169,7 +177,8 @@ impl Osd {
         let version = match self.objects.next_version() {
             Ok(version) => version,
             Err(error) => {
-                op.session.send(op.error_reply(store_error(&object.id, &error), epoch));
+                op.session
+                    .send(op.error_reply(store_error(&object.id, &error), epoch));
                 return Ok(Outcome::Done);
             }
         };
@@ -184,8 +193,9 @@ impl Osd {
             ops: op.recorded_ops(),
         };
         let reqid = op.reqid();
-        let committed =
-            self.objects.commit(&object.id, &mut change, |tx| reply_log::record(tx, &reqid, &recorded));
+        let committed = self.objects.commit(&object.id, &mut change, |tx| {
+            reply_log::record(tx, &reqid, &recorded)
+        });
         let seq = match committed {
             Ok(seq) => seq,
             Err(CommitError::Stale) => return Err(op),
@@ -221,35 +231,32 @@ impl Osd {
     ) {
         let osd = Arc::clone(self);
         let object = Arc::clone(object);
-        self.objects.store().after(
-            seq,
-            move |durable| {
-                let reply = match durable {
-                    Ok(()) => op.write_reply(&recorded, epoch),
-                    Err(error) => op.error_reply(osd.write_failed(&object.id, &error), epoch),
-                };
-                op.session.send(reply);
-            },
-        );
+        self.objects.store().after(seq, move |durable| {
+            let reply = match durable {
+                Ok(()) => op.write_reply(&recorded, epoch),
+                Err(error) => op.error_reply(osd.write_failed(&object.id, &error), epoch),
+            };
+            op.session.send(reply);
+        });
     }
 
     /// Answers a read, or a failure. What it saw may not be durable yet: then the answer waits.
     fn reply_to_read(&self, inner: &Inner, op: &PendingOp, result: i32, epoch: u32, bytes: u64) {
         let version = inner.state.as_ref().map_or(0, |s| s.version);
-        self.objects.usage().pool(op.message.pg.pg.pool as i64).read(bytes);
+        self.objects
+            .usage()
+            .pool(op.message.pg.pg.pool as i64)
+            .read(bytes);
         let reply = op.read_reply(result, epoch, self.objects.last_version(), version);
         let store = self.objects.store();
         match inner.last_seq {
             Some(seq) if store.durable() < seq => {
                 let session = Arc::clone(&op.session);
-                store.after(
-                    seq,
-                    move |durable| match durable {
-                        Ok(()) => session.send(reply),
-                        // What was read never came to be: the client must ask again, elsewhere or later.
-                        Err(_) => session.close(),
-                    },
-                );
+                store.after(seq, move |durable| match durable {
+                    Ok(()) => session.send(reply),
+                    // What was read never came to be: the client must ask again, elsewhere or later.
+                    Err(_) => session.close(),
+                });
             }
             _ => op.session.send(reply),
         }
@@ -261,7 +268,8 @@ impl Osd {
             Ok(Some(recorded)) => recorded,
             Ok(None) => return Some(op),
             Err(error) => {
-                op.session.send(op.error_reply(store_error(&op.object_id(), &error), epoch));
+                op.session
+                    .send(op.error_reply(store_error(&op.object_id(), &error), epoch));
                 return None;
             }
         };
@@ -272,13 +280,10 @@ impl Osd {
         let reply = op.write_reply(&recorded, epoch);
         let session = Arc::clone(&op.session);
         let seq = inner.last_seq.unwrap_or_else(|| self.objects.store().durable());
-        self.objects.store().after(
-            seq,
-            move |durable| match durable {
-                Ok(()) => session.send(reply),
-                Err(_) => session.close(),
-            },
-        );
+        self.objects.store().after(seq, move |durable| match durable {
+            Ok(()) => session.send(reply),
+            Err(_) => session.close(),
+        });
         None
     }
 
@@ -299,7 +304,10 @@ impl Osd {
         if inner.watchers.is_empty() {
             self.watched.lock().remove(&object.id);
         } else {
-            self.watched.lock().entry(object.id.clone()).or_insert_with(|| Arc::clone(object));
+            self.watched
+                .lock()
+                .entry(object.id.clone())
+                .or_insert_with(|| Arc::clone(object));
         }
         for ack in effects.acks {
             inner.watchers.acknowledge(request.origin, &ack);

@@ -235,12 +235,18 @@ fn create(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
 
 fn delete(ctx: &mut Context<'_>, view: &WatchView<'_>, effects: &mut Effects) -> OpResult {
     ctx.remove()?;
-    effects.watches.extend(view.watchers.all().map(|(client, cookie)| WatchOp::Removed { client, cookie }));
+    effects.watches.extend(
+        view.watchers
+            .all()
+            .map(|(client, cookie)| WatchOp::Removed { client, cookie }),
+    );
     Ok(0)
 }
 
 fn assert_version(ctx: &Context<'_>, op: &OsdOp) -> OpResult {
-    let OpArgs::AssertVer { ver, .. } = op.args() else { return Err(Errno::EINVAL.into()) };
+    let OpArgs::AssertVer { ver, .. } = op.args() else {
+        return Err(Errno::EINVAL.into());
+    };
     match ver.cmp(&ctx.state.version) {
         _ if ver == 0 => Err(Errno::EINVAL.into()),
         std::cmp::Ordering::Less => Err(Errno::ERANGE.into()),
@@ -267,8 +273,15 @@ fn call(ctx: &mut Context<'_>, op: &mut OsdOp, effects: &mut Effects) -> OpResul
 
 fn list_snaps(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     ctx.must_exist()?;
-    let head = CloneInfo { cloneid: NOSNAP, size: ctx.state.size, ..CloneInfo::default() };
-    let response = ListSnapsResponse { clones: vec![head], seq: 0 };
+    let head = CloneInfo {
+        cloneid: NOSNAP,
+        size: ctx.state.size,
+        ..CloneInfo::default()
+    };
+    let response = ListSnapsResponse {
+        clones: vec![head],
+        seq: 0,
+    };
     op.outdata = vec![response.to_bytes(Features::ALL)];
     Ok(0)
 }
@@ -279,16 +292,31 @@ fn watch(ctx: &mut Context<'_>, op: &OsdOp, view: &WatchView<'_>, effects: &mut 
     const WATCH: u8 = 3;
     const RECONNECT: u8 = 5;
     const PING: u8 = 7;
-    let OpArgs::Watch { cookie, op: kind, timeout, .. } = op.args() else { return Err(Errno::EINVAL.into()) };
+    let OpArgs::Watch {
+        cookie,
+        op: kind,
+        timeout,
+        ..
+    } = op.args()
+    else {
+        return Err(Errno::EINVAL.into());
+    };
     ctx.must_exist()?;
     let client: EntityName = ctx.request.origin;
     let known = view.watchers.contains(client.num, cookie);
-    let connect = |pings| WatchOp::Connect { client, cookie, timeout, pings };
+    let connect = |pings| WatchOp::Connect {
+        client,
+        cookie,
+        timeout,
+        pings,
+    };
     match kind {
         WATCH | LEGACY_WATCH => {
             if !known {
                 ctx.mutation.touched = true;
-                let row = view.watchers.row(ctx.id, client, cookie, timeout, ctx.request.addr);
+                let row = view
+                    .watchers
+                    .row(ctx.id, client, cookie, timeout, ctx.request.addr);
                 ctx.mutation.watches.push(row);
             }
             effects.watches.push(connect(kind == WATCH));
@@ -306,7 +334,10 @@ fn watch(ctx: &mut Context<'_>, op: &OsdOp, view: &WatchView<'_>, effects: &mut 
                     cookie,
                     value: None,
                 });
-                effects.watches.push(WatchOp::Unwatch { client: client.num, cookie });
+                effects.watches.push(WatchOp::Unwatch {
+                    client: client.num,
+                    cookie,
+                });
             }
         }
         _ => return Err(Errno::EINVAL.into()),
@@ -317,7 +348,9 @@ fn watch(ctx: &mut Context<'_>, op: &OsdOp, view: &WatchView<'_>, effects: &mut 
 fn notify(op: &mut OsdOp, view: &WatchView<'_>, effects: &mut Effects) -> OpResult {
     /// `osd_default_notify_timeout`, in seconds.
     const DEFAULT_TIMEOUT: u32 = 30;
-    let OpArgs::Notify { cookie } = op.args() else { return Err(Errno::EINVAL.into()) };
+    let OpArgs::Notify { cookie } = op.args() else {
+        return Err(Errno::EINVAL.into());
+    };
     let parse = || -> encoding::codec::Result<(u32, Bytes)> {
         let mut r = encoding::Reader::new(&op.indata);
         r.u32()?; // a version without meaning
@@ -327,7 +360,12 @@ fn notify(op: &mut OsdOp, view: &WatchView<'_>, effects: &mut Effects) -> OpResu
     let (timeout, payload) = parse().unwrap_or_default();
     let id = (view.next_notify_id)();
     let timeout = if timeout == 0 { DEFAULT_TIMEOUT } else { timeout };
-    effects.notifies.push(NotifyRequest { id, cookie, timeout, payload });
+    effects.notifies.push(NotifyRequest {
+        id,
+        cookie,
+        timeout,
+        payload,
+    });
     op.outdata = vec![Bytes::copy_from_slice(&id.to_le_bytes())];
     Ok(0)
 }
@@ -337,14 +375,20 @@ fn notify_ack(op: &OsdOp, effects: &mut Effects) -> OpResult {
         let mut r = encoding::Reader::new(&op.indata);
         let (id, cookie) = (r.u64()?, r.u64()?);
         let reply = if r.is_empty() { Bytes::new() } else { r.blob()? };
-        Ok(NotifyAck { id, cookie: Some(cookie), reply })
+        Ok(NotifyAck {
+            id,
+            cookie: Some(cookie),
+            reply,
+        })
     };
     let ack = match (parse(), op.args()) {
         (Ok(ack), _) => ack,
         // Old clients put the notify's id where the cookie is.
-        (Err(_), OpArgs::Watch { cookie, .. } | OpArgs::Notify { cookie }) => {
-            NotifyAck { id: cookie, cookie: None, reply: Bytes::new() }
-        }
+        (Err(_), OpArgs::Watch { cookie, .. } | OpArgs::Notify { cookie }) => NotifyAck {
+            id: cookie,
+            cookie: None,
+            reply: Bytes::new(),
+        },
         (Err(e), _) => return Err(e.into()),
     };
     effects.acks.push(ack);
