@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use encoding::{
     codec::{self, Decode, Encode, Put, Reader},
     features::Features,
@@ -203,12 +203,6 @@ fn pairs(caps: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
 fn with_caps(auth: EntityAuth, caps: &[(String, String)]) -> EntityAuth {
     caps.iter()
         .fold(auth, |auth, (service, text)| auth.with_caps(service, text))
-}
-
-/// The bytes of a capability text, behind their length: as tickets carry it.
-#[must_use]
-pub fn caps_text(encoded: &Bytes) -> Option<String> {
-    Reader::new(encoded).string().ok()
 }
 
 impl KeyServer for Cluster {

@@ -34,7 +34,7 @@ use encoding::{
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-pub use auth::{caps_text, check_caps, entity_name};
+pub use auth::{check_caps, entity_name};
 pub use blocklist::parse_address;
 pub use bootstrap::{Endpoints, OsdEndpoint};
 pub use config::{Config, normalized};
