@@ -33,7 +33,7 @@ pub struct Inner {
     /// An op waits for the disk; later ones queue.
     pub busy: bool,
     /// Ops that wait for that one, in order.
-    pub waiting: VecDeque<PendingOp>,
+    pub waiting: VecDeque<Box<PendingOp>>,
 }
 
 const SHARDS: usize = 64;

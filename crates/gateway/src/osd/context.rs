@@ -38,8 +38,6 @@ pub struct Request {
     pub addr: EntityAddr,
     /// Its features.
     pub features: Features,
-    /// The client's time of the modification.
-    pub mtime: Utime,
     /// The server's time.
     pub now: Utime,
     /// `require_osd_release` of the map.

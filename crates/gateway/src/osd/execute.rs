@@ -25,12 +25,14 @@ enum Outcome {
     /// It was answered, or will be when its change is durable.
     Done,
     /// It would have waited for the disk.
-    Blocked(PendingOp),
+    Blocked(Box<PendingOp>),
+    /// The image's volume went away under a cached object: the object must be loaded again.
+    Stale(Box<PendingOp>),
 }
 
 impl Osd {
     /// Runs a request now, or queues it behind one that waits for the disk.
-    pub(super) fn dispatch(self: &Arc<Self>, op: PendingOp) {
+    pub(super) fn dispatch(self: &Arc<Self>, op: Box<PendingOp>) {
         let object = self.cache.get(op.object_id());
         let mut inner = object.inner.lock();
         if inner.busy {
@@ -46,7 +48,7 @@ impl Osd {
     }
 
     /// Runs a request that waits for the disk, and then those that came meanwhile, on a thread that may wait.
-    fn resume(self: &Arc<Self>, object: &Arc<Object>, first: PendingOp) {
+    fn resume(self: &Arc<Self>, object: &Arc<Object>, first: Box<PendingOp>) {
         self.warm(object, &first);
         let mut inner = object.inner.lock();
         let mut next = Some(first);
@@ -76,7 +78,7 @@ impl Osd {
         self: &Arc<Self>,
         object: &Arc<Object>,
         inner: &mut Inner,
-        mut op: PendingOp,
+        mut op: Box<PendingOp>,
         may_block: bool,
     ) -> Outcome {
         let epoch = self.cluster.osdmap().epoch;
@@ -99,12 +101,11 @@ impl Osd {
                 return Outcome::Done;
             }
             match self.run(object, inner, op, &state, epoch, may_block) {
-                Ok(outcome) => return outcome,
-                // The image's volume went away under a cached object: look again.
-                Err(again) => {
+                Outcome::Stale(again) => {
                     inner.state = None;
                     op = again;
                 }
+                outcome => return outcome,
             }
         }
     }
@@ -121,16 +122,16 @@ impl Osd {
         Ok(state)
     }
 
-    /// Runs the op vector on the loaded object. Fails with the request if the object must be loaded again.
+    /// Runs the op vector on the loaded object.
     fn run(
         self: &Arc<Self>,
         object: &Arc<Object>,
         inner: &mut Inner,
-        mut op: PendingOp,
+        mut op: Box<PendingOp>,
         state: &ObjectState,
         epoch: u32,
         may_block: bool,
-    ) -> Result<Outcome, PendingOp> {
+    ) -> Outcome {
         let request = self.request_of(&op);
         let watchers = inner.watchers.clients();
         let mut ctx = Context::new(&self.objects, &object.id, state, &watchers, request, may_block);
@@ -148,7 +149,7 @@ impl Osd {
                 o.outdata.clear();
                 o.rval = 0;
             }
-            return Ok(Outcome::Blocked(op));
+            return Outcome::Blocked(op);
         }
         let bytes_read = ctx.bytes_read();
         if result < 0 || !ctx.modified() {
@@ -156,7 +157,7 @@ impl Osd {
                 self.apply_effects(object, inner, &op, effects, state.version, &request);
             }
             self.reply_to_read(inner, &op, result, epoch, bytes_read);
-            return Ok(Outcome::Done);
+            return Outcome::Done;
         }
         let change = ctx.into_change();
         self.store_change(object, inner, op, change, effects, result, epoch, &request)
@@ -167,19 +168,19 @@ impl Osd {
         self: &Arc<Self>,
         object: &Arc<Object>,
         inner: &mut Inner,
-        op: PendingOp,
+        op: Box<PendingOp>,
         mut change: Change,
         effects: Effects,
         result: i32,
         epoch: u32,
         request: &Request,
-    ) -> Result<Outcome, PendingOp> {
+    ) -> Outcome {
         let version = match self.objects.next_version() {
             Ok(version) => version,
             Err(error) => {
                 op.session
                     .send(op.error_reply(store_error(&object.id, &error), epoch));
-                return Ok(Outcome::Done);
+                return Outcome::Done;
             }
         };
         if effects.user_modify {
@@ -194,18 +195,18 @@ impl Osd {
         };
         let reqid = op.reqid();
         let committed = self.objects.commit(&object.id, &mut change, |tx| {
-            reply_log::record(tx, &reqid, &recorded)
+            reply_log::record(tx, &reqid, &recorded);
         });
         let seq = match committed {
             Ok(seq) => seq,
-            Err(CommitError::Stale) => return Err(op),
+            Err(CommitError::Stale) => return Outcome::Stale(op),
             Err(error) => {
                 let errno = match &error {
                     CommitError::Store(e) => self.write_failed(&object.id, e),
                     _ => Errno::EFBIG,
                 };
                 op.session.send(op.error_reply(errno, epoch));
-                return Ok(Outcome::Done);
+                return Outcome::Done;
             }
         };
         let removed = change.old.exists && !change.new.exists;
@@ -218,13 +219,13 @@ impl Osd {
         if removed && object.id.name.starts_with(b"rbd_header.") {
             self.header_removed(object);
         }
-        Ok(Outcome::Done)
+        Outcome::Done
     }
 
     fn reply_when_durable(
         self: &Arc<Self>,
         object: &Arc<Object>,
-        op: PendingOp,
+        op: Box<PendingOp>,
         recorded: Recorded,
         seq: store::Seq,
         epoch: u32,
@@ -263,7 +264,7 @@ impl Osd {
     }
 
     /// Answers a request that was carried out before, from its record. Gives it back if it was not.
-    fn answer_again(&self, inner: &Inner, mut op: PendingOp, epoch: u32) -> Option<PendingOp> {
+    fn answer_again(&self, inner: &Inner, mut op: Box<PendingOp>, epoch: u32) -> Option<Box<PendingOp>> {
         let recorded = match reply_log::find(self.objects.store(), &op.reqid()) {
             Ok(Some(recorded)) => recorded,
             Ok(None) => return Some(op),
@@ -326,7 +327,6 @@ impl Osd {
             origin: op.message.request_id(peer.name, op.tid).name,
             addr: peer.addrs.0.first().copied().unwrap_or_default(),
             features: peer.features,
-            mtime: op.message.mtime,
             now: Utime::from_system_time(SystemTime::now()),
             require_osd_release: map.require_osd_release.0,
             min_compat_client: map.require_min_compat_client.0,

@@ -184,12 +184,12 @@ impl Osd {
         let map = self.cluster.osdmap();
         let state = OsdSession::of(session);
         self.share_map(session, &state, message.osdmap_epoch, map.epoch);
-        let mut op = PendingOp {
+        let mut op = Box::new(PendingOp {
             session: Arc::clone(session),
             tid: raw.header.tid,
             message,
             modes: Modes::default(),
-        };
+        });
         match self.admit(&mut op, &state, &map, raw.data_len()) {
             Ok(Admitted::Object) => self.dispatch(op),
             Ok(Admitted::Group { pg, pg_num }) => {
