@@ -391,7 +391,9 @@ impl Core {
         }
     }
 
-    /// Refuses what would eat into the reserve. `more`: bytes about to be allocated.
+    /// Refuses what would eat into the reserve. `more`: bytes about to be allocated. What allocates nothing
+    /// may go on into the first half of the reserve, so that a full store can still be cleaned up: that takes
+    /// records of its own, of locks and watches for example.
     fn check_space(&self, more: u64, frees: bool) -> Result<()> {
         if frees {
             return Ok(());
@@ -405,8 +407,12 @@ impl Core {
             self.available_at.store(now, Relaxed);
         }
         let available = self.available.load(Relaxed);
-        if available < self.options.reserve_bytes.saturating_add(more) {
-            let reserve = self.options.reserve_bytes;
+        let reserve = if more == 0 {
+            self.options.reserve_bytes / 2
+        } else {
+            self.options.reserve_bytes
+        };
+        if available < reserve.saturating_add(more) {
             let text = format!("{available} bytes available, {more} wanted, {reserve} kept in reserve");
             return Err(StoreError::NoSpace(Arc::from(text)));
         }

@@ -21,7 +21,8 @@ pub struct Options {
     /// Data of direct writes that may wait in memory; submitters of more wait. Default 256 MiB.
     pub direct_bytes: u64,
     /// Transactions that do not free anything are refused with [`StoreError::NoSpace`] while the filesystem has
-    /// less than this available, so that deletions and checkpoints always find room. Default 512 MiB.
+    /// less than this available (those that write no new data: half of this), so that deletions and checkpoints
+    /// always find room. Default 512 MiB.
     pub reserve_bytes: u64,
     /// Volume space is taken from the filesystem in pieces of this size, aligned. Default 64 KiB.
     pub allocation_unit: u64,
