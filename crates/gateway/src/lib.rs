@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod client_files;
 pub mod cluster;
+pub mod compatibility;
 pub mod config;
 pub mod mon;
 pub mod objects;

@@ -20,6 +20,9 @@ mod stats;
 mod ticker;
 mod watch;
 
+pub use ops::SUPPORTED_OPS;
+pub use pgls::SUPPORTED as PG_OPS;
+
 use std::{
     collections::HashMap,
     sync::{

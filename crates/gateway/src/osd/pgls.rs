@@ -14,6 +14,9 @@ const MAX_ENTRIES: u64 = 1024;
 /// `librados::all_nspaces`.
 const ALL_NAMESPACES: &[u8] = b"\x01";
 
+/// Ops on placement groups that are carried out.
+pub const SUPPORTED: &[OpCode] = &[OpCode::PGNLS];
+
 /// Runs the ops of a request on a placement group. The result is 1 where the listing has reached its end.
 pub fn run(objects: &Objects, request: &mut PendingOp, pg: u32, pg_num: u32) -> i32 {
     let pool = request.message.pg.pg.pool as i64;
