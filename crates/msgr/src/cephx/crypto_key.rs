@@ -12,7 +12,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::sealed::seal_blob;
+use super::{aes256k, sealed::seal_blob};
 
 /// `CEPH_CRYPTO_*`: how a key encrypts. Open: unknown types survive, and are refused where they would be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -25,6 +25,34 @@ impl KeyType {
     pub const AES: Self = Self(1);
     /// AES256-CTS-HMAC-SHA384-192 (RFC 8009), the default of new Tentacle clusters.
     pub const AES256KRB5: Self = Self(2);
+
+    /// The name that commands and options know it by, `???` for unknown types (`get_key_type_name`).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NONE => "none",
+            Self::AES => "aes",
+            Self::AES256KRB5 => "aes256k",
+            _ => "???",
+        }
+    }
+
+    /// The type of that name, whose letters may be of any case.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::NONE, Self::AES, Self::AES256KRB5]
+            .into_iter()
+            .find(|t| t.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The length of a secret, if keys of this type can be used here.
+    const fn secret_len(self) -> Option<usize> {
+        match self {
+            Self::AES => Some(AES_KEY_LEN),
+            Self::AES256KRB5 => Some(aes256k::KEY_LEN),
+            _ => None,
+        }
+    }
 }
 
 /// `CEPHX_KEY_USAGE_*` (Ceph 20.2 `src/auth/cephx/CephxProtocol.h`): what is encrypted. Key types other than AES
@@ -45,6 +73,8 @@ impl KeyUsage {
     pub const AUTHORIZE_CHALLENGE: Self = Self(0x11);
     /// The reply to an authorizer.
     pub const AUTHORIZE_REPLY: Self = Self(0x12);
+    /// Rotating secrets, for the daemon that asks for its own.
+    pub const ROTATING_SECRET: Self = Self(0x20);
     /// A ticket's content, for the service.
     pub const TICKET_INFO: Self = Self(0x30);
 }
@@ -81,13 +111,26 @@ pub struct CryptoKey {
 }
 
 impl CryptoKey {
-    /// A new random AES key.
+    /// A new random AES key, which clients of every release can use.
     #[must_use]
     pub fn generate(now: SystemTime) -> Self {
-        let mut secret = Zeroizing::new(vec![0; AES_KEY_LEN]);
+        Self::random(KeyType::AES, AES_KEY_LEN, now)
+    }
+
+    /// A new random key of that type.
+    ///
+    /// # Errors
+    /// If keys of that type cannot be used here.
+    pub fn generate_of(kind: KeyType, now: SystemTime) -> Result<Self, KeyError> {
+        let len = kind.secret_len().ok_or(KeyError::UnsupportedType(kind))?;
+        Ok(Self::random(kind, len, now))
+    }
+
+    fn random(kind: KeyType, len: usize, now: SystemTime) -> Self {
+        let mut secret = Zeroizing::new(vec![0; len]);
         rand::fill(&mut secret[..]);
         Self {
-            kind: KeyType::AES,
+            kind,
             created: Utime::from_system_time(now),
             secret,
         }
@@ -124,27 +167,47 @@ impl CryptoKey {
         Self::from_bytes(&raw).map_err(|_| KeyError::Malformed)
     }
 
-    fn aes_secret(&self) -> Result<&[u8], KeyError> {
+    /// The secret, as long as its type wants it.
+    fn used_secret(&self) -> Result<&[u8], KeyError> {
+        let len = self
+            .kind
+            .secret_len()
+            .ok_or(KeyError::UnsupportedType(self.kind))?;
         match self.kind {
-            KeyType::AES => self.secret.get(..AES_KEY_LEN).ok_or(KeyError::Malformed),
-            other => Err(KeyError::UnsupportedType(other)),
+            KeyType::AES => self.secret.get(..len).ok_or(KeyError::Malformed),
+            // All that was given goes into the derivation of keys.
+            _ if self.secret.len() >= len => Ok(&self.secret),
+            _ => Err(KeyError::Malformed),
         }
     }
 
-    /// Encrypts `plain` (for AES: CBC, constant vector, PKCS#7 padding).
-    pub fn encrypt(&self, _usage: KeyUsage, plain: &[u8]) -> Result<Bytes, KeyError> {
-        let cipher = cbc::Encryptor::<Aes128>::new_from_slices(self.aes_secret()?, AES_IV)
+    fn aes_encrypt(&self, plain: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let cipher = cbc::Encryptor::<Aes128>::new_from_slices(self.used_secret()?, AES_IV)
             .map_err(|_| KeyError::Malformed)?;
-        Ok(cipher.encrypt_padded_vec::<Pkcs7>(plain).into())
+        Ok(cipher.encrypt_padded_vec::<Pkcs7>(plain))
     }
 
-    /// Decrypts what [`encrypt`](Self::encrypt) made. There is no authentication: a wrong key shows in the
-    /// padding or in the magic number of what is inside.
-    pub fn decrypt(&self, _usage: KeyUsage, sealed: &[u8]) -> Result<Bytes, KeyError> {
+    /// Encrypts `plain`: for AES in CBC with a constant vector and PKCS#7 padding, for AES256KRB5 as RFC 8009
+    /// has it, under a key of the usage.
+    pub fn encrypt(&self, usage: KeyUsage, plain: &[u8]) -> Result<Bytes, KeyError> {
+        let secret = self.used_secret()?;
+        match self.kind {
+            KeyType::AES256KRB5 => aes256k::encrypt(secret, usage, &rand::random(), plain).map(Bytes::from),
+            _ => self.aes_encrypt(plain).map(Bytes::from),
+        }
+    }
+
+    /// Decrypts what [`encrypt`](Self::encrypt) made. For AES there is no authentication: a wrong key shows in
+    /// the padding or in the magic number of what is inside.
+    pub fn decrypt(&self, usage: KeyUsage, sealed: &[u8]) -> Result<Bytes, KeyError> {
+        let secret = self.used_secret()?;
+        if self.kind == KeyType::AES256KRB5 {
+            return aes256k::decrypt(secret, usage, sealed).map(Bytes::from);
+        }
         if sealed.is_empty() || !sealed.len().is_multiple_of(AES_BLOCK) {
             return Err(KeyError::Decrypt);
         }
-        let cipher = cbc::Decryptor::<Aes128>::new_from_slices(self.aes_secret()?, AES_IV)
+        let cipher = cbc::Decryptor::<Aes128>::new_from_slices(secret, AES_IV)
             .map_err(|_| KeyError::Malformed)?;
         cipher
             .decrypt_padded_vec::<Pkcs7>(sealed)
@@ -152,21 +215,30 @@ impl CryptoKey {
             .map_err(|_| KeyError::Decrypt)
     }
 
-    /// The proof that a client knows this key: both challenges, encrypted and folded to 64 bits
-    /// (`cephx_calc_client_server_challenge`).
+    /// The proof that a client knows this key, folded to 64 bits (`cephx_calc_client_server_challenge`): with AES
+    /// both challenges encrypted; the other types encrypt differently each time, so there it is their HMAC.
     pub fn challenge_proof(&self, server_challenge: u64, client_challenge: u64) -> Result<u64, KeyError> {
+        let challenges = Challenges(server_challenge, client_challenge);
+        if self.kind != KeyType::AES {
+            self.used_secret()?;
+            return Ok(fold(&self.hmac_sha256(&challenges.to_bytes(Features::ALL))));
+        }
         let mut out = BytesMut::new();
-        seal_blob(
-            self,
-            KeyUsage(0),
-            &Challenges(server_challenge, client_challenge),
-            &mut out,
-        )?;
+        seal_blob(self, KeyUsage(0), &challenges, &mut out)?;
         // The 32-bit length in front is folded in; what does not fill eight bytes at the end is not.
-        let words = out.as_chunks::<8>().0;
-        Ok(words
-            .iter()
-            .fold(0, |folded, word| folded ^ u64::from_le_bytes(*word)))
+        Ok(fold(&out))
+    }
+
+    /// The signature of a v1 message whose `block` of checksums, lengths and sequence number is this: the first 32
+    /// bytes of it encrypted, or its HMAC, folded to 64 bits (`_calc_signature` in Ceph
+    /// `src/auth/cephx/CephxSessionHandler.cc`, for peers with CEPHX_V2).
+    pub fn signature(&self, block: &[u8; 32]) -> Result<u64, KeyError> {
+        if self.kind != KeyType::AES {
+            self.used_secret()?;
+            return Ok(fold(&self.hmac_sha256(block)));
+        }
+        let sealed = self.aes_encrypt(block)?;
+        Ok(fold(sealed.get(..block.len()).unwrap_or_default()))
     }
 
     /// HMAC-SHA256 of `data` under the secret.
@@ -181,6 +253,14 @@ impl CryptoKey {
             Err(_) => [0; 32],
         }
     }
+}
+
+/// All whole words of 64 bits, little-endian, by exclusive or.
+fn fold(bytes: &[u8]) -> u64 {
+    let words = bytes.as_chunks::<8>().0;
+    words
+        .iter()
+        .fold(0, |folded, word| folded ^ u64::from_le_bytes(*word))
 }
 
 /// `CephXChallengeBlob`.
@@ -225,7 +305,8 @@ impl Decode for CryptoKey {
         let created = Utime::decode(r)?;
         let len = usize::from(r.u16()?);
         let secret = Zeroizing::new(r.slice(len, "secret")?.to_vec());
-        if kind == KeyType::AES && !secret.is_empty() && secret.len() < AES_KEY_LEN {
+        let least = kind.secret_len().unwrap_or(0);
+        if !secret.is_empty() && secret.len() < least {
             return Err(DecodeError::Invalid {
                 what: "secret length",
                 value: secret.len() as u64,
@@ -280,14 +361,41 @@ mod tests {
     #[test]
     fn a_key_type_without_implementation_is_refused_on_use_not_on_reading() {
         let mut raw = BytesMut::new();
-        raw.put_u16_le(2);
+        raw.put_u16_le(3);
         Utime::default().encode(&mut raw, Features::ALL);
         raw.put_u16_le(32);
         raw.put_bytes(1, 32);
         let key = CryptoKey::from_bytes(&raw.freeze()).unwrap();
+        let refused = KeyError::UnsupportedType(KeyType(3));
+        assert_eq!(key.encrypt(KeyUsage::AUTHORIZE, b""), Err(refused));
+        assert_eq!(key.challenge_proof(1, 2), Err(refused));
         assert_eq!(
-            key.encrypt(KeyUsage::AUTHORIZE, b""),
-            Err(KeyError::UnsupportedType(KeyType::AES256KRB5))
+            CryptoKey::generate_of(KeyType(3), SystemTime::UNIX_EPOCH),
+            Err(refused)
         );
+    }
+
+    #[test]
+    fn an_aes256k_key_seals_differently_each_time_and_proves_the_same() {
+        let key = CryptoKey::generate_of(KeyType::AES256KRB5, SystemTime::UNIX_EPOCH).unwrap();
+        let sealed = key.encrypt(KeyUsage::AUTHORIZE, b"text").unwrap();
+        assert_ne!(key.encrypt(KeyUsage::AUTHORIZE, b"text").unwrap(), sealed);
+        assert_eq!(key.decrypt(KeyUsage::AUTHORIZE, &sealed).unwrap(), &b"text"[..]);
+        assert_eq!(
+            key.decrypt(KeyUsage::AUTHORIZE_REPLY, &sealed),
+            Err(KeyError::Decrypt)
+        );
+        assert_eq!(key.challenge_proof(1, 2), key.challenge_proof(1, 2));
+        assert_eq!(CryptoKey::from_base64(&key.to_base64()), Ok(key));
+    }
+
+    #[test]
+    fn a_secret_that_is_too_short_for_its_type_is_malformed() {
+        let mut raw = BytesMut::new();
+        raw.put_u16_le(KeyType::AES256KRB5.0);
+        Utime::default().encode(&mut raw, Features::ALL);
+        raw.put_u16_le(16);
+        raw.put_bytes(1, 16);
+        assert!(CryptoKey::from_bytes(&raw.freeze()).is_err());
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Format: Ceph `src/auth/cephx/CephxProtocol.h`, `src/auth/Auth.h`, `src/auth/Crypto.cc`.
 
+mod aes256k;
 mod authorizer;
 mod client;
 mod crypto_key;
