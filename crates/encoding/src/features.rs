@@ -34,6 +34,12 @@ macro_rules! features {
                 match self { $(Self::$name => stringify!($name),)* }
             }
 
+            /// The word with its bit alone, without those of its incarnation.
+            #[must_use]
+            pub const fn word(self) -> u64 {
+                1 << self.bit().0
+            }
+
             /// The bit and its incarnation.
             const fn bit(self) -> (u32, u8) {
                 match self { $(Self::$name => ($bit, $incarnation),)* }

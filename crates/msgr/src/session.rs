@@ -12,14 +12,14 @@ use std::{
 };
 
 use encoding::{
-    Features, RawMessage,
+    Feature, Features, RawMessage,
     types::{EntityAddrVec, EntityName, Utime},
 };
 use tokio::{net::TcpStream, sync::Notify};
 
 use crate::{
     auth::{AuthMethod, ConMode},
-    cephx::{AuthCapsInfo, MonAuthSession},
+    cephx::{AuthCapsInfo, KeyType, MonAuthSession},
     v2::WriteHalf,
 };
 
@@ -38,12 +38,29 @@ pub struct PeerInfo {
     pub socket: SocketAddr,
     /// Features of both sides.
     pub features: Features,
+    /// The peer's own features, as it said them.
+    pub supported: Features,
     /// What it may do here.
     pub caps: AuthCapsInfo,
     /// How it authenticated.
     pub method: AuthMethod,
     /// How frames are protected.
     pub mode: ConMode,
+    /// The type of the session key; none without cephx.
+    pub key_type: Option<KeyType>,
+}
+
+impl PeerInfo {
+    /// The features that monitor maps are written for. Their key types (`AuthCiphers`) are of Tentacle: a client that
+    /// knows them is told of them, though we do not offer that release's other features.
+    #[must_use]
+    pub fn monmap_features(&self) -> Features {
+        let told = self.supported.has(Feature::SERVER_TENTACLE) && self.features.has(Feature::SERVER_PACIFIC);
+        match told {
+            true => Features(self.features.0 | Feature::SERVER_TENTACLE.word()),
+            false => self.features,
+        }
+    }
 }
 
 /// What a daemon does on a session's events. Called on the connection's task, in order: it must not block, and

@@ -229,18 +229,6 @@ impl CryptoKey {
         Ok(fold(&out))
     }
 
-    /// The signature of a v1 message whose `block` of checksums, lengths and sequence number is this: the first 32
-    /// bytes of it encrypted, or its HMAC, folded to 64 bits (`_calc_signature` in Ceph
-    /// `src/auth/cephx/CephxSessionHandler.cc`, for peers with CEPHX_V2).
-    pub fn signature(&self, block: &[u8; 32]) -> Result<u64, KeyError> {
-        if self.kind != KeyType::AES {
-            self.used_secret()?;
-            return Ok(fold(&self.hmac_sha256(block)));
-        }
-        let sealed = self.aes_encrypt(block)?;
-        Ok(fold(sealed.get(..block.len()).unwrap_or_default()))
-    }
-
     /// HMAC-SHA256 of `data` under the secret.
     #[must_use]
     pub fn hmac_sha256(&self, data: &[u8]) -> [u8; 32] {

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use encoding::Reader;
 
-use super::{CryptoKey, Keyring, RotatingSecrets, TicketTtl, keyring::encoded_caps};
+use super::{CryptoKey, KeyType, Keyring, RotatingSecrets, TicketTtl, keyring::encoded_caps};
 
 /// An entity's key and capabilities (`EntityAuth` in Ceph `src/auth/Auth.h`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,6 +30,15 @@ impl EntityAuth {
     #[must_use]
     pub fn caps_text(&self, service: &str) -> Option<String> {
         Reader::new(self.caps.get(service)?).string().ok()
+    }
+
+    /// Puts the pending key in the key's place, if it is `used`; true if so.
+    pub fn commit_pending(&mut self, used: &CryptoKey) -> bool {
+        let fits = self.pending_key.as_ref() == Some(used);
+        if let Some(pending) = self.pending_key.take_if(|_| fits) {
+            self.key = pending;
+        }
+        fits
     }
 
     /// With a capability text for a service.
@@ -58,6 +67,16 @@ pub trait KeyServer: Send + Sync + 'static {
         TicketTtl::default()
     }
 
+    /// `auth_allowed_ciphers`: whether an entity may authenticate with a key of that type.
+    fn is_cipher_allowed(&self, kind: KeyType) -> bool {
+        matches!(kind, KeyType::AES | KeyType::AES256KRB5)
+    }
+
+    /// An entity has authenticated with the key that is to replace its own: the time to replace it.
+    fn note_used_pending_key(&self, name: &str, key: &CryptoKey) {
+        let _ = (name, key);
+    }
+
     /// `auth_allow_insecure_global_id_reclaim`: whether clients from before the fix of CVE-2021-20288 may keep
     /// their global id on reconnect without showing a ticket.
     fn allow_insecure_global_id_reclaim(&self) -> bool {
@@ -72,6 +91,7 @@ pub struct KeyringServer {
     global_id: AtomicU64,
     secrets: RwLock<Arc<RotatingSecrets>>,
     ttl: TicketTtl,
+    service_cipher: KeyType,
 }
 
 impl KeyringServer {
@@ -87,9 +107,18 @@ impl KeyringServer {
         Self {
             keyring: RwLock::new(keyring),
             global_id: AtomicU64::new(first_global_id),
-            secrets: RwLock::new(Arc::new(RotatingSecrets::generate(now, &ttl))),
+            secrets: RwLock::new(Arc::new(RotatingSecrets::generate(now, &ttl, KeyType::AES))),
             ttl,
+            service_cipher: KeyType::AES,
         }
+    }
+
+    /// With service secrets of another type.
+    #[must_use]
+    pub fn with_service_cipher(mut self, cipher: KeyType, now: SystemTime) -> Self {
+        self.service_cipher = cipher;
+        self.set_secrets(RotatingSecrets::generate(now, &self.ttl, cipher));
+        self
     }
 
     /// Replaces the keyring.
@@ -105,7 +134,7 @@ impl KeyringServer {
     /// Makes the secrets that are due; true if any.
     pub fn rotate(&self, now: SystemTime) -> bool {
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::make_mut(&mut secrets).rotate(now, &self.ttl)
+        Arc::make_mut(&mut secrets).rotate(now, &self.ttl, self.service_cipher)
     }
 }
 
@@ -128,5 +157,12 @@ impl KeyServer for KeyringServer {
 
     fn ticket_ttl(&self) -> TicketTtl {
         self.ttl
+    }
+
+    fn note_used_pending_key(&self, name: &str, key: &CryptoKey) {
+        let mut ring = self.keyring.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entity) = ring.entities.get_mut(name) {
+            entity.commit_pending(key);
+        }
     }
 }

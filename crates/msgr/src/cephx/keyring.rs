@@ -75,6 +75,9 @@ impl Keyring {
         for (name, entity) in &self.entities {
             // Writing to a string cannot fail.
             let _ = writeln!(out, "[{name}]\n\tkey = {}", entity.key.to_base64().as_str());
+            if let Some(pending) = &entity.pending_key {
+                let _ = writeln!(out, "\tpending key = {}", pending.to_base64().as_str());
+            }
             for service in entity.caps.keys() {
                 let caps = entity.caps_text(service).unwrap_or_default();
                 let caps = caps.replace('\\', "\\\\").replace('"', "\\\"");
@@ -101,6 +104,11 @@ fn set(entity: &mut EntityAuth, name: &str, value: String, line: usize) -> Resul
         (Some("key"), None, None) => {
             entity.key =
                 CryptoKey::from_base64(&value).map_err(|source| KeyringError::Key { line, source })?;
+        }
+        // A key that is to replace the other: Ceph writes it, but reads no keyring that has one.
+        (Some("pending"), Some("key"), None) => {
+            let key = CryptoKey::from_base64(&value).map_err(|source| KeyringError::Key { line, source })?;
+            entity.pending_key = Some(key);
         }
         (Some("caps"), Some(service), None) => {
             entity.caps.insert(service.to_owned(), encoded_caps(&value));

@@ -15,7 +15,7 @@ use encoding::{
     types::{EntityType, Utime},
 };
 
-use super::{CryptoKey, ticket::entity_type};
+use super::{CryptoKey, KeyType, ticket::entity_type};
 
 /// `KEY_ROTATE_NUM`.
 const KEPT: usize = 3;
@@ -115,7 +115,14 @@ impl ServiceSecrets {
         self.secrets.len() < KEPT || self.secrets.values().nth(1).is_none_or(|c| c.expiration <= now)
     }
 
-    fn rotate(&mut self, now: SystemTime, ttl: Duration) -> bool {
+    /// The ids of the oldest and the newest secret.
+    #[must_use]
+    pub fn ids(&self) -> Option<(u64, u64)> {
+        let oldest = self.secrets.keys().next()?;
+        Some((*oldest, *self.secrets.keys().next_back()?))
+    }
+
+    fn rotate(&mut self, now: SystemTime, ttl: Duration, cipher: KeyType) -> bool {
         let mut changed = false;
         while self.needs_rotation(Utime::from_system_time(now)) {
             let from = match self.secrets.values().next_back() {
@@ -124,7 +131,10 @@ impl ServiceSecrets {
             };
             self.max_id += 1;
             let key = ExpiringKey {
-                key: CryptoKey::generate(now),
+                // As in Ceph, a cipher that is no cipher means the strongest one.
+                key: CryptoKey::generate_of(cipher, now)
+                    .or_else(|_| CryptoKey::generate_of(KeyType::AES256KRB5, now))
+                    .unwrap_or_else(|_| CryptoKey::generate(now)),
                 expiration: Utime::from_system_time(from + ttl),
             };
             self.secrets.insert(self.max_id, key);
@@ -176,22 +186,42 @@ impl RotatingSecrets {
 
     /// Fresh secrets.
     #[must_use]
-    pub fn generate(now: SystemTime, ttl: &TicketTtl) -> Self {
+    pub fn generate(now: SystemTime, ttl: &TicketTtl, cipher: KeyType) -> Self {
         let mut secrets = Self::default();
-        secrets.rotate(now, ttl);
+        secrets.rotate(now, ttl, cipher);
         secrets
     }
 
-    /// Makes the secrets that are due at `now`. True if anything changed and is to be stored. To be called
-    /// well more often than the shortest ttl.
-    pub fn rotate(&mut self, now: SystemTime, ttl: &TicketTtl) -> bool {
+    /// Throws the secrets of all services away and makes new ones. Those for AUTH stay: they only let clients
+    /// renew what they have, and keep their global ids.
+    pub fn wipe(&mut self, now: SystemTime, ttl: &TicketTtl, cipher: KeyType) {
+        for (_, secrets) in self.services.iter_mut().filter(|(s, _)| **s != EntityType::AUTH) {
+            // Ids go on, so that an old ticket does not meet a new secret.
+            secrets.secrets.clear();
+        }
+        self.rotate(now, ttl, cipher);
+    }
+
+    /// How far the clock is behind the time at which the newest of the secrets was made, if it is: it was set back,
+    /// and until it has caught up nothing is rotated.
+    #[must_use]
+    pub fn clock_behind(&self, now: SystemTime) -> Option<Duration> {
+        let all = self.services.values().flat_map(|s| s.secrets.values());
+        let made = all.map(|s| s.key.created().as_duration()).max()?;
+        let behind = made.checked_sub(Utime::from_system_time(now).as_duration())?;
+        (!behind.is_zero()).then_some(behind)
+    }
+
+    /// Makes the secrets that are due at `now`, with keys of type `cipher` (`auth_service_cipher`). True if anything
+    /// changed and is to be stored. To be called well more often than the shortest ttl.
+    pub fn rotate(&mut self, now: SystemTime, ttl: &TicketTtl, cipher: KeyType) -> bool {
         let mut changed = false;
         for service in Self::SERVICES {
             changed |= self
                 .services
                 .entry(service)
                 .or_default()
-                .rotate(now, ttl.of(service));
+                .rotate(now, ttl.of(service), cipher);
         }
         self.version += u64::from(changed);
         changed
@@ -252,9 +282,9 @@ mod tests {
     #[test]
     fn fresh_secrets_are_three_and_nothing_is_due() {
         let ttl = TicketTtl::default();
-        let mut secrets = RotatingSecrets::generate(at(0), &ttl);
+        let mut secrets = RotatingSecrets::generate(at(0), &ttl, KeyType::AES);
         assert!(secrets.services.values().all(|s| s.secrets.len() == 3));
-        assert!(!secrets.rotate(at(0), &ttl));
+        assert!(!secrets.rotate(at(0), &ttl, KeyType::AES));
         let (id, _, left) = secrets.current(EntityType::OSD, at(0), &ttl).unwrap();
         assert_eq!((id, left), (2, HOUR));
     }
@@ -262,21 +292,52 @@ mod tests {
     #[test]
     fn a_ticket_outlives_the_next_rotation() {
         let ttl = TicketTtl::default();
-        let mut secrets = RotatingSecrets::generate(at(0), &ttl);
+        let mut secrets = RotatingSecrets::generate(at(0), &ttl, KeyType::AES);
         let (id, key, _) = secrets.current(EntityType::OSD, at(0), &ttl).unwrap();
         let key = key.clone();
         // The current secret was made to end two hours from the start.
-        assert!(!secrets.rotate(at(1), &ttl));
-        assert!(secrets.rotate(at(2), &ttl));
+        assert!(!secrets.rotate(at(1), &ttl, KeyType::AES));
+        assert!(secrets.rotate(at(2), &ttl, KeyType::AES));
         assert_eq!(secrets.current(EntityType::OSD, at(2), &ttl).unwrap().0, id + 1);
         assert_eq!(secrets.get(EntityType::OSD, id), Some(&key));
-        assert!(secrets.rotate(at(3), &ttl));
+        assert!(secrets.rotate(at(3), &ttl, KeyType::AES));
         assert_eq!(secrets.get(EntityType::OSD, id), None);
     }
 
     #[test]
+    fn another_service_cipher_comes_in_as_old_secrets_rotate_out() {
+        let ttl = TicketTtl::default();
+        let mut secrets = RotatingSecrets::generate(at(0), &ttl, KeyType::AES);
+        assert!(!secrets.rotate(at(1), &ttl, KeyType::AES256KRB5));
+        let kind = |s: &RotatingSecrets, hours| s.current(EntityType::OSD, at(hours), &ttl).unwrap().1.kind();
+        secrets.rotate(at(2), &ttl, KeyType::AES256KRB5);
+        assert_eq!(kind(&secrets, 2), KeyType::AES);
+        secrets.rotate(at(3), &ttl, KeyType::AES256KRB5);
+        assert_eq!(kind(&secrets, 3), KeyType::AES256KRB5);
+    }
+
+    #[test]
+    fn wiping_changes_all_secrets_but_those_of_auth_and_gives_new_ids() {
+        let ttl = TicketTtl::default();
+        let before = RotatingSecrets::generate(at(0), &ttl, KeyType::AES);
+        let mut after = before.clone();
+        after.wipe(at(0), &ttl, KeyType::AES256KRB5);
+        assert_eq!(after.services[&EntityType::AUTH], before.services[&EntityType::AUTH]);
+        assert_eq!(after.services[&EntityType::OSD].ids(), Some((4, 6)));
+        assert_eq!(after.get(EntityType::OSD, 2), None);
+        assert!(after.version > before.version);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_is_noticed() {
+        let secrets = RotatingSecrets::generate(at(5), &TicketTtl::default(), KeyType::AES);
+        assert_eq!(secrets.clock_behind(at(5)), None);
+        assert_eq!(secrets.clock_behind(at(4)), Some(HOUR));
+    }
+
+    #[test]
     fn secrets_round_trip() {
-        let secrets = RotatingSecrets::generate(at(0), &TicketTtl::default());
+        let secrets = RotatingSecrets::generate(at(0), &TicketTtl::default(), KeyType::AES256KRB5);
         let bytes = secrets.to_bytes(Features::ALL);
         assert_eq!(RotatingSecrets::from_bytes(&bytes).unwrap(), secrets);
         for n in 0..bytes.len() {

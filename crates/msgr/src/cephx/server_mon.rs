@@ -8,7 +8,8 @@ use encoding::{Decode, Encode, Features, Put, Reader, types::EntityType};
 
 use super::{
     AuthCapsInfo, AuthEntityName, AuthTicket, CryptoKey, EntityAuth, GET_AUTH_SESSION_KEY,
-    GET_PRINCIPAL_SESSION_KEY, GET_ROTATING_KEY, KeyServer, KeyUsage, errno, seal_blob,
+    GET_PRINCIPAL_SESSION_KEY, GET_ROTATING_KEY, KeyServer, KeyType, KeyUsage, Refusal, errno,
+    refusal::log_at_mon, seal_blob,
     server_service::{open_authorizer, open_ticket, random_secret},
     ticket_reply::{Authenticate, Blob, NewTicket, put_tickets},
 };
@@ -140,19 +141,33 @@ impl MonAuthSession {
         now: SystemTime,
     ) -> Result<Authenticated, i32> {
         let request = Authenticate::decode(r).map_err(|_| errno::EPERM)?;
-        let entity = self.keys.entity(&self.name.to_string()).ok_or(errno::EACCES)?;
-        let key = self.proven_key(&entity, &request).ok_or(errno::EACCES)?;
-        let old_session_key = self.check_old_ticket(&request)?;
+        let name = self.name.to_string();
+        let entity = self
+            .keys
+            .entity(&name)
+            .ok_or_else(|| self.refused(&Refusal::UnknownEntity))?;
+        let key = self
+            .proven_key(&entity, &request)
+            .map_err(|why| self.refused(&why))?;
+        if entity.pending_key.as_ref() == Some(key) {
+            self.keys.note_used_pending_key(&name, key);
+        }
+        let old_session_key = match self.check_old_ticket(&request) {
+            Ok(old) => old,
+            Err(why) => return Err(self.refused(&why)),
+        };
         let ticket = AuthTicket {
             name: self.name.clone(),
             global_id: self.global_id,
             ..AuthTicket::default()
         };
-        let auth = NewTicket::new(&*self.keys, EntityType::AUTH, ticket.clone(), now).ok_or(errno::EIO)?;
+        let kind = key.kind();
+        let auth =
+            NewTicket::new(&*self.keys, EntityType::AUTH, ticket.clone(), kind, now).ok_or(errno::EIO)?;
         let session_key = auth.session_key().clone();
         let mut reply = response(GET_AUTH_SESSION_KEY);
         put_tickets(&mut reply, &[auth], key, old_session_key.as_ref()).map_err(|_| errno::EIO)?;
-        let caps = mon_caps(&entity).ok_or(errno::EACCES)?;
+        let caps = mon_caps(&entity).ok_or_else(|| self.refused(&Refusal::NoMonCaps))?;
         let connection_secret = random_secret(secret_len.unwrap_or(0));
         if request.other_keys != 0 {
             let mut sealed = BytesMut::new();
@@ -167,7 +182,7 @@ impl MonAuthSession {
                 .map_err(|_| errno::EACCES)?;
             }
             reply.put_blob(&sealed);
-            let tickets = self.service_tickets(request.other_keys, &ticket, &entity, now);
+            let tickets = self.service_tickets(request.other_keys, &ticket, &entity, kind, now);
             let mut extra = BytesMut::new();
             if !tickets.is_empty() {
                 put_tickets(&mut extra, &tickets, &session_key, None).map_err(|_| errno::EIO)?;
@@ -183,8 +198,25 @@ impl MonAuthSession {
         })
     }
 
+    /// Logs why the client is refused, and returns what it is told.
+    fn refused(&self, why: &Refusal) -> i32 {
+        log_at_mon(&self.name, why);
+        match why {
+            Refusal::SuperfluousTicket => errno::EINVAL,
+            _ => errno::EACCES,
+        }
+    }
+
     /// The key of the entity that the client proved to know.
-    fn proven_key<'e>(&self, entity: &'e EntityAuth, request: &Authenticate) -> Option<&'e CryptoKey> {
+    fn proven_key<'e>(
+        &self,
+        entity: &'e EntityAuth,
+        request: &Authenticate,
+    ) -> Result<&'e CryptoKey, Refusal> {
+        let kind = entity.key.kind();
+        if !self.keys.is_cipher_allowed(kind) {
+            return Err(Refusal::CipherNotAllowed(kind));
+        }
         std::iter::once(&entity.key)
             .chain(&entity.pending_key)
             .filter(|key| !key.is_empty())
@@ -192,49 +224,71 @@ impl MonAuthSession {
                 let proof = key.challenge_proof(self.server_challenge, request.client_challenge);
                 proof.is_ok_and(|p| bool::from(subtle::ConstantTimeEq::ct_eq(&p, &request.proof)))
             })
+            .ok_or(Refusal::WrongKey)
     }
 
     /// Only who holds a ticket for a global id may claim it. Returns the old ticket's session key.
-    fn check_old_ticket(&mut self, request: &Authenticate) -> Result<Option<CryptoKey>, i32> {
+    fn check_old_ticket(&mut self, request: &Authenticate) -> Result<Option<CryptoKey>, Refusal> {
         let shown = !request.old_ticket.blob.is_empty();
         if self.status == GlobalId::NewPending {
             if shown {
-                return Err(errno::EINVAL);
+                return Err(Refusal::SuperfluousTicket);
             }
             self.status = GlobalId::Confirmed;
             return Ok(None);
         }
-        let old = open_ticket(&self.keys.secrets(), EntityType::AUTH, &request.old_ticket)
-            .filter(|info| info.ticket.global_id == self.global_id);
-        let legacy = request.version < 3 && self.keys.allow_insecure_global_id_reclaim();
-        if old.is_none() && !legacy {
-            return Err(errno::EACCES);
-        }
+        let old = match self.open_old_ticket(request) {
+            Ok(key) => Some(key),
+            Err(why) if request.version < 3 && self.keys.allow_insecure_global_id_reclaim() => {
+                tracing::info!(entity = %self.name, "cephx: allowed by auth_allow_insecure_global_id_reclaim: {why}");
+                None
+            }
+            Err(why) => return Err(why),
+        };
         self.status = GlobalId::Confirmed;
-        Ok(old.map(|info| info.session_key))
+        Ok(old)
+    }
+
+    /// The session key of the ticket that was shown, which must be for the global id that is claimed.
+    fn open_old_ticket(&self, request: &Authenticate) -> Result<CryptoKey, Refusal> {
+        let claimed = self.global_id;
+        if request.old_ticket.blob.is_empty() {
+            return Err(Refusal::ReclaimWithoutTicket(claimed));
+        }
+        let info = open_ticket(&self.keys.secrets(), EntityType::AUTH, &request.old_ticket)
+            .map_err(|why| Refusal::ReclaimWithBadTicket(claimed, Box::new(why)))?;
+        let ticket = info.ticket.global_id;
+        if ticket != claimed {
+            return Err(Refusal::ReclaimWithForeignTicket { claimed, ticket });
+        }
+        Ok(info.session_key)
     }
 
     fn get_principal_session_key(&mut self, r: &mut Reader<'_>, now: SystemTime) -> Result<Bytes, i32> {
         let secrets = self.keys.secrets();
-        let (info, _) = open_authorizer(&secrets, EntityType::AUTH, r).ok_or(errno::EACCES)?;
+        let (info, _) =
+            open_authorizer(&secrets, EntityType::AUTH, r).map_err(|why| self.refused(&why))?;
         // CephXServiceTicketRequest
         let wanted = r.u8().and_then(|_| r.u32()).map_err(|_| errno::EPERM)?;
         let entity = self
             .keys
             .entity(&info.ticket.name.to_string())
             .ok_or(errno::EINVAL)?;
-        let tickets = self.service_tickets(wanted, &info.ticket, &entity, now);
+        let kind = info.session_key.kind();
+        let tickets = self.service_tickets(wanted, &info.ticket, &entity, kind, now);
         let mut reply = response(GET_PRINCIPAL_SESSION_KEY);
         put_tickets(&mut reply, &tickets, &info.session_key, None).map_err(|_| errno::EIO)?;
         Ok(reply.freeze())
     }
 
-    /// Tickets for the services in the mask, with the entity's capabilities at each.
+    /// Tickets for the services in the mask, with the entity's capabilities at each, for an owner whose key is of
+    /// type `kind`.
     fn service_tickets(
         &self,
         mask: u32,
         parent: &AuthTicket,
         entity: &EntityAuth,
+        kind: KeyType,
         now: SystemTime,
     ) -> Vec<NewTicket> {
         let services = [EntityType::MON, EntityType::MDS, EntityType::OSD, EntityType::MGR];
@@ -248,7 +302,7 @@ impl MonAuthSession {
                         caps: entity.caps.get(service.name()).cloned().unwrap_or_default(),
                     };
                 }
-                NewTicket::new(&*self.keys, service, ticket, now)
+                NewTicket::new(&*self.keys, service, ticket, kind, now)
             })
             .collect()
     }

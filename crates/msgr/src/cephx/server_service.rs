@@ -6,7 +6,8 @@ use encoding::{Decode, Reader, types::EntityType};
 
 use super::{
     AuthTicket, Authorize, AuthorizeChallenge, AuthorizeReply, AuthorizerHead, CryptoKey, KeyUsage,
-    RotatingSecrets, ServiceTicketInfo, TicketBlob, open, open_blob, seal, seal_blob,
+    Refusal, RotatingSecrets, ServiceTicketInfo, TicketBlob, open, open_blob, refusal::log_at_service, seal,
+    seal_blob,
 };
 
 /// A client that proved to own a ticket.
@@ -54,8 +55,9 @@ impl ServiceAuth {
     /// Verifies `payload`. `secret_len` is the length of the connection secret to make, 0 for none.
     pub fn verify(&mut self, secrets: &RotatingSecrets, payload: &Bytes, secret_len: usize) -> Verdict {
         let mut r = Reader::new(payload);
-        let Some((info, proof)) = open_authorizer(secrets, self.service, &mut r) else {
-            return self.refused();
+        let (info, proof) = match open_authorizer(secrets, self.service, &mut r) {
+            Ok(opened) => opened,
+            Err(why) => return self.refused(&why),
         };
         let (Some(expected), Some(given)) = (self.challenge, proof.challenge_plus_one) else {
             let challenge = rand::random();
@@ -68,7 +70,7 @@ impl ServiceAuth {
             return sealed.map_or(Verdict::Refused, Verdict::Challenge);
         };
         if expected.wrapping_add(1) != given {
-            return self.refused();
+            return self.refused(&Refusal::BadChallenge);
         }
         let reply = AuthorizeReply {
             nonce_plus_one: proof.nonce.wrapping_add(1),
@@ -87,7 +89,8 @@ impl ServiceAuth {
     }
 
     /// A failed proof uses up the challenge.
-    fn refused(&mut self) -> Verdict {
+    fn refused(&mut self, why: &Refusal) -> Verdict {
+        log_at_service(self.service, why);
         self.challenge = None;
         Verdict::Refused
     }
@@ -105,25 +108,28 @@ pub(super) fn open_ticket(
     secrets: &RotatingSecrets,
     service: EntityType,
     ticket: &TicketBlob,
-) -> Option<ServiceTicketInfo> {
-    let secret = secrets.get(service, ticket.secret_id)?;
-    open(secret, KeyUsage::TICKET_INFO, &ticket.blob).ok()
+) -> Result<ServiceTicketInfo, Refusal> {
+    let secret = secrets
+        .get(service, ticket.secret_id)
+        .ok_or_else(|| Refusal::no_secret(secrets, service, ticket.secret_id))?;
+    open(secret, KeyUsage::TICKET_INFO, &ticket.blob).map_err(|_| Refusal::BadSeal)
 }
 
-/// Reads an authorizer for `service`, leaving `r` behind it. None if it is not a valid one.
+/// Reads an authorizer for `service`, leaving `r` behind it. An error if it is not a valid one.
 pub(super) fn open_authorizer(
     secrets: &RotatingSecrets,
     service: EntityType,
     r: &mut Reader<'_>,
-) -> Option<(ServiceTicketInfo, Authorize)> {
-    let head = AuthorizerHead::decode(r).ok()?;
+) -> Result<(ServiceTicketInfo, Authorize), Refusal> {
+    let head = AuthorizerHead::decode(r).map_err(|_| Refusal::Malformed)?;
     if head.service != service {
-        return None;
+        return Err(Refusal::WrongService(head.service));
     }
     let info = open_ticket(secrets, service, &head.ticket)?;
     if info.ticket.global_id != head.global_id {
-        return None;
+        return Err(Refusal::GlobalIdMismatch);
     }
-    let proof = open_blob(&info.session_key, KeyUsage::AUTHORIZE, r).ok()?;
-    Some((info, proof))
+    let proof =
+        open_blob(&info.session_key, KeyUsage::AUTHORIZE, r).map_err(|_| Refusal::BadProof)?;
+    Ok((info, proof))
 }

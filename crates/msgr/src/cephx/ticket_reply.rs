@@ -10,7 +10,7 @@ use encoding::{
 };
 
 use super::{
-    AuthTicket, CryptoKey, KeyError, KeyServer, KeyUsage, SealError, ServiceTicketInfo, TicketBlob,
+    AuthTicket, CryptoKey, KeyError, KeyServer, KeyType, KeyUsage, SealError, ServiceTicketInfo, TicketBlob,
     open_blob, seal, seal_blob, ticket::entity_type,
 };
 
@@ -24,22 +24,30 @@ pub(super) struct NewTicket {
 }
 
 impl NewTicket {
-    /// A ticket for `service` with a new session key, and what `ticket` says. None if the service has no secret.
+    /// A ticket for `service` with a new session key, and what `ticket` says. Its owner has a key of type
+    /// `owners`; the session key is one that the service's side knows too. None if the service has no secret, or
+    /// keys of that type cannot be made.
     pub(super) fn new(
         keys: &dyn KeyServer,
         service: EntityType,
         ticket: AuthTicket,
+        owners: KeyType,
         now: SystemTime,
     ) -> Option<Self> {
         let secrets = keys.secrets();
         let (secret_id, secret, validity) = secrets.current(service, now, &keys.ticket_ttl())?;
+        // The monitor itself knows every type: the ticket that buys others is as good as its owner's key.
+        let kind = match service {
+            EntityType::AUTH => owners,
+            _ => owners.min(secret.kind()),
+        };
         Some(Self {
             service,
             secret_id,
             service_secret: secret.clone(),
             info: ServiceTicketInfo {
                 ticket: ticket.valid_for(now, validity),
-                session_key: CryptoKey::generate(now),
+                session_key: CryptoKey::generate_of(kind, now).ok()?,
             },
             validity,
         })

@@ -247,6 +247,8 @@ impl ClientRole {
             caps: AuthCapsInfo::default(),
             method,
             mode: self.mode,
+            supported: ident.supported,
+            key_type: None,
         }));
     }
 }

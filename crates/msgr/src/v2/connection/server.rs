@@ -6,7 +6,7 @@ use encoding::types::{AddrType, EntityAddr, EntityName, EntityType};
 
 use crate::{
     auth::{AuthDone, AuthMethod, AuthStep, ConMode, ServerAuth},
-    cephx::{MonAuthSession, errno},
+    cephx::{CryptoKey, MonAuthSession, errno},
     error::{Error, Misbehaved, Result},
     session::PeerInfo,
     v2::{
@@ -248,6 +248,8 @@ impl ServerRole {
             caps: done.caps.clone(),
             method: self.method,
             mode: self.mode,
+            supported: ident.supported,
+            key_type: done.session_key.as_ref().map(CryptoKey::kind),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Tests of the protocol as a whole.
 
+mod ciphers;
 mod frames;
 mod fuzz;
 mod handshake;
@@ -17,7 +18,7 @@ use encoding::types::{EntityAddr, EntityAddrVec, EntityName, EntityType};
 use super::*;
 use crate::{
     auth::AuthConfig,
-    cephx::{AuthEntityName, CephxClient, Keyring, KeyringServer},
+    cephx::{AuthEntityName, CephxClient, KeyType, Keyring, KeyringServer},
     error::Error,
 };
 
