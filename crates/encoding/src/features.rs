@@ -34,10 +34,10 @@ macro_rules! features {
                 match self { $(Self::$name => stringify!($name),)* }
             }
 
-            /// The word with its bit alone, without those of its incarnation.
+            /// The feature's own bit, as a word.
             #[must_use]
-            pub const fn word(self) -> u64 {
-                1 << self.bit().0
+            pub const fn word(self) -> Features {
+                Features(1 << self.bit().0)
             }
 
             /// The bit and its incarnation.

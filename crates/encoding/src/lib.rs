@@ -8,6 +8,7 @@ pub mod features;
 pub mod maps;
 pub mod message;
 pub mod messages;
+pub mod peer_release;
 pub mod types;
 
 #[cfg(test)]
@@ -17,3 +18,4 @@ pub use codec::{Decode, DecodeError, Encode, Put, Reader};
 pub use errno::Errno;
 pub use features::{Feature, Features};
 pub use message::{Message, MessageHeader, MessageType, RawMessage};
+pub use peer_release::{Bit59, PeerRelease};

@@ -13,6 +13,7 @@ use std::{
 
 use encoding::{
     Feature, Features, RawMessage,
+    maps::Release,
     types::{EntityAddrVec, EntityName, Utime},
 };
 use tokio::{net::TcpStream, sync::Notify};
@@ -55,9 +56,10 @@ impl PeerInfo {
     /// knows them is told of them, though we do not offer that release's other features.
     #[must_use]
     pub fn monmap_features(&self) -> Features {
-        let told = self.supported.has(Feature::SERVER_TENTACLE) && self.features.has(Feature::SERVER_PACIFIC);
+        // Who hides the features of Pacific from its clients does not want them to be told more.
+        let told = self.supported.is_since(Release::TENTACLE) && self.features.has(Feature::SERVER_PACIFIC);
         match told {
-            true => Features(self.features.0 | Feature::SERVER_TENTACLE.word()),
+            true => Features(self.features.0 | Feature::SERVER_TENTACLE.word().0),
             false => self.features,
         }
     }
