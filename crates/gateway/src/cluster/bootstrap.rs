@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use super::{
     Cluster, ClusterError, Edit, MON_NAME, NoStats, PoolRequest,
     auth::AuthDb,
-    config,
+    ciphers, config,
     global_id::GlobalIds,
     keys, mgr_map,
     osd_maps::OsdMaps,
@@ -83,7 +83,11 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
     changes.push(Change::put(keys::MGR_EPOCH, keys::stored(&mgr_epoch)));
     store.commit(changes)?;
 
-    let auth = AuthDb::open(&*store, started)?;
+    let auth = AuthDb::open(
+        &*store,
+        started,
+        ciphers::key_type(ciphers::of(&monmap).service_cipher),
+    )?;
     if auth.is_empty() {
         auth.put(&*store, "client.admin", admin(endpoints.admin_key.clone()))?;
     }
@@ -94,7 +98,7 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         store,
         fsid,
         created,
-        monmap: Arc::new(monmap),
+        mon_maps: ciphers::MonMaps::new(monmap),
         mgrmap: Arc::new(mgrmap),
         host: endpoints.host.clone(),
         started,
@@ -153,9 +157,11 @@ fn next_monmap(
             ..MonMap::default()
         },
     };
-    if map.mons.get(MON_NAME).is_some_and(|m| m.public_addrs == *addrs) {
+    let known = map.mons.get(MON_NAME).is_some_and(|m| m.public_addrs == *addrs);
+    if known && map.ciphers.is_some() {
         return Ok(map);
     }
+    map.ciphers.get_or_insert_with(ciphers::defaults);
     map.epoch += 1;
     map.last_changed = now;
     map.add(MON_NAME, addrs.clone());

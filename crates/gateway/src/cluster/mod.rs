@@ -4,9 +4,11 @@
 //! it. Methods that change something block until then: call them from blocking context.
 
 mod auth;
+mod auth_options;
 mod blocklist;
 mod bootstrap;
 pub mod caps;
+mod ciphers;
 mod config;
 mod embedded_state;
 mod error;
@@ -34,9 +36,11 @@ use encoding::{
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-pub use auth::{check_caps, entity_name};
+pub use auth::{check_caps, entity_name, new_key};
+pub use auth_options::{AUTH_OPTIONS, INSECURE_KEYS};
 pub use blocklist::parse_address;
 pub use bootstrap::{Endpoints, OsdEndpoint};
+pub use ciphers::CipherSetting;
 pub use config::{Config, normalized};
 pub use error::ClusterError;
 pub use osd_maps::MapsSince;
@@ -55,7 +59,7 @@ pub struct Cluster {
     store: Arc<dyn StateStore>,
     fsid: Uuid,
     created: Utime,
-    monmap: Arc<MonMap>,
+    mon_maps: ciphers::MonMaps,
     mgrmap: Arc<MgrMap>,
     host: String,
     started: SystemTime,
@@ -105,7 +109,7 @@ impl Cluster {
     /// The monitors.
     #[must_use]
     pub fn monmap(&self) -> Arc<MonMap> {
-        self.monmap.clone()
+        self.mon_maps.current()
     }
 
     /// The managers.
@@ -157,10 +161,11 @@ impl Cluster {
         self.sessions.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Does what is due: drops expired blocklist entries, rotates secrets and checks quotas. To be called every few seconds.
-    /// Blocks.
+    /// Does what is due: drops expired blocklist entries, rotates secrets, replaces keys whose successors have been
+    /// used, and checks quotas. To be called every few seconds. Blocks.
     pub fn tick(&self, now: SystemTime) -> Result<(), ClusterError> {
-        self.auth.rotate(&*self.store, now)?;
+        self.rotate_secrets(now)?;
+        self.commit_used_pending_keys()?;
         self.expire_blocklist(now)?;
         self.check_quotas()
     }

@@ -85,7 +85,9 @@ fn describe_parameter(fields: Vec<(&'static str, &'static str)>, features: Featu
     for (key, value) in &fields {
         let value = match *key {
             "type" if as_choice => Value::from("CephChoices"),
-            "req" if features.has(Feature::SERVER_QUINCY) => Value::from(*value == "true"),
+            "req" | "positional" if features.has(Feature::SERVER_QUINCY) => Value::from(*value == "true"),
+            // Older clients take every parameter by place or by name.
+            "positional" => continue,
             _ => Value::from(*value),
         };
         out.insert((*key).to_owned(), value);

@@ -51,6 +51,7 @@ impl MonSession {
         self.shared.client_came(features);
         let mut osdmap = self.shared.cluster().watch_osdmap();
         let mut config = self.shared.cluster().watch_config();
+        let mut monmap = self.shared.cluster().watch_monmap();
         loop {
             tokio::select! {
                 message = messages.recv() => {
@@ -64,6 +65,7 @@ impl MonSession {
                 }
                 Ok(()) = osdmap.changed() => self.check("osdmap"),
                 Ok(()) = config.changed() => self.check("config"),
+                Ok(()) = monmap.changed() => self.check("monmap"),
             }
         }
         self.shared.client_went(features);
@@ -137,7 +139,7 @@ impl MonSession {
             .shared
             .cluster()
             .monmap()
-            .to_bytes(self.session.peer().features);
+            .to_bytes(self.session.peer().monmap_features());
         MMonMap { monmap }
     }
 

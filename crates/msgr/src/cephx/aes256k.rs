@@ -48,10 +48,7 @@ impl UsageKeys {
         mac.update(&[0; BLOCK]);
         mac.update(sealed);
         let whole = mac.finalize().into_bytes();
-        whole
-            .first_chunk::<MAC_LEN>()
-            .copied()
-            .ok_or(KeyError::Malformed)
+        whole.first_chunk::<MAC_LEN>().copied().ok_or(KeyError::Malformed)
     }
 }
 

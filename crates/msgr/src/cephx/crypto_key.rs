@@ -207,8 +207,8 @@ impl CryptoKey {
         if sealed.is_empty() || !sealed.len().is_multiple_of(AES_BLOCK) {
             return Err(KeyError::Decrypt);
         }
-        let cipher = cbc::Decryptor::<Aes128>::new_from_slices(secret, AES_IV)
-            .map_err(|_| KeyError::Malformed)?;
+        let cipher =
+            cbc::Decryptor::<Aes128>::new_from_slices(secret, AES_IV).map_err(|_| KeyError::Malformed)?;
         cipher
             .decrypt_padded_vec::<Pkcs7>(sealed)
             .map(Bytes::from)

@@ -322,7 +322,10 @@ mod tests {
         let before = RotatingSecrets::generate(at(0), &ttl, KeyType::AES);
         let mut after = before.clone();
         after.wipe(at(0), &ttl, KeyType::AES256KRB5);
-        assert_eq!(after.services[&EntityType::AUTH], before.services[&EntityType::AUTH]);
+        assert_eq!(
+            after.services[&EntityType::AUTH],
+            before.services[&EntityType::AUTH]
+        );
         assert_eq!(after.services[&EntityType::OSD].ids(), Some((4, 6)));
         assert_eq!(after.get(EntityType::OSD, 2), None);
         assert!(after.version > before.version);

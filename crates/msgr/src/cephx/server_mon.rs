@@ -9,7 +9,8 @@ use encoding::{Decode, Encode, Features, Put, Reader, types::EntityType};
 use super::{
     AuthCapsInfo, AuthEntityName, AuthTicket, CryptoKey, EntityAuth, GET_AUTH_SESSION_KEY,
     GET_PRINCIPAL_SESSION_KEY, GET_ROTATING_KEY, KeyServer, KeyType, KeyUsage, Refusal, errno,
-    refusal::log_at_mon, seal_blob,
+    refusal::log_at_mon,
+    seal_blob,
     server_service::{open_authorizer, open_ticket, random_secret},
     ticket_reply::{Authenticate, Blob, NewTicket, put_tickets},
 };
@@ -266,8 +267,7 @@ impl MonAuthSession {
 
     fn get_principal_session_key(&mut self, r: &mut Reader<'_>, now: SystemTime) -> Result<Bytes, i32> {
         let secrets = self.keys.secrets();
-        let (info, _) =
-            open_authorizer(&secrets, EntityType::AUTH, r).map_err(|why| self.refused(&why))?;
+        let (info, _) = open_authorizer(&secrets, EntityType::AUTH, r).map_err(|why| self.refused(&why))?;
         // CephXServiceTicketRequest
         let wanted = r.u8().and_then(|_| r.u32()).map_err(|_| errno::EPERM)?;
         let entity = self

@@ -5,8 +5,8 @@ use bytes::{Bytes, BytesMut};
 use encoding::{Decode, Reader, types::EntityType};
 
 use super::{
-    AuthTicket, Authorize, AuthorizeChallenge, AuthorizeReply, AuthorizerHead, CryptoKey, KeyUsage,
-    Refusal, RotatingSecrets, ServiceTicketInfo, TicketBlob, open, open_blob, refusal::log_at_service, seal,
+    AuthTicket, Authorize, AuthorizeChallenge, AuthorizeReply, AuthorizerHead, CryptoKey, KeyUsage, Refusal,
+    RotatingSecrets, ServiceTicketInfo, TicketBlob, open, open_blob, refusal::log_at_service, seal,
     seal_blob,
 };
 
@@ -129,7 +129,6 @@ pub(super) fn open_authorizer(
     if info.ticket.global_id != head.global_id {
         return Err(Refusal::GlobalIdMismatch);
     }
-    let proof =
-        open_blob(&info.session_key, KeyUsage::AUTHORIZE, r).map_err(|_| Refusal::BadProof)?;
+    let proof = open_blob(&info.session_key, KeyUsage::AUTHORIZE, r).map_err(|_| Refusal::BadProof)?;
     Ok((info, proof))
 }

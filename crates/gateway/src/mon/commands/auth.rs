@@ -4,9 +4,9 @@ use encoding::codec::Reader;
 use msgr::cephx::{EntityAuth, KeyServer, Keyring};
 use serde_json::{Map, Value, json};
 
-use super::{CommandResult, Context};
+use super::{CommandResult, Context, auth_keys::key_type};
 use crate::{
-    cluster::{ClusterError, entity_name},
+    cluster::{ClusterError, entity_name, new_key},
     mon::{
         format::Format,
         reply::{CommandError, Reply, einval, enoent},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The entity that the command names, in its full form.
-fn entity_arg(ctx: &Context<'_>) -> Result<String, CommandError> {
+pub(super) fn entity_arg(ctx: &Context<'_>) -> Result<String, CommandError> {
     let text = ctx.args.need("entity")?;
     entity_name(text).ok_or_else(|| einval(format!("invalid entity_auth {text}")))
 }
@@ -41,11 +41,18 @@ fn caps_value(auth: &EntityAuth) -> Map<String, Value> {
 }
 
 fn entity_value(name: &str, auth: &EntityAuth) -> Value {
-    json!({"entity": name, "key": key_text(auth), "caps": caps_value(auth)})
+    let mut value = Map::new();
+    value.insert("entity".into(), name.into());
+    value.insert("key".into(), key_text(auth).into());
+    if let Some(pending) = &auth.pending_key {
+        value.insert("pending_key".into(), pending.to_base64().as_str().into());
+    }
+    value.insert("caps".into(), caps_value(auth).into());
+    Value::Object(value)
 }
 
 /// A keyring with one entity, as file or in the format asked for.
-fn one(ctx: &Context<'_>, name: String, auth: EntityAuth) -> Reply {
+pub(super) fn one(ctx: &Context<'_>, name: String, auth: EntityAuth) -> Reply {
     let value = json!([entity_value(&name, &auth)]);
     Reply::either(ctx.format, "auth", &value, || {
         Keyring {
@@ -118,6 +125,7 @@ pub(super) fn ls(ctx: &Context<'_>) -> CommandResult {
 fn get_or_make(ctx: &Context<'_>) -> Result<(String, EntityAuth), CommandError> {
     let name = entity_arg(ctx)?;
     let wanted = ctx.args.caps()?;
+    let kind = key_type(ctx)?;
     if let Some(auth) = ctx.cluster().entity(&name) {
         for (service, text) in &wanted {
             if auth.caps_text(service).as_deref() != Some(text) {
@@ -128,7 +136,7 @@ fn get_or_make(ctx: &Context<'_>) -> Result<(String, EntityAuth), CommandError> 
         }
         return Ok((name, auth));
     }
-    let auth = ctx.cluster().add_entity(&name, None, &wanted)?;
+    let auth = ctx.cluster().add_entity(&name, Some(new_key(kind)?), &wanted)?;
     Ok((name, auth))
 }
 
@@ -158,6 +166,7 @@ fn input_keyring(ctx: &Context<'_>) -> Result<Keyring, CommandError> {
 pub(super) fn add(ctx: &Context<'_>) -> CommandResult {
     let name = entity_arg(ctx)?;
     let mut caps = ctx.args.caps()?;
+    let kind = key_type(ctx)?;
     let mut key = None;
     if !ctx.input.is_empty() {
         let given = input_keyring(ctx)?
@@ -185,7 +194,11 @@ pub(super) fn add(ctx: &Context<'_>) -> CommandResult {
             false => Err(einval(format!("entity {name} exists but caps do not match"))),
         };
     }
-    ctx.cluster().add_entity(&name, key, &caps)?;
+    let key = match key {
+        Some(key) => key,
+        None => new_key(kind)?,
+    };
+    ctx.cluster().add_entity(&name, Some(key), &caps)?;
     Ok(Reply::status(format!("added key for {name}")))
 }
 

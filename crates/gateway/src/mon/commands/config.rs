@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{CommandResult, Context, pool::ALLOW_DELETE};
 use crate::{
-    cluster::normalized,
+    cluster::{AUTH_OPTIONS, normalized},
     mon::{
         format::{Column, table},
         reply::{CommandError, Reply, einval, enoent},
@@ -16,7 +16,9 @@ use crate::{
 const MAX_CONFIG_KEY: usize = 64 << 10;
 
 /// Options that this server itself heeds, with their defaults.
-const OURS: [(&str, &str); 1] = [(ALLOW_DELETE, "true")];
+fn ours() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [(ALLOW_DELETE, "true")].into_iter().chain(AUTH_OPTIONS)
+}
 
 /// A section's name: `global`, a kind of daemon, or an entity. Masks are not supported.
 fn section(ctx: &Context<'_>) -> Result<String, CommandError> {
@@ -70,7 +72,7 @@ pub(super) fn get(ctx: &Context<'_>) -> CommandResult {
         }));
     };
     let key = normalized(key);
-    let default = || OURS.iter().find(|(n, _)| *n == key).map(|(_, v)| (*v).to_owned());
+    let default = || ours().find(|(n, _)| *n == key).map(|(_, v)| v.to_owned());
     match options.get(&key).cloned().or_else(default) {
         Some(value) => Ok(Reply::either(ctx.format, "config", &json!(value), || {
             format!("{value}\n")
@@ -117,7 +119,7 @@ pub(super) fn dump(ctx: &Context<'_>) -> CommandResult {
 
 /// `config ls`: what this server itself heeds.
 pub(super) fn ls(ctx: &Context<'_>) -> CommandResult {
-    let names: Vec<&str> = OURS.iter().map(|(n, _)| *n).collect();
+    let names: Vec<&str> = ours().map(|(n, _)| n).collect();
     Ok(Reply::either(ctx.format, "options", &json!(names), || {
         names.iter().map(|n| format!("{n}\n")).collect()
     }))

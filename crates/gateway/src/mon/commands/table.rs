@@ -1,8 +1,8 @@
 //! The table of all commands. Rows that share words stand in the order in which clients try them.
 
 use super::{
-    Context, auth, cluster, config, df, mgr, mon, osd, osd_dump, osd_tree, pool, pool_vars, status,
-    unsupported,
+    Context, auth, auth_keys, cluster, config, df, mgr, mon, osd, osd_dump, osd_tree, pool, pool_vars,
+    status, unsupported,
 };
 use crate::mon::command_table::{Command, DEPRECATED, TELL};
 
@@ -54,6 +54,9 @@ commands! {
         "show the last lines of the cluster's log", "mon", "r", 0, cluster::log_last;
     "mon dump name=epoch,type=CephInt,range=0,req=false",
         "show the monitor map", "mon", "r", 0, mon::dump;
+    "mon set name=name,type=CephChoices,strings=auth_service_cipher|auth_allowed_ciphers|auth_preferred_cipher \
+     name=value,type=CephString",
+        "set which types of keys are used", "mon", "rw", 0, auth_keys::mon_set;
     "mon stat",
         "show the monitors in a line", "mon", "r", 0, mon::stat;
     "mon getmap name=epoch,type=CephInt,range=0,req=false",
@@ -242,12 +245,28 @@ commands! {
         "list entities", "auth", "rx", DEPRECATED, auth::ls;
     "auth import",
         "take entities from a keyring", "auth", "rwx", 0, auth::import;
-    "auth add name=entity,type=CephString name=caps,type=CephString,n=N,req=false",
+    "auth add name=entity,type=CephString name=caps,type=CephString,n=N,req=false \
+     name=key_type,type=CephString,req=false,positional=false",
         "add an entity", "auth", "rwx", 0, auth::add;
-    "auth get-or-create name=entity,type=CephString name=caps,type=CephString,n=N,req=false",
+    "auth get-or-create name=entity,type=CephString name=caps,type=CephString,n=N,req=false \
+     name=key_type,type=CephString,req=false,positional=false",
         "show an entity's keyring; make it if there is none", "auth", "rwx", 0, auth::get_or_create;
-    "auth get-or-create-key name=entity,type=CephString name=caps,type=CephString,n=N,req=false",
+    "auth get-or-create-key name=entity,type=CephString name=caps,type=CephString,n=N,req=false \
+     name=key_type,type=CephString,req=false,positional=false",
         "show an entity's key; make it if there is none", "auth", "rwx", 0, auth::get_or_create_key;
+    "auth rotate name=entity,type=CephString name=key_type,type=CephString,req=false,positional=false",
+        "give an entity a new key", "auth", "rwx", 0, auth_keys::rotate;
+    "auth get-or-create-pending name=entity,type=CephString \
+     name=key_type,type=CephString,req=false,positional=false",
+        "show the key that is to replace an entity's key when it is first used; make it if there is none",
+        "auth", "rwx", 0, auth_keys::get_or_create_pending;
+    "auth clear-pending name=entity,type=CephString",
+        "drop the key that was to replace an entity's key", "auth", "rwx", 0, auth_keys::clear_pending;
+    "auth commit-pending name=entity,type=CephString",
+        "replace an entity's key by the pending one now", "auth", "rwx", 0, auth_keys::commit_pending;
+    "auth wipe-rotating-service-keys",
+        "make the secrets of all services anew; clients ask for new tickets", "auth", "rwx", 0,
+        auth_keys::wipe_service_keys;
     "auth caps name=entity,type=CephString name=caps,type=CephString,n=N",
         "replace an entity's capabilities", "auth", "rwx", 0, auth::caps;
     "auth rm name=entity,type=CephString",

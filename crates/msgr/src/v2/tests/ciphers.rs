@@ -65,7 +65,10 @@ fn tickets_are_renewed_and_the_global_id_kept_with_an_aes256k_key() {
     let mut wiped = secrets.clone();
     wiped.wipe(now(), &TicketTtl::default(), KeyType::AES256KRB5);
     keys.set_secrets(wiped);
-    assert_eq!(refused(use_ticket(&keys, credentials.clone(), ConMode::CRC)), errno::EACCES);
+    assert_eq!(
+        refused(use_ticket(&keys, credentials.clone(), ConMode::CRC)),
+        errno::EACCES
+    );
     let request = credentials.ticket_request(&[EntityType::OSD]).unwrap();
     credentials
         .take_ticket_reply(&mon.handle_request(request, now()).unwrap())

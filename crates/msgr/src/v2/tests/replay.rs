@@ -262,7 +262,9 @@ fn play_service(credentials: &CephxClient, recorded: (&[u8], &[u8]), service: En
     assert_eq!(head.ticket, credentials.tickets[&service].blob);
     assert_eq!(proof.challenge_plus_one, None);
     // Our own client answers the challenge as the recorded one did; what is sealed differs each time.
-    let ours = credentials.authorizer(service, proof.nonce, Some(&challenge)).unwrap();
+    let ours = credentials
+        .authorizer(service, proof.nonce, Some(&challenge))
+        .unwrap();
     assert_ne!(ours, second);
     assert_eq!(opened(&key, &ours), opened(&key, &second));
     let done: AuthDoneFrame = s.control();
@@ -285,15 +287,31 @@ fn opened(
 
 #[test]
 fn librados_tentacle_with_an_aes256k_key_in_crc_mode() {
-    let (credentials, c, s) =
-        play_mon_as(admin_aes256k(), recorded!("tentacle-mon-crc-aes256k"), ConMode::CRC);
+    let (credentials, c, s) = play_mon_as(
+        admin_aes256k(),
+        recorded!("tentacle-mon-crc-aes256k"),
+        ConMode::CRC,
+    );
     c.check_rewriting();
     s.check_rewriting();
     for ticket in credentials.tickets.values() {
-        assert_eq!(ticket.session_key.kind(), KeyType::AES256KRB5, "{}", ticket.service);
+        assert_eq!(
+            ticket.session_key.kind(),
+            KeyType::AES256KRB5,
+            "{}",
+            ticket.service
+        );
     }
-    play_service(&credentials, recorded!("tentacle-mgr-crc-aes256k"), EntityType::MGR);
-    play_service(&credentials, recorded!("tentacle-osd-crc-aes256k"), EntityType::OSD);
+    play_service(
+        &credentials,
+        recorded!("tentacle-mgr-crc-aes256k"),
+        EntityType::MGR,
+    );
+    play_service(
+        &credentials,
+        recorded!("tentacle-osd-crc-aes256k"),
+        EntityType::OSD,
+    );
 }
 
 #[test]
