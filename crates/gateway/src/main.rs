@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Arg, ArgMatches, Command, builder::NonEmptyStringValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Command, builder::NonEmptyStringValueParser};
 use rbdgate::{
     VERSION, admin,
     config::{ConfigError, SETTINGS, Settings, Sources, commented_defaults},
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     let done = match matches.subcommand() {
         Some(("serve", args)) => run_serve(args),
         Some(("check", args)) => run_check(args),
+        Some(("sessions", args)) => run_sessions(args),
         Some(("config", _)) => {
             print!("{}", commented_defaults());
             Ok(ExitCode::SUCCESS)
@@ -51,19 +52,33 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(with_settings(serve))
         .subcommand(with_settings(check))
+        .subcommand(sessions_command())
         .subcommand(
             Command::new("config").about("Print a configuration file with every setting and its default"),
         )
 }
 
+fn sessions_command() -> Command {
+    let json = Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("Print JSON");
+    let about = "List the clients of the running server: release, features, mode, key type";
+    with_some_settings(Command::new("sessions").about(about), |key| key == "data").arg(json)
+}
+
 fn with_settings(command: Command) -> Command {
+    with_some_settings(command, |_| true)
+}
+
+fn with_some_settings(command: Command, wanted: impl Fn(&str) -> bool) -> Command {
     let file = Arg::new("config")
         .long("config")
         .value_name("FILE")
         .env("RBDGATE_CONFIG")
         .value_parser(clap::value_parser!(PathBuf))
         .help("A TOML file with settings; `rbdgate config` prints one");
-    let settings = SETTINGS.iter().map(|s| {
+    let settings = SETTINGS.iter().filter(|s| wanted(s.key)).map(|s| {
         Arg::new(s.key)
             .long(s.key)
             .value_name(value_name(s.key))
@@ -91,7 +106,8 @@ fn value_name(key: &str) -> &'static str {
 
 fn settings(args: &ArgMatches) -> Result<Settings, ConfigError> {
     let file = args.get_one::<PathBuf>("config");
-    let flag = |key: &str| args.get_one::<String>(key).cloned();
+    // Not every command has a flag for each setting.
+    let flag = |key: &str| args.try_get_one::<String>(key).ok().flatten().cloned();
     Sources::gather(file.map(PathBuf::as_path), |name| std::env::var(name).ok(), flag)?.settings()
 }
 
@@ -99,6 +115,18 @@ fn run_serve(args: &ArgMatches) -> Result<ExitCode, Box<dyn std::error::Error>> 
     let settings = settings(args)?;
     start_log(&settings.log)?;
     serve::run(&settings)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_sessions(args: &ArgMatches) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let at = admin::socket::path(&settings(args)?.data);
+    let sessions = admin::ask::ask(&at, "sessions")
+        .map_err(|error| format!("{}: {error}; is the server running?", at.display()))?;
+    if args.get_flag("json") {
+        println!("{sessions:#}");
+    } else {
+        print!("{}", admin::ask::sessions_text(&sessions));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

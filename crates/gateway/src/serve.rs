@@ -26,9 +26,14 @@ use tokio::{
 };
 
 use crate::{
-    admin::{check::offset, http},
+    admin::{
+        check::offset,
+        http,
+        sessions::Sessions,
+        socket::{self, AdminSocket},
+    },
     client_files::{conf_path, write_conf, write_keyring},
-    cluster::{Cluster, ClusterError, Endpoints, OsdEndpoint},
+    cluster::{Cluster, ClusterError, Endpoints, MGR_NAME, MON_NAME, OsdEndpoint},
     config::{Auth, Settings},
     mon::{MgrDispatcher, MonDispatcher, MonShared},
     osd::{Osd, OsdDispatcher},
@@ -308,7 +313,9 @@ impl Listeners {
         let auth = auth_config(settings.auth, Arc::clone(cluster) as _);
         let endpoints = self.endpoints()?;
         let mut servers = JoinSet::new();
-        let mut serve = |name, addrs, listener, dispatcher: Arc<dyn Dispatcher>| {
+        let sessions = Arc::<Sessions>::default();
+        let mut serve = |name: EntityName, addrs, listener, dispatcher: Arc<dyn Dispatcher>| {
+            let dispatcher = sessions.tracked(&daemon_name(name), dispatcher);
             let config = Arc::new(ServerConfig::new(name, addrs, auth.clone()));
             let serving = msgr::driver::serve(listener, config, dispatcher, stopping.clone());
             servers.spawn(async move {
@@ -336,7 +343,29 @@ impl Listeners {
             serve(EntityName::osd(id.into()), endpoint.addrs, listener, dispatcher);
         }
         servers.spawn(http::serve(self.http, Arc::clone(cluster), stopping.clone()));
+        let path = socket::path(&settings.data);
+        let admin = AdminSocket {
+            cluster: Arc::clone(cluster),
+            sessions,
+            settings: settings.texts.clone(),
+        };
+        match socket::bind(&path) {
+            Ok(listener) => {
+                servers.spawn(socket::serve(listener, path, Arc::new(admin), stopping.clone()));
+            }
+            // Clients are served without it, too; a long path is too long for a socket.
+            Err(error) => tracing::warn!(path = %path.display(), %error, "no admin socket"),
+        }
         Ok(servers)
+    }
+}
+
+/// A daemon's name as Ceph has it: the monitor and the manager go by letters.
+fn daemon_name(name: EntityName) -> String {
+    match name.kind {
+        EntityType::MON => format!("mon.{MON_NAME}"),
+        EntityType::MGR => format!("mgr.{MGR_NAME}"),
+        _ => name.to_string(),
     }
 }
 

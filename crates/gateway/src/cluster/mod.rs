@@ -216,3 +216,6 @@ impl std::fmt::Debug for Cluster {
 
 #[cfg(test)]
 pub(crate) mod tests;
+
+#[cfg(test)]
+mod auth_tests;

@@ -40,6 +40,8 @@ pub struct Settings {
     pub osd_count: u16,
     /// What is logged: a level or `tracing` filter directives.
     pub log: String,
+    /// All settings as text, by key: for who asks what this process runs with.
+    pub texts: Vec<(&'static str, String)>,
 }
 
 /// One setting, as flag, key and variable.
@@ -250,7 +252,14 @@ impl Sources {
                 let level = text.parse::<tracing::Level>().is_ok() || text.contains(['=', ',']);
                 (valid && level).then(|| text.to_owned())
             })?,
+            texts: self.texts(),
         })
+    }
+
+    /// The value of each setting, as text.
+    #[must_use]
+    pub fn texts(&self) -> Vec<(&'static str, String)> {
+        self.values.iter().map(|(key, v)| (*key, v.text.clone())).collect()
     }
 
     fn address(&self, key: &'static str) -> Result<SocketAddr, ConfigError> {

@@ -31,3 +31,6 @@ pub use shared::MonShared;
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod key_tests;
