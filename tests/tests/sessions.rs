@@ -15,7 +15,11 @@ fn socket(cluster: &Cluster) -> String {
 /// `ceph daemon SOCKET COMMAND`, which must succeed.
 #[track_caller]
 fn daemon(cluster: &Cluster, command: &[&str]) -> serde_json::Value {
-    let outcome = cluster.run(Program::new("ceph").args(["daemon", &socket(cluster)]).args(command));
+    let outcome = cluster.run(
+        Program::new("ceph")
+            .args(["daemon", &socket(cluster)])
+            .args(command),
+    );
     outcome.json()
 }
 
@@ -31,14 +35,19 @@ fn ceph_daemon_shows_sessions_settings_and_counters() {
     let sessions = daemon(&cluster, &["sessions"]);
     let at = |daemon: &str| {
         let all = sessions.as_array().unwrap();
-        all.iter().find(|s| s["daemon"] == daemon).unwrap_or_else(|| panic!("{daemon}: {sessions}"))
+        all.iter()
+            .find(|s| s["daemon"] == daemon)
+            .unwrap_or_else(|| panic!("{daemon}: {sessions}"))
     };
     for name in ["mon.a", "osd.0"] {
         let session = at(name);
         assert_eq!(session["entity"], "client.admin");
         assert_eq!(session["release"], "pacific");
         assert_eq!(session["key_type"], "aes");
-        assert!(session["bit_59"].as_str().unwrap().starts_with("MSG_ADDR2"), "{session}");
+        assert!(
+            session["bit_59"].as_str().unwrap().starts_with("MSG_ADDR2"),
+            "{session}"
+        );
         let features = session["feature_names"].as_array().unwrap();
         assert!(features.contains(&"SERVER_PACIFIC".into()), "{session}");
     }
@@ -47,14 +56,24 @@ fn ceph_daemon_shows_sessions_settings_and_counters() {
     let data = cluster.path("data");
     let binary = rbdgate_tests::rbdgate::binary().unwrap();
     let listed = cluster.run(Program::new(binary).args(["sessions", "--data", &data]));
-    assert!(listed.text().contains("release pacific, auth cephx, mode secure, session key aes"), "{listed}");
+    assert!(
+        listed
+            .text()
+            .contains("release pacific, auth cephx, mode secure, session key aes"),
+        "{listed}"
+    );
     holder.kill().unwrap();
     holder.wait().unwrap();
 
     assert!(daemon(&cluster, &["help"]).get("sessions").is_some());
     assert!(daemon(&cluster, &["version"])["version"].is_string());
     assert_eq!(daemon(&cluster, &["config", "show"])["auth"], "cephx");
-    assert!(daemon(&cluster, &["perf", "dump"])["pools"]["rbd"]["wr"].as_u64().unwrap() > 0);
+    assert!(
+        daemon(&cluster, &["perf", "dump"])["pools"]["rbd"]["wr"]
+            .as_u64()
+            .unwrap()
+            > 0
+    );
 }
 
 #[test]
@@ -82,12 +101,17 @@ fn a_key_of_a_type_that_a_client_does_not_know_fails_at_the_client_and_others_go
     cluster.run(with("old", &old));
 
     // Replaced with an overlap: both keys are good until the new one is used.
-    let pending = cluster.ceph(&["auth", "get-or-create-pending", "client.old", "-f", "json"]).json();
+    let pending = cluster
+        .ceph(&["auth", "get-or-create-pending", "client.old", "-f", "json"])
+        .json();
     let key = pending[0]["pending_key"].as_str().unwrap();
     cluster.run(with("old", &old));
     cluster.run(with("old", &format!("[client.old]\n\tkey = {key}")));
     std::thread::sleep(Duration::from_secs(8));
-    assert_eq!(cluster.ceph(&["auth", "get-key", "client.old"]).text().trim(), key);
+    assert_eq!(
+        cluster.ceph(&["auth", "get-key", "client.old"]).text().trim(),
+        key
+    );
     assert!(!cluster.attempt(with("old", &old)).status.success());
 }
 
@@ -107,5 +131,9 @@ fn a_client_does_not_notice_that_service_keys_rotate_even_if_it_has_to_connect_a
         cluster.launch();
     }
     let status = wait(&mut client, Duration::from_secs(60)).unwrap();
-    assert!(status.is_some_and(|s| s.success()), "{status:?}\n{}", cluster.log_tail());
+    assert!(
+        status.is_some_and(|s| s.success()),
+        "{status:?}\n{}",
+        cluster.log_tail()
+    );
 }

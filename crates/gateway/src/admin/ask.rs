@@ -22,14 +22,19 @@ pub fn ask(path: &Path, command: &str) -> io::Result<Value> {
     let mut stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(DEADLINE))?;
     stream.set_write_timeout(Some(DEADLINE))?;
-    let mut request = json!({"prefix": command, "format": "json"}).to_string().into_bytes();
+    let mut request = json!({"prefix": command, "format": "json"})
+        .to_string()
+        .into_bytes();
     request.push(0);
     stream.write_all(&request)?;
     let mut len = [0; 4];
     stream.read_exact(&mut len)?;
     let len = u32::from_be_bytes(len);
     if len > MAX_ANSWER {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is too long"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the answer is too long",
+        ));
     }
     let mut answer = Vec::new();
     stream.take(len.into()).read_to_end(&mut answer)?;

@@ -50,24 +50,43 @@ type Answer = fn(&AdminSocket) -> Value;
 
 /// The commands: words, what they do, what answers them.
 const COMMANDS: &[(&str, &str, Answer)] = &[
-    ("config show", "show the settings and options that are in force", AdminSocket::config),
-    ("get_command_descriptions", "list available commands", |_| descriptions()),
+    (
+        "config show",
+        "show the settings and options that are in force",
+        AdminSocket::config,
+    ),
+    ("get_command_descriptions", "list available commands", |_| {
+        descriptions()
+    }),
     ("git_version", "get git sha1", |_| json!({"git_version": VERSION})),
     ("help", "list available commands", |_| help()),
     ("perf dump", "show counters", AdminSocket::perf_dump),
-    ("sessions", "list clients' sessions and what was decided about each", |s| s.sessions.list()),
-    ("version", "get version", |_| json!({"version": VERSION, "release": "rbdgate", "release_type": "stable"})),
+    (
+        "sessions",
+        "list clients' sessions and what was decided about each",
+        |s| s.sessions.list(),
+    ),
+    (
+        "version",
+        "get version",
+        |_| json!({"version": VERSION, "release": "rbdgate", "release_type": "stable"}),
+    ),
 ];
 
 fn help() -> Value {
-    let all = COMMANDS.iter().map(|(words, help, _)| ((*words).to_owned(), (*help).into()));
+    let all = COMMANDS
+        .iter()
+        .map(|(words, help, _)| ((*words).to_owned(), (*help).into()));
     Value::Object(all.collect())
 }
 
 fn descriptions() -> Value {
     let all = COMMANDS.iter().enumerate().map(|(i, (words, help, _))| {
         let signature: Vec<&str> = words.split(' ').collect();
-        (format!("cmd{i:03}"), json!({"sig": signature, "help": help, "flags": 0}))
+        (
+            format!("cmd{i:03}"),
+            json!({"sig": signature, "help": help, "flags": 0}),
+        )
     });
     Value::Object(all.collect())
 }
@@ -118,7 +137,10 @@ impl AdminSocket {
             return error("(22) Invalid argument", "invalid json");
         };
         let Some((_, _, answer)) = COMMANDS.iter().find(|(words, ..)| *words == prefix) else {
-            return error("(22) Invalid argument", &format!("unknown command prefix {prefix}"));
+            return error(
+                "(22) Invalid argument",
+                &format!("unknown command prefix {prefix}"),
+            );
         };
         let format = match Format::from_name(text("format").unwrap_or_default()) {
             Format::Plain => Format::JsonPretty,
@@ -168,16 +190,17 @@ pub async fn serve(
 ) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "the admin socket cannot accept");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-            _ = shutdown.wait_for(|stop| *stop) => break,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut shutdown) => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "the admin socket cannot accept");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
         };
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             break;
@@ -193,6 +216,11 @@ pub async fn serve(
     }
     let _ = std::fs::remove_file(path);
     Ok(())
+}
+
+/// Returns when the process is to stop. A dropped sender means that it ends as well.
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
 async fn serve_one(mut stream: UnixStream, socket: &AdminSocket) -> io::Result<()> {

@@ -39,9 +39,7 @@ fn enters_osd(c: &Cluster, client: &CephxClient) -> bool {
     let Verdict::Challenge(challenge) = osd.verify(&secrets, &first, 0) else {
         return false;
     };
-    let second = client
-        .authorizer(EntityType::OSD, 7, Some(&challenge))
-        .unwrap();
+    let second = client.authorizer(EntityType::OSD, 7, Some(&challenge)).unwrap();
     matches!(osd.verify(&secrets, &second, 0), Verdict::Accepted(_))
 }
 
@@ -54,7 +52,10 @@ fn renew(mon: &mut MonAuthSession, client: &mut CephxClient, now: SystemTime) {
 /// A client of each key type, in a cluster whose secrets are as `service` says.
 fn clients(c: &Cluster) -> [CephxClient; 2] {
     [("client.old", KeyType::AES), ("client.new", KeyType::AES256KRB5)].map(|(name, kind)| {
-        let caps = [("mon".to_owned(), "allow r".to_owned()), ("osd".to_owned(), "allow rw".to_owned())];
+        let caps = [
+            ("mon".to_owned(), "allow r".to_owned()),
+            ("osd".to_owned(), "allow rw".to_owned()),
+        ];
         let auth = c.add_entity(name, Some(new_key(kind).unwrap()), &caps).unwrap();
         client(name, auth.key)
     })
@@ -91,7 +92,8 @@ fn a_session_of_days_renews_its_tickets_while_secrets_rotate() {
 #[test]
 fn short_lives_by_option_rotate_secrets_after_a_wipe() {
     let c = cluster();
-    c.set_config("mon", "auth_service_ticket_ttl", Some("20")).unwrap();
+    c.set_config("mon", "auth_service_ticket_ttl", Some("20"))
+        .unwrap();
     let start = SystemTime::now();
     let before = c.secrets();
     assert_eq!(c.wipe_service_secrets(start).unwrap(), 1);
@@ -152,7 +154,12 @@ fn a_global_id_is_reclaimed_with_its_ticket_alone_unless_the_option_lets_old_cli
 
 /// The answer of a client of an older version: the version byte stands behind the request's 16-bit number, and
 /// version 1 ends before the mask of services.
-fn log_in_as_version(c: &Arc<Cluster>, client: &CephxClient, version: u8, now: SystemTime) -> Result<(), i32> {
+fn log_in_as_version(
+    c: &Arc<Cluster>,
+    client: &CephxClient,
+    version: u8,
+    now: SystemTime,
+) -> Result<(), i32> {
     let keys: Arc<dyn KeyServer> = c.clone();
     let (mut session, challenge) =
         MonAuthSession::start(keys, client.name.clone(), client.global_id).unwrap();
@@ -183,7 +190,10 @@ fn a_pending_key_takes_the_others_place_at_the_tick_after_its_first_use() {
     let now = SystemTime::now();
     log_in(&c, &mut old, now).unwrap();
     c.tick(now).unwrap();
-    assert!(c.entity("client.old").unwrap().pending_key.is_some(), "not used yet");
+    assert!(
+        c.entity("client.old").unwrap().pending_key.is_some(),
+        "not used yet"
+    );
     let mut new = client("client.old", key.clone());
     log_in(&c, &mut new, now).unwrap();
     // Others who have the old key only are let in until then.
@@ -192,7 +202,10 @@ fn a_pending_key_takes_the_others_place_at_the_tick_after_its_first_use() {
     c.tick(now).unwrap();
     let auth = c.entity("client.old").unwrap();
     assert_eq!((auth.key, auth.pending_key), (key, None));
-    assert_eq!(log_in(&c, &mut client("client.old", old.key), now).err(), Some(errno::EACCES));
+    assert_eq!(
+        log_in(&c, &mut client("client.old", old.key), now).err(),
+        Some(errno::EACCES)
+    );
 }
 
 #[test]
@@ -201,8 +214,14 @@ fn ciphers_are_kept_and_told_in_new_epochs_of_the_monitor_map() {
     let c = Cluster::open(store.clone(), &endpoints(1)).unwrap();
     let epoch = c.monmap().epoch;
     let watch = c.watch_monmap();
-    assert!(c.set_cipher(CipherSetting::Preferred(KeyType::AES256KRB5)).unwrap());
-    assert!(!c.set_cipher(CipherSetting::Preferred(KeyType::AES256KRB5)).unwrap());
+    assert!(
+        c.set_cipher(CipherSetting::Preferred(KeyType::AES256KRB5))
+            .unwrap()
+    );
+    assert!(
+        !c.set_cipher(CipherSetting::Preferred(KeyType::AES256KRB5))
+            .unwrap()
+    );
     let only = vec![KeyType::AES256KRB5];
     assert!(c.set_cipher(CipherSetting::Allowed(only)).unwrap());
     assert!(watch.has_changed().unwrap());
@@ -213,6 +232,12 @@ fn ciphers_are_kept_and_told_in_new_epochs_of_the_monitor_map() {
     drop(c);
     let c = Cluster::open(store, &endpoints(2)).unwrap();
     assert_eq!(c.monmap().epoch, epoch + 2);
-    assert_eq!((c.ciphers().preferred_cipher, c.ciphers().allowed_ciphers), (2, vec![2]));
-    assert_eq!(c.add_entity("client.x", None, &[]).unwrap().key.kind(), KeyType::AES256KRB5);
+    assert_eq!(
+        (c.ciphers().preferred_cipher, c.ciphers().allowed_ciphers),
+        (2, vec![2])
+    );
+    assert_eq!(
+        c.add_entity("client.x", None, &[]).unwrap().key.kind(),
+        KeyType::AES256KRB5
+    );
 }

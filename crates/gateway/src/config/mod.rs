@@ -259,7 +259,10 @@ impl Sources {
     /// The value of each setting, as text.
     #[must_use]
     pub fn texts(&self) -> Vec<(&'static str, String)> {
-        self.values.iter().map(|(key, v)| (*key, v.text.clone())).collect()
+        self.values
+            .iter()
+            .map(|(key, v)| (*key, v.text.clone()))
+            .collect()
     }
 
     fn address(&self, key: &'static str) -> Result<SocketAddr, ConfigError> {

@@ -50,33 +50,57 @@ fn new_keys_are_of_the_type_asked_for_or_of_the_preferred_one() {
     assert_eq!(kind(&s, "client.b"), KeyType::AES);
     let keyring = text(&s, json!({"prefix": "auth get", "entity": "client.a"}));
     assert!(keyring.contains("key = Ag"), "{keyring}");
-    assert_eq!(make("client.c", Some("des")).unwrap_err().text, "invalid key type: des");
+    assert_eq!(
+        make("client.c", Some("des")).unwrap_err().text,
+        "invalid key type: des"
+    );
 
-    ask(&s, json!({"prefix": "mon set", "name": "auth_preferred_cipher", "value": "aes256k"})).unwrap();
+    ask(
+        &s,
+        json!({"prefix": "mon set", "name": "auth_preferred_cipher", "value": "aes256k"}),
+    )
+    .unwrap();
     make("client.d", None).unwrap();
     ask(&s, json!({"prefix": "auth add", "entity": "client.e"})).unwrap();
     assert_eq!(kind(&s, "client.d"), KeyType::AES256KRB5);
     assert_eq!(kind(&s, "client.e"), KeyType::AES256KRB5);
-    ask(&s, json!({"prefix": "mon set", "name": "auth_allowed_ciphers", "value": "aes256k"})).unwrap();
+    ask(
+        &s,
+        json!({"prefix": "mon set", "name": "auth_allowed_ciphers", "value": "aes256k"}),
+    )
+    .unwrap();
     let refused = make("client.f", Some("aes")).unwrap_err();
     assert_eq!(refused.code(), -22);
-    assert!(refused.text.starts_with("refusing to create key with type (aes)"), "{refused}");
+    assert!(
+        refused.text.starts_with("refusing to create key with type (aes)"),
+        "{refused}"
+    );
     ask(&s, json!({"prefix": "config set", "who": "mon", "name": "mon_auth_allow_insecure_key", "value": "false"}))
         .unwrap();
     let refused = make("client.f", Some("aes")).unwrap_err();
-    assert_eq!(refused.text, "creating key with insecure key type (\"aes\") not allowed");
+    assert_eq!(
+        refused.text,
+        "creating key with insecure key type (\"aes\") not allowed"
+    );
 }
 
 #[test]
 fn ciphers_are_set_by_name() {
     let s = MonShared::new(cluster());
     let set = |name: &str, value: &str| ask(&s, json!({"prefix": "mon set", "name": name, "value": value}));
-    assert_eq!(set("auth_service_cipher", "aes256k").unwrap().status, "already set");
+    assert_eq!(
+        set("auth_service_cipher", "aes256k").unwrap().status,
+        "already set"
+    );
     assert_eq!(set("auth_service_cipher", "aes").unwrap().status, "");
     assert_eq!(s.cluster().ciphers().service_cipher, 1);
     set("auth_allowed_ciphers", "aes256k, aes").unwrap();
     assert_eq!(s.cluster().ciphers().allowed_ciphers, [1, 2]);
-    for (name, value) in [("auth_service_cipher", "none"), ("auth_allowed_ciphers", "aes,x"), ("x", "aes")] {
+    for (name, value) in [
+        ("auth_service_cipher", "none"),
+        ("auth_allowed_ciphers", "aes,x"),
+        ("x", "aes"),
+    ] {
         assert_eq!(set(name, value).unwrap_err().code(), -22, "{name} {value}");
     }
 }
@@ -84,9 +108,16 @@ fn ciphers_are_set_by_name() {
 #[test]
 fn a_key_is_rotated_at_once_or_with_an_overlap() {
     let s = MonShared::new(cluster());
-    ask(&s, json!({"prefix": "auth add", "entity": "client.x", "caps": ["mon", "allow r"]})).unwrap();
+    ask(
+        &s,
+        json!({"prefix": "auth add", "entity": "client.x", "caps": ["mon", "allow r"]}),
+    )
+    .unwrap();
     let first = s.cluster().entity("client.x").unwrap().key;
-    let rotated = text(&s, json!({"prefix": "auth rotate", "entity": "client.x", "key_type": "aes256k"}));
+    let rotated = text(
+        &s,
+        json!({"prefix": "auth rotate", "entity": "client.x", "key_type": "aes256k"}),
+    );
     assert!(rotated.contains("caps mon = \"allow r\""), "{rotated}");
     let second = s.cluster().entity("client.x").unwrap().key;
     assert_ne!(first, second);
@@ -97,7 +128,10 @@ fn a_key_is_rotated_at_once_or_with_an_overlap() {
     assert_eq!(text(&s, pending), shown, "made once");
     let shown: Value = serde_json::from_str(&shown).unwrap();
     let third = CryptoKey::from_base64(shown[0]["pending_key"].as_str().unwrap()).unwrap();
-    assert_eq!(s.cluster().entity("client.x").unwrap().pending_key, Some(third.clone()));
+    assert_eq!(
+        s.cluster().entity("client.x").unwrap().pending_key,
+        Some(third.clone())
+    );
     let keyring = text(&s, json!({"prefix": "auth get", "entity": "client.x"}));
     assert!(keyring.contains("\tpending key = "), "{keyring}");
     ask(&s, json!({"prefix": "auth commit-pending", "entity": "client.x"})).unwrap();
@@ -105,11 +139,23 @@ fn a_key_is_rotated_at_once_or_with_an_overlap() {
     assert_eq!((auth.key, auth.pending_key), (third, None));
     let none = ask(&s, json!({"prefix": "auth commit-pending", "entity": "client.x"})).unwrap();
     assert_eq!(none.status, "no pending key");
-    ask(&s, json!({"prefix": "auth get-or-create-pending", "entity": "client.x"})).unwrap();
+    ask(
+        &s,
+        json!({"prefix": "auth get-or-create-pending", "entity": "client.x"}),
+    )
+    .unwrap();
     ask(&s, json!({"prefix": "auth clear-pending", "entity": "client.x"})).unwrap();
     assert_eq!(s.cluster().entity("client.x").unwrap().pending_key, None);
-    for words in ["rotate", "get-or-create-pending", "clear-pending", "commit-pending"] {
-        let missing = ask(&s, json!({"prefix": format!("auth {words}"), "entity": "client.no"}));
+    for words in [
+        "rotate",
+        "get-or-create-pending",
+        "clear-pending",
+        "commit-pending",
+    ] {
+        let missing = ask(
+            &s,
+            json!({"prefix": format!("auth {words}"), "entity": "client.no"}),
+        );
         assert_eq!(missing.unwrap_err().code(), -2, "{words}");
     }
 }
@@ -129,7 +175,12 @@ fn the_key_type_is_no_positional_parameter_for_clients_that_know_the_difference(
     let quincy = Features(Features::OURS.0 | Feature::SERVER_QUINCY.word().0);
     for (features, expected) in [(Features::OURS, None), (quincy, Some(json!(false)))] {
         let all = describe_all(COMMANDS, features);
-        let add = all.as_object().unwrap().values().find(|c| c["sig"][1] == "add").unwrap();
+        let add = all
+            .as_object()
+            .unwrap()
+            .values()
+            .find(|c| c["sig"][1] == "add")
+            .unwrap();
         let parameter = add["sig"].as_array().unwrap().last().unwrap();
         assert_eq!(parameter["name"], "key_type");
         assert_eq!(parameter.get("positional"), expected.as_ref());

@@ -163,6 +163,8 @@ fn commands_have_the_parameters_that_a_real_monitor_describes() {
                     get("n", "1"),
                 ]
             })
+            // Of a later release than the recording.
+            .filter(|p| p[0] != "key_type")
             .collect();
         assert_eq!(json!(ours), fixed(real["parameters"].clone()), "{prefix}");
     }
