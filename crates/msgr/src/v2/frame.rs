@@ -61,6 +61,15 @@ impl FrameReader {
         }
     }
 
+    /// Readers of what the client and of what the server sends in secure mode, for who listens to both and knows
+    /// the connection secret. None if the secret is too short.
+    #[must_use]
+    pub fn observers(connection_secret: &[u8]) -> Option<[Self; 2]> {
+        let (of_client, _) = Gcm::pair(connection_secret, false)?;
+        let (of_server, _) = Gcm::pair(connection_secret, true)?;
+        Some([Self::secure(of_client), Self::secure(of_server)])
+    }
+
     /// The next frame of `rx`, leaving `rx` behind it. Frames that their sender aborted are skipped.
     pub fn next(&mut self, rx: &mut BytesMut, limits: &Limits) -> Result<Progress<Frame>> {
         loop {
