@@ -132,7 +132,12 @@ impl KeyBook {
         }
     }
 
-    fn take_auth_reply(&mut self, entity: &str, client: u64, r: &mut Reader<'_>) -> Result<Bytes, KeyTrouble> {
+    fn take_auth_reply(
+        &mut self,
+        entity: &str,
+        client: u64,
+        r: &mut Reader<'_>,
+    ) -> Result<Bytes, KeyTrouble> {
         let key = self.entities.get(entity).filter(|key| !key.is_empty());
         let key = key.ok_or_else(|| KeyTrouble::NoKey(entity.to_owned()))?.clone();
         self.take_tickets(client, r, &key)
@@ -158,7 +163,9 @@ impl KeyBook {
 
     fn session(&self, client: u64, service: EntityType) -> Result<CryptoKey, KeyTrouble> {
         let keys = self.sessions.get(&(client, service));
-        keys.and_then(|k| k.last()).cloned().ok_or(KeyTrouble::NoSessionKey)
+        keys.and_then(|k| k.last())
+            .cloned()
+            .ok_or(KeyTrouble::NoSessionKey)
     }
 
     /// Reads tickets. Those parts that only services can open are passed over.

@@ -5,7 +5,6 @@
 //! holds: damage is an item like others, after which it goes on where that is possible. [`describe`] puts an
 //! item into words.
 
-
 mod keys;
 mod msgr;
 pub mod packet;

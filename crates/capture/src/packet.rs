@@ -49,12 +49,14 @@ const PROTOCOL_TCP: u8 = 6;
 
 fn be16(data: &[u8], at: usize) -> Result<u16, NoSegment> {
     let raw = data.get(at..).and_then(<[u8]>::first_chunk::<2>);
-    raw.map(|raw| u16::from_be_bytes(*raw)).ok_or(NoSegment::Malformed)
+    raw.map(|raw| u16::from_be_bytes(*raw))
+        .ok_or(NoSegment::Malformed)
 }
 
 fn be32(data: &[u8], at: usize) -> Result<u32, NoSegment> {
     let raw = data.get(at..).and_then(<[u8]>::first_chunk::<4>);
-    raw.map(|raw| u32::from_be_bytes(*raw)).ok_or(NoSegment::Malformed)
+    raw.map(|raw| u32::from_be_bytes(*raw))
+        .ok_or(NoSegment::Malformed)
 }
 
 fn byte(data: &[u8], at: usize) -> Result<u8, NoSegment> {
@@ -170,7 +172,11 @@ fn tcp(data: &Bytes, at: usize, end: usize, (from, to): (IpAddr, IpAddr)) -> Res
         from: SocketAddr::new(from, be16(data, at)?),
         to: SocketAddr::new(to, be16(data, at + 2)?),
         seq: be32(data, at + 4)?,
-        ack: if flags & 0x10 != 0 { Some(be32(data, at + 8)?) } else { None },
+        ack: if flags & 0x10 != 0 {
+            Some(be32(data, at + 8)?)
+        } else {
+            None
+        },
         syn: flags & 2 != 0,
         fin: flags & 1 != 0,
         rst: flags & 4 != 0,
@@ -184,7 +190,9 @@ mod tests {
     use super::*;
 
     fn tcp_bytes(payload: &[u8]) -> Vec<u8> {
-        let mut out = vec![0x13, 0x88, 0x0c, 0xe4, 0, 0, 0, 7, 0, 0, 0, 9, 0x50, 0x18, 0, 0, 0, 0, 0, 0];
+        let mut out = vec![
+            0x13, 0x88, 0x0c, 0xe4, 0, 0, 0, 7, 0, 0, 0, 9, 0x50, 0x18, 0, 0, 0, 0, 0, 0,
+        ];
         out.extend(payload);
         out
     }
@@ -229,11 +237,20 @@ mod tests {
         ];
         for (link, head) in links {
             let s = segment(link, &behind(head, ipv4_bytes(b"hello")), 0).unwrap();
-            assert_eq!((s.from.to_string(), s.to.to_string()), ("127.0.0.1:5000".into(), "127.0.0.2:3300".into()));
-            assert_eq!((s.seq, s.ack, &s.payload[..], s.missing), (7, Some(9), &b"hello"[..], 0));
+            assert_eq!(
+                (s.from.to_string(), s.to.to_string()),
+                ("127.0.0.1:5000".into(), "127.0.0.2:3300".into())
+            );
+            assert_eq!(
+                (s.seq, s.ack, &s.payload[..], s.missing),
+                (7, Some(9), &b"hello"[..], 0)
+            );
         }
         let s = segment(229, &ipv6_bytes(b"six").into(), 0).unwrap();
-        assert_eq!((s.from.to_string(), &s.payload[..]), ("[::1]:5000".into(), &b"six"[..]));
+        assert_eq!(
+            (s.from.to_string(), &s.payload[..]),
+            ("[::1]:5000".into(), &b"six"[..])
+        );
     }
 
     #[test]

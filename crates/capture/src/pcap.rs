@@ -162,7 +162,10 @@ impl PcapReader {
     /// Whether a record stands at `at` and what follows it is one too: for looking around in damaged parts.
     fn record_at(&self, at: usize) -> bool {
         let near = |h: &RecordHeader| {
-            h.kept > 0 && self.last_sec.is_none_or(|last| last.abs_diff(h.sec) <= TIME_WINDOW)
+            h.kept > 0
+                && self
+                    .last_sec
+                    .is_none_or(|last| last.abs_diff(h.sec) <= TIME_WINDOW)
         };
         let Some(header) = self.header_at(at).filter(near) else {
             return false;
@@ -239,7 +242,9 @@ mod tests {
             let reader = PcapReader::new(file(big, nanos, &[b"abc", b"defg"]).into()).unwrap();
             assert_eq!(reader.link(), 1);
             let entries: Vec<_> = reader.collect();
-            let Entry::Packet(second) = &entries[1] else { panic!() };
+            let Entry::Packet(second) = &entries[1] else {
+                panic!()
+            };
             assert_eq!(second.data, "defg");
             assert_eq!(second.time.0, 1001 * NANOS + if nanos { 5 } else { 5000 });
         }
@@ -259,7 +264,9 @@ mod tests {
         for n in 24 + 19 + 1..whole.len() {
             let entries: Vec<_> = PcapReader::new(whole[..n].to_vec().into()).unwrap().collect();
             assert_eq!(packets(&entries), 1, "{n}");
-            let Entry::Damage(damage) = entries[1] else { panic!() };
+            let Entry::Damage(damage) = entries[1] else {
+                panic!()
+            };
             assert_eq!((damage.offset, damage.len), (24 + 19, n as u64 - 24 - 19));
         }
     }
@@ -272,7 +279,11 @@ mod tests {
         assert_eq!(packets(&entries), 3);
         assert_eq!(
             entries[1],
-            Entry::Damage(FileDamage { offset: 43, len: 26, cut: false })
+            Entry::Damage(FileDamage {
+                offset: 43,
+                len: 26,
+                cut: false
+            })
         );
     }
 }

@@ -115,9 +115,13 @@ impl Half {
 
     /// Bytes between here and what is known to have been sent.
     fn missing_at_end(&self) -> u64 {
-        // An acknowledged FIN counts as one byte.
-        let acked = self.end.map_or(self.acked, |end| self.acked.min(end));
-        self.end.unwrap_or(0).max(acked).saturating_sub(self.next)
+        match self.end {
+            Some(end) => end.saturating_sub(self.next),
+            // An acknowledged FIN counts as one byte: one more than was seen is a FIN that was not.
+            None => Some(self.acked.saturating_sub(self.next))
+                .filter(|n| *n > 1)
+                .unwrap_or(0),
+        }
     }
 }
 
@@ -175,8 +179,14 @@ impl Assembler {
             Direction::ToClient
         };
         self.waiting += c.take(direction, time, segment, &mut self.out);
-        let limit = if self.waiting > MAX_WAITING_ALL { 0 } else { MAX_WAITING };
-        self.waiting = self.waiting.saturating_sub(c.drain(direction, limit, &mut self.out));
+        let limit = if self.waiting > MAX_WAITING_ALL {
+            0
+        } else {
+            MAX_WAITING
+        };
+        self.waiting = self
+            .waiting
+            .saturating_sub(c.drain(direction, limit, &mut self.out));
         let over = c.halves.iter().all(|h| h.end.is_some_and(|end| h.next >= end));
         if over || segment.rst {
             self.close(key, time);
@@ -298,7 +308,7 @@ impl Connection {
             data: s.payload.clone(),
             missing: s.missing,
         };
-        if distance + len as i64 <= 0 {
+        if len == 0 || distance + len as i64 <= 0 {
             return 0; // nothing new
         }
         if distance <= 0 {
@@ -384,7 +394,11 @@ mod tests {
 
     fn segment(to_server: bool, seq: u32, flags: &str, payload: &'static [u8]) -> Segment {
         let (client, server) = (([127, 0, 0, 1], 5000).into(), ([127, 0, 0, 1], 3300).into());
-        let (from, to) = if to_server { (client, server) } else { (server, client) };
+        let (from, to) = if to_server {
+            (client, server)
+        } else {
+            (server, client)
+        };
         Segment {
             from,
             to,
@@ -407,7 +421,9 @@ mod tests {
         a.finish(Timestamp(99));
         assert_eq!(a.waiting, 0);
         let text = |r: TcpRecord| match r.event {
-            TcpEvent::Opened { client, from_start, .. } => format!("{} open {client} {from_start}", r.connection),
+            TcpEvent::Opened {
+                client, from_start, ..
+            } => format!("{} open {client} {from_start}", r.connection),
             TcpEvent::Data(d, data) => format!("{} {d:?} {}", r.connection, String::from_utf8_lossy(&data)),
             TcpEvent::Gap(d, n) => format!("{} {d:?} gap {n}", r.connection),
             TcpEvent::Closed => format!("{} closed", r.connection),
@@ -474,7 +490,15 @@ mod tests {
             segment(true, 900, "S", b""),
             segment(true, 901, "", b"b"),
         ]);
-        assert_eq!(got[2..], ["0 closed", "1 open 127.0.0.1:5000 true", "1 ToServer b", "1 closed"]);
+        assert_eq!(
+            got[2..],
+            [
+                "0 closed",
+                "1 open 127.0.0.1:5000 true",
+                "1 ToServer b",
+                "1 closed"
+            ]
+        );
     }
 
     #[test]

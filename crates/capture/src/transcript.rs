@@ -126,7 +126,8 @@ impl Transcript {
                     server,
                     from_start,
                 } => {
-                    self.live.insert(id, Conversation::new(client, server, from_start));
+                    self.live
+                        .insert(id, Conversation::new(client, server, from_start));
                     said.push_back(plain(Item::Opened));
                 }
                 TcpEvent::Data(d, data) => {

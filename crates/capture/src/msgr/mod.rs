@@ -214,7 +214,16 @@ impl Wire<'_> {
     fn remark(&mut self, d: Direction, offset: u64, skipped: u64, what: impl Into<String>) {
         let time = self.side(d).time();
         let what = what.into();
-        self.say(d, time, 0, Item::Damage(Damage { offset, skipped, what }));
+        self.say(
+            d,
+            time,
+            0,
+            Item::Damage(Damage {
+                offset,
+                skipped,
+                what,
+            }),
+        );
     }
 
     /// Nothing more can be decoded of a direction.

@@ -298,7 +298,11 @@ impl V1 {
             Ok(head) => head,
             Err(what) => return self.lose(d, wire, what),
         };
-        let footer = if self.old_footer { OLD_FOOTER_LEN } else { FOOTER_LEN };
+        let footer = if self.old_footer {
+            OLD_FOOTER_LEN
+        } else {
+            FOOTER_LEN
+        };
         let Some(mut raw) = wire.side(d).take(1 + HEADER_LEN + head.body_len() + footer) else {
             return Step::Wait;
         };

@@ -15,29 +15,81 @@ use bytes::Bytes;
 use capture::{Item, KeyBook, Protocol, Record, Traffic, Transcript, tcp::Direction};
 use counts::COUNTS;
 use msgr::cephx::Keyring;
-use reencode::{Again, again};
 use rbdgate_capture as capture;
+use reencode::{Again, again};
 
 /// Damage that real files have: (file, part of the text, how often, why).
-const DAMAGE: &[(&str, &str, usize, &str)] = &[];
+const DAMAGE: &[(&str, &str, usize, &str)] = &[
+    (
+        "pacific/pacific-v1",
+        "ends here",
+        1,
+        "a client that went away behind the first part of its banner",
+    ),
+    (
+        "pacific/krbd6.1-crc",
+        "encrypted: the session key was agreed on outside of this file",
+        2,
+        "the manager's own connection to the OSD",
+    ),
+    (
+        "tentacle/krbd7.2-secure-aes256k",
+        "encrypted: ",
+        4,
+        "see ENCRYPTED",
+    ),
+];
+
+/// Secure files whose keys we cannot use yet: (file, why).
+const ENCRYPTED: &[(&str, &str)] = &[(
+    "tentacle/krbd7.2-secure-aes256k",
+    "keys of type 2 are not implemented in cephx",
+)];
 
 /// Messages that we encode otherwise than the peer did: (part of the file's name, direction, message, why).
-const DIFFERS: &[(&str, Direction, &str, &str)] = &[];
+const DIFFERS: &[(&str, Direction, &str, &str)] = &[
+    (
+        "krbd",
+        Direction::ToServer,
+        "OSD_OP",
+        "the kernel leaves the compat version 0 and writes object_locator_t version 5",
+    ),
+    (
+        "krbd",
+        Direction::ToServer,
+        "MON_SUBSCRIBE",
+        "the kernel writes version 2, without a host",
+    ),
+    (
+        "krbd",
+        Direction::ToServer,
+        "AUTH",
+        "the kernel leaves both versions 0 and does not send the epoch of its monmap",
+    ),
+];
 
 fn captures(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../captures").join(path)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../captures")
+        .join(path)
 }
 
 fn load(name: &str) -> Bytes {
     let path = captures(&format!("{name}.pcap.gz"));
     let packed = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let mut file = Vec::new();
-    flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut file).unwrap();
+    flate2::read::GzDecoder::new(&packed[..])
+        .read_to_end(&mut file)
+        .unwrap();
     file.into()
 }
 
 fn keys(name: &str) -> KeyBook {
-    let ring = if name.contains("aes256k") { "keyring.aes256k" } else { "keyring.aes" };
+    let ring = if name.contains("aes256k") {
+        "keyring.aes256k"
+    } else {
+        "keyring.aes"
+    };
     let text = std::fs::read_to_string(captures(ring)).unwrap();
     let mut keys = KeyBook::default();
     keys.add(&Keyring::parse(&text).unwrap());
@@ -54,7 +106,11 @@ struct Replay {
 fn replay(name: &'static str) -> Replay {
     let mut transcript = Transcript::new(load(name), keys(name)).unwrap();
     let records = transcript.by_ref().collect();
-    Replay { name, records, transcript }
+    Replay {
+        name,
+        records,
+        transcript,
+    }
 }
 
 fn replays() -> impl Iterator<Item = Replay> {
@@ -71,10 +127,16 @@ fn as_many_messages_of_each_kind_as_an_independent_reader_finds() {
                 found.entry(m.message.header.kind.0).or_default()[d as usize] += 1;
             }
         }
+        if let Some((_, why)) = ENCRYPTED.iter().find(|(file, _)| file == name) {
+            assert!(found.is_empty(), "{name}: stale exception: {why}");
+            continue;
+        }
         let expected = expected.iter().map(|(kind, a, b)| (*kind, [*a, *b])).collect();
         assert_eq!(found, expected, "{name}");
         let known = r.transcript.connections();
-        let known = known.filter(|(_, c)| c.protocol != Protocol::Unknown).count();
+        let known = known
+            .filter(|(_, c)| c.traffic.iter().all(|t| t.decoded > 0))
+            .count();
         assert_eq!(known, *connections, "connections of {name}");
     }
 }
@@ -84,17 +146,29 @@ fn every_byte_is_accounted_for() {
     let mut seen = vec![0; DAMAGE.len()];
     for r in replays() {
         for (id, info) in r.transcript.connections() {
-            for Traffic { captured, decoded, skipped, missing } in info.traffic {
-                assert_eq!(captured, decoded + skipped, "connection {id} of {}", r.name);
-                assert_eq!(missing, 0, "connection {id} of {}", r.name);
+            for Traffic {
+                captured,
+                decoded,
+                skipped,
+                missing,
+            } in info.traffic
+            {
+                assert_eq!(
+                    (captured, missing),
+                    (decoded + skipped, 0),
+                    "connection {id} of {}",
+                    r.name
+                );
             }
         }
         for record in &r.records {
             match &record.item {
                 Item::Damage(damage) => {
-                    let known = |(file, text, ..): &&(&str, &str, usize, &str)| *file == r.name && damage.what.contains(text);
+                    let known = |(file, text, ..): &&(&str, &str, usize, &str)| {
+                        *file == r.name && damage.what.contains(text)
+                    };
                     let at = DAMAGE.iter().position(|d| known(&d));
-                    let Some(at) = at else { panic!("{} connection {:?} {:?}: {damage:?}", r.name, record.connection, record.direction) };
+                    let at = at.unwrap_or_else(|| panic!("{} {record:?}", r.name));
                     seen[at] += 1;
                 }
                 Item::FileDamage(_) | Item::Packets(..) => panic!("{}: {record:?}", r.name),
@@ -116,17 +190,23 @@ fn every_message_decodes_and_encodes_to_the_same_bytes() {
             let Item::Message(m) = &record.item else { continue };
             let direction = record.direction.unwrap();
             let kind = m.message.header.kind;
-            let at = DIFFERS
-                .iter()
-                .position(|(file, d, name, _)| r.name.contains(file) && *d == direction && kind.name() == Some(name));
+            let at = DIFFERS.iter().position(|(file, d, name, _)| {
+                r.name.contains(file) && *d == direction && kind.name() == Some(name)
+            });
             match (again(m), at) {
                 (Again::Same, _) => {}
                 (Again::Differs(_), Some(at)) => used[at] += 1,
                 (Again::Differs(what), None) => {
-                    trouble.insert(format!("{} {direction:?} {kind:?} v{}: {what}", r.name, m.message.header.version));
+                    trouble.insert(format!(
+                        "{} {direction:?} {kind:?} v{}: {what}",
+                        r.name, m.message.header.version
+                    ));
                 }
                 (Again::Undecoded(what), _) => {
-                    trouble.insert(format!("{} {direction:?} {kind:?} v{}: {what}", r.name, m.message.header.version));
+                    trouble.insert(format!(
+                        "{} {direction:?} {kind:?} v{}: {what}",
+                        r.name, m.message.header.version
+                    ));
                 }
             }
         }

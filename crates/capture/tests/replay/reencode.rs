@@ -64,4 +64,3 @@ fn difference(raw: &RawMessage, ours: &RawMessage) -> Option<String> {
     let at = raw.iter().zip(ours).take_while(|(a, b)| a == b).count();
     Some(format!("{name} at {at}, lengths {} {}", raw.len(), ours.len()))
 }
-
