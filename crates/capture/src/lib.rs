@@ -5,6 +5,7 @@
 //! holds: damage is an item like others, after which it goes on where that is possible. [`describe`] puts an
 //! item into words.
 
+pub mod describe;
 mod keys;
 mod msgr;
 pub mod packet;

@@ -6,6 +6,7 @@ use clap::{Arg, ArgMatches, Command, builder::NonEmptyStringValueParser};
 use rbdgate::{
     VERSION, admin,
     config::{ConfigError, SETTINGS, Settings, Sources, commented_defaults},
+    decode,
     serve,
 };
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let done = match matches.subcommand() {
         Some(("serve", args)) => run_serve(args),
         Some(("check", args)) => run_check(args),
+        Some(("decode", args)) => decode::run(args),
         Some(("config", _)) => {
             print!("{}", commented_defaults());
             Ok(ExitCode::SUCCESS)
@@ -50,6 +52,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(with_settings(serve))
         .subcommand(with_settings(check))
+        .subcommand(decode::command())
         .subcommand(Command::new("config").about("Print a configuration file with every setting and its default"))
 }
 
