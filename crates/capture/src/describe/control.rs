@@ -62,7 +62,9 @@ fn fields(control: &Control) -> Fields {
             fields
         }
         Control::AuthSignature(_) | Control::Wait(_) => Fields::new(),
-        Control::ClientIdent(_) | Control::ServerIdent(_) | Control::IdentMissingFeatures(_) => ident(control),
+        Control::ClientIdent(_) | Control::ServerIdent(_) | Control::IdentMissingFeatures(_) => {
+            ident(control)
+        }
         Control::SessionReconnect(f) => vec![
             ("addrs", text(&f.addrs)),
             ("client_cookie", Value::Hex(f.client_cookie)),
@@ -82,7 +84,9 @@ fn fields(control: &Control) -> Fields {
             ("is_compress", f.is_compress.into()),
             ("methods", texts(&f.methods)),
         ],
-        Control::CompressionDone(f) => vec![("is_compress", f.is_compress.into()), ("method", f.method.into())],
+        Control::CompressionDone(f) => {
+            vec![("is_compress", f.is_compress.into()), ("method", f.method.into())]
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Messages by type, and those that clients exchange with monitors and managers.
 
 use encoding::{
-    Decode, DecodeError, Message, RawMessage,
+    Decode, DecodeError, Message,
     maps::{MgrMap, MonMap},
     messages::*,
 };
+
+use crate::MessageItem;
 
 use super::{
     auth, osd,
@@ -28,10 +30,11 @@ macro_rules! messages {
 }
 
 /// Ceph's name of a message, and what is in it.
-pub(super) fn content(raw: &RawMessage) -> (String, Result<Fields, DecodeError>) {
+pub(super) fn content(item: &MessageItem) -> (String, Result<Fields, DecodeError>) {
+    let (raw, calls) = (&item.message, &item.calls);
     messages! { raw:
         MOsdOp, "MOSDOp", |m| osd::osd_op(&m);
-        MOsdOpReply, "MOSDOpReply", |m| osd::osd_op_reply(&m);
+        MOsdOpReply, "MOSDOpReply", |m| osd::osd_op_reply(&m, calls);
         MWatchNotify, "MWatchNotify", |m| osd::watch_notify(&m);
         MOsdBackoff, "MOSDBackoff", |m| osd::backoff(&m);
         MOsdMap, "MOSDMap", |m| osd::osd_map(&m);
@@ -88,7 +91,8 @@ pub(super) fn content(raw: &RawMessage) -> (String, Result<Fields, DecodeError>)
 fn mon_map(m: &MMonMap) -> Fields {
     match MonMap::from_bytes(&m.monmap) {
         Ok(map) => {
-            let mon = |(name, mon): (&String, &encoding::maps::MonInfo)| format!("{name} {}", mon.public_addrs);
+            let mon =
+                |(name, mon): (&String, &encoding::maps::MonInfo)| format!("{name} {}", mon.public_addrs);
             vec![
                 ("epoch", map.epoch.into()),
                 ("fsid", text(map.fsid)),
@@ -119,7 +123,10 @@ fn subscribe(m: &MMonSubscribe) -> Fields {
             ("start", item.start.into()),
             ("once", item.is_onetime().into()),
         ];
-        Value::Both(format!("{what} from {}{once}", item.start), Box::new(parts.into()))
+        Value::Both(
+            format!("{what} from {}{once}", item.start),
+            Box::new(parts.into()),
+        )
     };
     let mut fields: Fields = vec![("what", Value::List(m.what.iter().map(item).collect()))];
     if !m.hostname.is_empty() {

@@ -76,7 +76,7 @@ fn message(m: &MessageItem) -> Description {
             fields.push((name, len.into()));
         }
     }
-    let (name, content) = messages::content(raw);
+    let (name, content) = messages::content(m);
     match content {
         Ok(content) => fields.extend(content),
         Err(error) => fields.push(("undecoded", text(error))),
@@ -114,5 +114,8 @@ fn unread(why: NoSegment, count: u64) -> Description {
         NoSegment::Malformed => "malformed or cut within their headers".to_owned(),
         NoSegment::Link(link) => format!("of a link layer that is not known here ({link})"),
     };
-    Description::new("UNREAD PACKETS", vec![("count", count.into()), ("what", why.into())])
+    Description::new(
+        "UNREAD PACKETS",
+        vec![("count", count.into()), ("what", why.into())],
+    )
 }

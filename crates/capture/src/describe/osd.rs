@@ -20,7 +20,10 @@ fn snap(id: SnapId) -> Value {
 }
 
 fn osd_flags(f: OsdFlags) -> Value {
-    flags(named(f.iter_names().map(|(name, flag)| (name, flag.bits())), f.bits()))
+    flags(named(
+        f.iter_names().map(|(name, flag)| (name, flag.bits())),
+        f.bits(),
+    ))
 }
 
 /// Names of bits, and the bits without name.
@@ -55,12 +58,12 @@ pub(super) fn osd_op(m: &MOsdOp) -> Fields {
     if m.retry_attempt > 0 {
         fields.push(("retry", m.retry_attempt.into()));
     }
-    fields.push(("ops", Value::List(m.ops.iter().map(|o| op(o, false)).collect())));
+    fields.push(("ops", Value::List(m.ops.iter().map(|o| op(o, None)).collect())));
     fields
 }
 
 /// Its answer.
-pub(super) fn osd_op_reply(m: &MOsdOpReply) -> Fields {
+pub(super) fn osd_op_reply(m: &MOsdOpReply, calls: &[Option<String>]) -> Fields {
     let mut fields: Fields = vec![
         ("object", name(&m.oid)),
         ("pg", text(m.pg)),
@@ -76,7 +79,9 @@ pub(super) fn osd_op_reply(m: &MOsdOpReply) -> Fields {
     if m.redirect.is_some() {
         fields.push(("redirect", true.into()));
     }
-    fields.push(("ops", Value::List(m.ops.iter().map(|o| op(o, true)).collect())));
+    let called = |n: usize| Some(calls.get(n).and_then(Option::as_deref));
+    let ops = m.ops.iter().enumerate().map(|(n, o)| op(o, called(n)));
+    fields.push(("ops", Value::List(ops.collect())));
     fields
 }
 
@@ -84,14 +89,16 @@ fn eversion(v: Eversion) -> Value {
     text(format_args!("{}'{}", v.epoch, v.version))
 }
 
-/// An operation: for people `write 0~4096`, for programs its parts.
-fn op(o: &OsdOp, of_reply: bool) -> Value {
+/// An operation: for people `write 0~4096`, for programs its parts. Of a reply (`reply` is some), with its result,
+/// and the method that was called if that is known.
+fn op(o: &OsdOp, reply: Option<Option<&str>>) -> Value {
     let mut parts: Fields = vec![("op", text(o.op))];
-    // The input that names things is in requests only.
-    let (mut words, args) = if of_reply && takes_names(o.op) {
-        (String::new(), Fields::new())
-    } else {
-        arguments(o)
+    let (mut words, args) = match reply {
+        None => arguments(o),
+        Some(Some(method)) => (format!(" {method}"), vec![("method", method.into())]),
+        // The input that names things is in requests only.
+        Some(None) if takes_names(o.op) => (String::new(), Fields::new()),
+        Some(None) => arguments(o),
     };
     parts.extend(args);
     if !o.indata.is_empty() {
@@ -103,7 +110,7 @@ fn op(o: &OsdOp, of_reply: bool) -> Value {
         words += &format!(" {value}");
         parts.push(("flags", value));
     }
-    if of_reply {
+    if reply.is_some() {
         let rval = result(o.rval);
         if o.rval != 0 {
             words += &format!(" = {rval}");
@@ -136,7 +143,7 @@ fn arguments(o: &OsdOp) -> (String, Fields) {
         OpArgs::Cls { indata_len, .. } => match o.cls_call() {
             Ok(call) => (
                 format!(" {}.{} ({indata_len} bytes)", call.class, call.method),
-                vec![("class", text(call.class)), ("method", text(call.method))],
+                vec![("method", text(format_args!("{}.{}", call.class, call.method)))],
             ),
             Err(error) => undecoded(&error),
         },
@@ -147,11 +154,17 @@ fn arguments(o: &OsdOp) -> (String, Fields) {
             ),
             Err(error) => undecoded(&error),
         },
-        OpArgs::Watch { cookie, op, timeout, .. } => {
+        OpArgs::Watch {
+            cookie, op, timeout, ..
+        } => {
             let kind = watch_op(op);
             (
                 format!(" {kind} cookie {cookie}"),
-                vec![("watch_op", kind.into()), ("cookie", cookie.into()), ("timeout", timeout.into())],
+                vec![
+                    ("watch_op", kind.into()),
+                    ("cookie", cookie.into()),
+                    ("timeout", timeout.into()),
+                ],
             )
         }
         _ => other_arguments(o),
@@ -196,7 +209,9 @@ fn other_arguments(o: &OsdOp) -> (String, Fields) {
             vec![("offset", offset.into()), ("length", length.into())],
         ),
         OpArgs::CopyGet { max } => (format!(" {max}"), vec![("max", max.into())]),
-        OpArgs::CopyFrom { snapid, src_version, .. } => (
+        OpArgs::CopyFrom {
+            snapid, src_version, ..
+        } => (
             format!(" version {src_version}"),
             vec![("src_snap", snap(snapid)), ("src_version", src_version.into())],
         ),

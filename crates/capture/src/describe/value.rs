@@ -58,7 +58,10 @@ impl fmt::Display for Description {
 
 /// Whether text can stand without quotes.
 fn is_plain(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && !"\"[]{}=,".contains(c))
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_graphic() && !"\"[]{}=,".contains(c))
 }
 
 impl fmt::Display for Value {
@@ -135,7 +138,11 @@ pub(super) fn flags((names, rest): (Vec<&str>, u64)) -> Value {
         all.push(format!("{rest:#x}"));
     }
     let parts = all.iter().cloned().map(Value::Text).collect();
-    let joined = if all.is_empty() { "none".to_owned() } else { all.join("+") };
+    let joined = if all.is_empty() {
+        "none".to_owned()
+    } else {
+        all.join("+")
+    };
     Value::Both(joined, Box::new(Value::List(parts)))
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use encoding::{
     Decode, Message, MessageType, RawMessage, Reader,
     messages::{MAuth, MAuthReply},
-    types::EntityName,
+    types::EntityType,
 };
 use msgr::{
     auth::AuthMethod,
@@ -13,7 +13,7 @@ use msgr::{
 
 use crate::keys::{KeyBook, KeyTrouble};
 
-use super::ConnectionInfo;
+use super::{ConnectionInfo, unnumbered};
 
 /// The first of the modes in which a ticket is asked for, not shown (`AUTH_MODE_MON`).
 const MODE_MON: u8 = 10;
@@ -60,7 +60,7 @@ impl Auth {
         keys: &mut KeyBook,
         info: &mut ConnectionInfo,
     ) -> Result<Bytes, KeyTrouble> {
-        info.client.get_or_insert(EntityName::client(client as i64));
+        is_numbered(client, info);
         match &self.entity {
             Some(entity) => keys.name(client, entity),
             None => info.client_entity = keys.name_of(client).cloned(),
@@ -107,15 +107,26 @@ impl Auth {
     }
 
     fn reply_message(&mut self, m: &MAuthReply, keys: &mut KeyBook, info: &mut ConnectionInfo) {
-        let entity = self.entity.as_deref().or(info.client_entity.as_deref());
+        let entity = self.entity.clone().or_else(|| info.client_entity.clone());
         let Some(entity) = entity.filter(|_| m.global_id != 0) else {
             return;
         };
-        keys.name(m.global_id, entity);
+        keys.name(m.global_id, &entity);
+        is_numbered(m.global_id, info);
         if m.protocol == AuthMethod::CEPHX.0 && m.result == 0 {
             // The first reply is a challenge, which is no reply of this form. What is learned is for secure
             // connections, and those say so if it is not known.
-            let _ = keys.take_mon_reply(entity, m.global_id, &m.payload);
+            let _ = keys.take_mon_reply(&entity, m.global_id, &m.payload);
         }
+    }
+}
+
+/// A client's number is its global id; daemons have numbers of their own.
+fn is_numbered(global_id: u64, info: &mut ConnectionInfo) {
+    let client = info.client.get_or_insert(unnumbered(EntityType::CLIENT));
+    if client.kind == EntityType::CLIENT
+        && let Ok(num) = i64::try_from(global_id)
+    {
+        client.num = num;
     }
 }

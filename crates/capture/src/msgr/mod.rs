@@ -1,6 +1,7 @@
 //! Listening to a connection: which protocol it speaks, and what both sides say.
 
 mod auth;
+mod calls;
 mod control;
 mod side;
 mod v1;
@@ -26,6 +27,7 @@ pub use control::Control;
 pub use side::Traffic;
 pub use v1_items::{V1Connect, V1ConnectReply, V1Item};
 
+use calls::Calls;
 use side::Side;
 
 /// Which messenger protocol a connection speaks.
@@ -102,6 +104,9 @@ pub struct MessageItem {
     pub source: Option<EntityName>,
     /// Features of both sides, which decide the encoding.
     pub features: Features,
+    /// Of an MOSDOpReply: the methods that the request called, by op, as `class.method`. A reply does not repeat
+    /// them.
+    pub calls: Vec<Option<String>>,
     /// The message.
     pub message: RawMessage,
 }
@@ -179,6 +184,7 @@ enum Decoder {
 /// What decoders work on.
 struct Wire<'a> {
     sides: &'a mut [Side; 2],
+    calls: &'a mut Calls,
     info: &'a mut ConnectionInfo,
     keys: &'a mut KeyBook,
     out: &'a mut VecDeque<Said>,
@@ -194,6 +200,26 @@ impl Wire<'_> {
         let side = self.side(d);
         let (time, len) = (side.time(), side.decoded());
         self.say(d, time, len, item);
+    }
+
+    /// What was taken off a direction is a message.
+    fn message(
+        &mut self,
+        d: Direction,
+        seq: u64,
+        ack_seq: Option<u64>,
+        source: Option<EntityName>,
+        message: RawMessage,
+    ) {
+        let item = MessageItem {
+            seq,
+            ack_seq,
+            source,
+            features: self.info.features(),
+            calls: self.calls.of(&message),
+            message,
+        };
+        self.decoded(d, Item::Message(Box::new(item)));
     }
 
     fn say(&mut self, d: Direction, time: Timestamp, len: u64, item: Item) {
@@ -238,6 +264,7 @@ impl Wire<'_> {
 pub(crate) struct Conversation {
     pub(crate) info: ConnectionInfo,
     sides: [Side; 2],
+    calls: Calls,
     decoder: Decoder,
 }
 
@@ -257,6 +284,7 @@ impl Conversation {
                 traffic: Default::default(),
             },
             sides: Default::default(),
+            calls: Calls::default(),
             decoder: Decoder::Undecided,
         }
     }
@@ -318,6 +346,7 @@ impl Conversation {
     ) -> (Wire<'a>, &'a mut Decoder) {
         let wire = Wire {
             sides: &mut self.sides,
+            calls: &mut self.calls,
             info: &mut self.info,
             keys,
             out,

@@ -12,7 +12,7 @@ use encoding::{
 use crate::tcp::Direction;
 
 use super::{
-    Item, LIMITS, MessageItem, Step, Wire,
+    Item, LIMITS, Step, Wire,
     auth::Auth,
     unnumbered,
     v1_items::{
@@ -321,23 +321,19 @@ impl V1 {
         };
         self.sent_by(d, head.source, wire);
         self.auth.message(&message, wire.keys, wire.info);
-        let item = MessageItem {
-            seq: head.seq,
-            ack_seq: None,
-            source: Some(head.source),
-            features: wire.info.features(),
-            message,
-        };
-        wire.decoded(d, Item::Message(Box::new(item)));
+        wire.message(d, head.seq, None, Some(head.source), message);
         Step::Progress
     }
 
     /// Headers tell more of their senders than the handshake.
     fn sent_by(&self, d: Direction, source: EntityName, wire: &mut Wire<'_>) {
         let info = &mut *wire.info;
-        match d {
-            Direction::ToServer => info.client = Some(source),
-            Direction::ToClient => info.server = Some(source),
+        // The kernel leaves the name empty until it has a number.
+        if source.kind != EntityType(0) {
+            match d {
+                Direction::ToServer => info.client = Some(source),
+                Direction::ToClient => info.server = Some(source),
+            }
         }
         if d == Direction::ToServer && info.client_entity.is_none() {
             let name = u64::try_from(source.num).ok().and_then(|n| wire.keys.name_of(n));

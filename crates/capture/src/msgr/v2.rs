@@ -16,7 +16,7 @@ use msgr::{
 
 use crate::tcp::Direction;
 
-use super::{Control, Item, LIMITS, MessageItem, Protocol, Step, Wire, auth::Auth, unnumbered};
+use super::{Control, Item, LIMITS, Protocol, Step, Wire, auth::Auth, unnumbered};
 
 const PREAMBLE: usize = 32;
 const BANNER_HEAD: usize = 10;
@@ -292,13 +292,6 @@ impl V2 {
             data: Some(data).filter(|d: &Bytes| !d.is_empty()).into_iter().collect(),
         };
         self.auth.message(&message, wire.keys, wire.info);
-        let item = MessageItem {
-            seq: header.seq,
-            ack_seq: Some(header.ack_seq),
-            source: None,
-            features: wire.info.features(),
-            message,
-        };
-        wire.decoded(d, Item::Message(Box::new(item)));
+        wire.message(d, header.seq, Some(header.ack_seq), None, message);
     }
 }
