@@ -1,5 +1,7 @@
 //! Damaged captures: nothing panics, nothing is lost but what was hit, and the transcript says where.
 
+#![allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
+
 use std::{io::Read, path::PathBuf};
 
 use bytes::Bytes;

@@ -17,9 +17,9 @@ pub enum Value {
     /// Text.
     Text(String),
     /// Text for people, and the same in parts for programs.
-    Both(String, Box<Value>),
+    Both(String, Box<Self>),
     /// Several.
-    List(Vec<Value>),
+    List(Vec<Self>),
     /// Several with names.
     Map(Fields),
 }
