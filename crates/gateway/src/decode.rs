@@ -41,7 +41,13 @@ pub fn command() -> Command {
     Command::new("decode")
         .about(ABOUT)
         .after_help(HELP)
-        .arg(Arg::new("file").value_name("FILE").required(true).value_parser(path()).help("A pcap file; - is stdin"))
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .required(true)
+                .value_parser(path())
+                .help("A pcap file; - is stdin"),
+        )
         .arg(
             Arg::new("keyring")
                 .long("keyring")
@@ -98,7 +104,9 @@ fn load(path: &Path) -> io::Result<(Bytes, Option<String>)> {
         return Ok((raw.into(), None));
     }
     let mut file = Vec::new();
-    let done = MultiGzDecoder::new(&raw[..]).take(MAX_FILE).read_to_end(&mut file);
+    let done = MultiGzDecoder::new(&raw[..])
+        .take(MAX_FILE)
+        .read_to_end(&mut file);
     let trouble = done
         .err()
         .map(|e| format!("the compressed file is damaged ({e}); read {} bytes", file.len()));
@@ -130,7 +138,9 @@ fn ends(c: &ConnectionInfo) -> (String, String) {
         (Some(name), None) => name.to_string(),
         (None, None) => c.client_addr.to_string(),
     };
-    let server = c.server.map_or_else(|| c.server_addr.to_string(), |name| name.to_string());
+    let server = c
+        .server
+        .map_or_else(|| c.server_addr.to_string(), |name| name.to_string());
     (client, server)
 }
 
@@ -196,13 +206,61 @@ fn json_value(value: &Value) -> serde_json::Value {
         Value::Both(_, parts) => json_value(parts),
         Value::List(items) => items.iter().map(json_value).collect(),
         Value::Map(fields) => {
-            let entries = fields.iter().map(|(name, value)| ((*name).to_owned(), json_value(value)));
+            let entries = fields
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), json_value(value)));
             serde_json::Value::Object(entries.collect())
         }
-        // Text, and whatever prints itself.
-        other => match other {
-            Value::Text(text) => json!(text),
-            other => json!(other.to_string()),
-        },
+        Value::Text(text) => json!(text),
+        other => json!(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transcript(as_json: bool) -> String {
+        let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../captures");
+        let (file, trouble) = load(&captures.join("pacific/krbd6.1-secure.pcap.gz")).unwrap();
+        assert_eq!(trouble, None);
+        let ring = std::fs::read_to_string(captures.join("keyring.aes")).unwrap();
+        let mut keys = KeyBook::default();
+        keys.add(&Keyring::parse(&ring).unwrap());
+        let mut out = Vec::new();
+        write(Transcript::new(file, keys).unwrap(), as_json, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_transcript_names_peers_messages_objects_ops_and_results() {
+        let text = transcript(false);
+        for expected in [
+            " v2 HELLO entity=mon",
+            " method=cephx modes=[secure] entity=client.admin",
+            " -> osd.0 v2-secure MOSDOp seq=",
+            " ops=[call rbd.get_id (0 bytes)]",
+            " what=[monmap from 0, osdmap from 0 once]",
+            " flags=ondisk+write",
+            "write 0~8192",
+            " result=0 ",
+            " ops=[call rbd.get_id -> ",
+            " MWatchNotify ",
+        ] {
+            assert!(text.contains(expected), "{expected}\n{text}");
+        }
+        assert!(!text.contains("DAMAGE"), "{text}");
+    }
+
+    #[test]
+    fn as_json_every_line_is_an_object_with_the_same_names() {
+        let (text, lines) = (transcript(false), transcript(true));
+        assert_eq!(text.lines().count(), lines.lines().count());
+        for (line, json) in text.lines().zip(lines.lines()) {
+            let json: serde_json::Value = serde_json::from_str(json).unwrap();
+            let name = json["name"].as_str().unwrap();
+            assert!(line.contains(&format!(" {name}")), "{line}");
+            assert!(json["fields"].is_object() && json["time"].is_string());
+        }
     }
 }

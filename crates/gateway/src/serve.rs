@@ -84,7 +84,9 @@ fn store_dir(data: &Path) -> PathBuf {
 /// Whether a server has the data folder open.
 #[must_use]
 pub fn is_in_use(data: &Path) -> bool {
-    let Ok(lock) = std::fs::File::open(store_dir(data).join("LOCK")) else { return false };
+    let Ok(lock) = std::fs::File::open(store_dir(data).join("LOCK")) else {
+        return false;
+    };
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared).is_err()
 }
 
@@ -104,7 +106,13 @@ pub fn run(settings: &Settings) -> Result<(), ServeError> {
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+    if let Err(error) = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    ) {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }
@@ -156,10 +164,17 @@ async fn close_store(store: Store) -> Result<(), ServeError> {
 }
 
 fn open_store(data: &Path) -> Result<Store, ServeError> {
-    let fail = |reason| ServeError::Data { dir: data.to_owned(), reason };
+    let fail = |reason| ServeError::Data {
+        dir: data.to_owned(),
+        reason,
+    };
     // What images hold, and the keys, are nobody else's business.
     std::fs::create_dir_all(data).map_err(fail)?;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(store_dir(data)).map_err(fail)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(store_dir(data))
+        .map_err(fail)?;
     let fs = rustix::fs::statvfs(data).map_err(|e| fail(e.into()))?;
     let total = fs.f_blocks.saturating_mul(fs.f_frsize);
     let mut options = Options::new(store_dir(data));
@@ -174,8 +189,16 @@ fn open_store(data: &Path) -> Result<Store, ServeError> {
 
 fn write_client_files(settings: &Settings, cluster: &Cluster) -> Result<(), ServeError> {
     let data = &settings.data;
-    let fail = |reason| ServeError::Data { dir: data.clone(), reason };
-    let mon: Vec<_> = cluster.monmap().mons.values().flat_map(|m| m.public_addrs.0.clone()).collect();
+    let fail = |reason| ServeError::Data {
+        dir: data.clone(),
+        reason,
+    };
+    let mon: Vec<_> = cluster
+        .monmap()
+        .mons
+        .values()
+        .flat_map(|m| m.public_addrs.0.clone())
+        .collect();
     let mon = EntityAddrVec(mon);
     write_conf(data, cluster.fsid(), &mon, settings.auth).map_err(fail)?;
     let mut keyring = cluster.entities();
@@ -222,13 +245,21 @@ struct Listeners {
 }
 
 async fn bind(setting: &'static str, at: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(at).await.map_err(|reason| ServeError::Listen { setting, at, reason })
+    TcpListener::bind(at)
+        .await
+        .map_err(|reason| ServeError::Listen { setting, at, reason })
 }
 
 impl Listeners {
     async fn bind(settings: &Settings) -> Result<Self, ServeError> {
         // Port 0 stays 0 for each: every one is a free one.
-        let osd_port = |n: u16| if settings.osd.port() == 0 { settings.osd } else { offset(settings.osd, n) };
+        let osd_port = |n: u16| {
+            if settings.osd.port() == 0 {
+                settings.osd
+            } else {
+                offset(settings.osd, n)
+            }
+        };
         let mut osds = Vec::new();
         for n in 0..settings.osd_count {
             osds.push(bind("osd", osd_port(2 * n)).await?);
@@ -249,7 +280,12 @@ impl Listeners {
     fn endpoints(&self) -> io::Result<Endpoints> {
         let mut osds = BTreeMap::new();
         for (id, listener) in (0..).zip(&self.osds) {
-            osds.insert(id, OsdEndpoint { addrs: self.addrs(listener, self.nonce)? });
+            osds.insert(
+                id,
+                OsdEndpoint {
+                    addrs: self.addrs(listener, self.nonce)?,
+                },
+            );
         }
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         Ok(Endpoints {
@@ -282,9 +318,19 @@ impl Listeners {
         };
         let shared = MonShared::new(Arc::clone(cluster));
         let name = |kind, num| EntityName { kind, num };
-        serve(name(EntityType::MON, 0), endpoints.mon, self.mon, Arc::new(MonDispatcher::new(Arc::clone(&shared))));
+        serve(
+            name(EntityType::MON, 0),
+            endpoints.mon,
+            self.mon,
+            Arc::new(MonDispatcher::new(Arc::clone(&shared))),
+        );
         let mgr_id = cluster.mgrmap().active_gid as i64;
-        serve(name(EntityType::MGR, mgr_id), endpoints.mgr, self.mgr, Arc::new(MgrDispatcher::new(shared)));
+        serve(
+            name(EntityType::MGR, mgr_id),
+            endpoints.mgr,
+            self.mgr,
+            Arc::new(MgrDispatcher::new(shared)),
+        );
         for ((id, endpoint), listener) in endpoints.osds.into_iter().zip(self.osds) {
             let dispatcher = Arc::new(OsdDispatcher(Arc::clone(osd)));
             serve(EntityName::osd(id.into()), endpoint.addrs, listener, dispatcher);
@@ -299,5 +345,9 @@ fn auth_config(auth: Auth, keys: Arc<dyn KeyServer>) -> AuthConfig {
         Auth::Cephx => AuthMethod::CEPHX,
         Auth::None => AuthMethod::NONE,
     };
-    AuthConfig { methods: vec![method], modes: vec![ConMode::SECURE, ConMode::CRC], ..AuthConfig::cephx(keys) }
+    AuthConfig {
+        methods: vec![method],
+        modes: vec![ConMode::SECURE, ConMode::CRC],
+        ..AuthConfig::cephx(keys)
+    }
 }
