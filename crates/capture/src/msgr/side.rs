@@ -44,6 +44,7 @@ impl Side {
             self.item_start = self.end;
             return;
         }
+        self.forget_marks();
         self.rx.extend_from_slice(data);
         self.marks.push_back((self.end, time));
     }
@@ -55,11 +56,15 @@ impl Side {
 
     /// When the last byte before the next one was captured; marks before it are dropped.
     pub(super) fn time(&mut self) -> Timestamp {
+        self.forget_marks();
+        self.marks.front().map_or(Timestamp(0), |m| m.1)
+    }
+
+    fn forget_marks(&mut self) {
         let pos = self.pos();
         while self.marks.len() > 1 && self.marks.front().is_some_and(|m| m.0 < pos) {
             self.marks.pop_front();
         }
-        self.marks.front().map_or(Timestamp(0), |m| m.1)
     }
 
     /// Takes `n` bytes, if they are there.
