@@ -141,11 +141,11 @@ impl CryptoKey {
     /// Decrypts what [`encrypt`](Self::encrypt) made. There is no authentication: a wrong key shows in the
     /// padding or in the magic number of what is inside.
     pub fn decrypt(&self, _usage: KeyUsage, sealed: &[u8]) -> Result<Bytes, KeyError> {
+        let cipher = cbc::Decryptor::<Aes128>::new_from_slices(self.aes_secret()?, AES_IV)
+            .map_err(|_| KeyError::Malformed)?;
         if sealed.is_empty() || !sealed.len().is_multiple_of(AES_BLOCK) {
             return Err(KeyError::Decrypt);
         }
-        let cipher = cbc::Decryptor::<Aes128>::new_from_slices(self.aes_secret()?, AES_IV)
-            .map_err(|_| KeyError::Malformed)?;
         cipher
             .decrypt_padded_vec::<Pkcs7>(sealed)
             .map(Bytes::from)
