@@ -1,6 +1,7 @@
 //! Makes the first corpus from the test data of the crates: `cargo run --example make_corpus` in `fuzz`.
 
 use std::error::Error;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
@@ -24,6 +25,7 @@ fn main() -> Result {
     messages()?;
     map_files()?;
     streams()?;
+    captures()?;
     calls()
 }
 
@@ -69,6 +71,40 @@ fn messages() -> Result {
             &message::input(kind, u16::try_from(version)?, &front, &data),
         )?;
         seen.push(key);
+    }
+    Ok(())
+}
+
+/// The first packets of recordings, and how many bytes of each.
+const CAPTURES: [(&str, usize); 6] = [
+    ("nautilus/nautilus-crc", 9000),
+    ("pacific/krbd5.10-legacy", 9000),
+    ("pacific/krbd6.1-crc", 20000),
+    ("pacific/krbd6.1-secure", 9000),
+    ("pacific/krbd6.1-v1none", 9000),
+    ("tentacle/krbd7.2-secure-aes256k", 9000),
+];
+
+/// Captures, cut behind a packet.
+fn captures() -> Result {
+    const RECORD_HEADER: usize = 16;
+    for (name, most) in CAPTURES {
+        let path = crates().join("../captures").join(format!("{name}.pcap.gz"));
+        let mut file = Vec::new();
+        flate2::read::GzDecoder::new(std::fs::File::open(path)?).read_to_end(&mut file)?;
+        let mut end = 24;
+        while let Some(len) = file.get(end + 8..).and_then(|rest| rest.first_chunk::<4>()) {
+            let next = end + RECORD_HEADER + u32::from_le_bytes(*len) as usize;
+            if next > most {
+                break;
+            }
+            end = next;
+        }
+        keep(
+            "capture",
+            &format!("{}.pcap", name.replace('/', "-")),
+            &file[..end.min(file.len())],
+        )?;
     }
     Ok(())
 }

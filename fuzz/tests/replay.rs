@@ -32,6 +32,11 @@ fn replay(target: &str, run: fn(&[u8])) {
 }
 
 #[test]
+fn capture() {
+    replay("capture", rbdgate_fuzz::capture::run);
+}
+
+#[test]
 fn message() {
     replay("message", rbdgate_fuzz::message::run);
 }
