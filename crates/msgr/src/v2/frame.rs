@@ -253,7 +253,7 @@ impl Output {
         }
     }
 
-    pub(super) fn put(&mut self, piece: Bytes) {
+    pub(crate) fn put(&mut self, piece: Bytes) {
         self.len += piece.len();
         if piece.len() < COPY_BELOW {
             self.tail.extend_from_slice(&piece);
@@ -264,7 +264,7 @@ impl Output {
     }
 
     /// Appends what `write` writes.
-    fn put_with(&mut self, write: impl FnOnce(&mut BytesMut)) {
+    pub(crate) fn put_with(&mut self, write: impl FnOnce(&mut BytesMut)) {
         let before = self.tail.len();
         if self.tail.capacity() - before < COPY_BELOW {
             self.tail.reserve(4 * COPY_BELOW);

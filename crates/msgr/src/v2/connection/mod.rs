@@ -4,7 +4,6 @@
 //! [`into_session`](Connection::into_session) hands over the session's two directions.
 
 mod client;
-mod config;
 mod server;
 
 use std::{
@@ -19,9 +18,8 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     auth::ConMode,
-    cephx::{CephxClient, CryptoKey, MonAuthSession},
+    cephx::CryptoKey,
     error::{Error, Malformed, Misbehaved, Result},
-    session::PeerInfo,
 };
 
 use super::{
@@ -32,33 +30,19 @@ use super::{
     preamble::Tag,
 };
 
-pub use config::{ClientAuth, ClientConfig, ServerConfig};
+pub use crate::{
+    config::{ClientAuth, ClientConfig, ServerConfig},
+    connection::HandshakeEvent,
+};
 
 use client::ClientRole;
 use server::ServerRole;
 
-/// What a step of the handshake came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HandshakeEvent {
-    /// More bytes are needed.
-    Pending,
-    /// The session is established.
-    Ready,
-}
+/// `msgr2_required`: CEPH_FEATUREMASK_MSG_ADDR2.
+const MSGR2_REQUIRED: Features = Features(1 << 59);
 
 /// An established session.
-pub struct Established {
-    /// Who the peer is.
-    pub peer: PeerInfo,
-    /// At a monitor, with cephx: what renews the peer's tickets.
-    pub mon_auth: Option<MonAuthSession>,
-    /// In the client role, with cephx: the credentials with what was received.
-    pub credentials: Option<CephxClient>,
-    /// Receives.
-    pub read: ReadHalf,
-    /// Sends.
-    pub write: WriteHalf,
-}
+pub type Established = crate::connection::Established<ReadHalf, WriteHalf>;
 
 /// A connection that shakes hands.
 pub struct Connection {

@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-use super::{ServerConfig, Wire, config::MSGR2_REQUIRED, unexpected};
+use super::{MSGR2_REQUIRED, ServerConfig, Wire, unexpected};
 
 /// Refusals that a connection may collect: a client tries its methods in turn.
 const MAX_REFUSALS: u32 = 8;
