@@ -34,6 +34,18 @@ macro_rules! features {
                 match self { $(Self::$name => stringify!($name),)* }
             }
 
+            /// The feature of that name, in any case of letters.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().find(|f| f.name().eq_ignore_ascii_case(name)).copied()
+            }
+
+            /// The feature's own bit, as a word.
+            #[must_use]
+            pub const fn word(self) -> Features {
+                Features(1 << self.bit().0)
+            }
+
             /// The bit and its incarnation.
             const fn bit(self) -> (u32, u8) {
                 match self { $(Self::$name => ($bit, $incarnation),)* }
@@ -203,6 +215,12 @@ impl Features {
         }
     }
 
+    /// The word without those bits.
+    #[must_use]
+    pub const fn without(self, bits: Self) -> Self {
+        Self(self.0 & !bits.0)
+    }
+
     /// This word of ours as it is shown to `peer`: without bit 59 if the bit is the peer's private feature, lest it
     /// takes us for one of its kind.
     #[must_use]
@@ -210,7 +228,7 @@ impl Features {
         if peer.has(Feature::MSG_ADDR2) {
             self
         } else {
-            Self(self.0 & !(1 << 59 & peer.0))
+            self.without(Self(1 << 59 & peer.0))
         }
     }
 

@@ -7,6 +7,7 @@ pub mod admin;
 pub mod client_files;
 pub mod cluster;
 pub mod config;
+mod listeners;
 pub mod mon;
 pub mod objects;
 pub mod osd;

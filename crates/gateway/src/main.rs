@@ -75,6 +75,8 @@ fn value_name(key: &str) -> &'static str {
         "data" => "DIR",
         "auth" => "METHOD",
         "osd-count" => "N",
+        "mask-features" => "FEATURES",
+        "max-msgr" => "VERSION",
         "log" => "FILTER",
         _ => "IP:PORT",
     }
