@@ -181,7 +181,11 @@ impl ServerAuth {
     }
 
     /// The first `MAuth` of msgr v1: the client can do `offered`, says who it is, and which global id it has.
-    pub(crate) fn start_v1(&mut self, offered: &[u32], claim: (AuthEntityName, u64)) -> (AuthMethod, AuthStep) {
+    pub(crate) fn start_v1(
+        &mut self,
+        offered: &[u32],
+        claim: (AuthEntityName, u64),
+    ) -> (AuthMethod, AuthStep) {
         self.exchange = None;
         let chosen = self.config.methods.iter().find(|m| offered.contains(&m.0));
         let Some(&method) = chosen else {

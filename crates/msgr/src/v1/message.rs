@@ -156,7 +156,9 @@ mod tests {
     fn the_header_takes_53_bytes_and_round_trips() {
         let mut header = MessageHeader {
             seq: 1,
-            message: RawMessage::new(MessageType::OSD_OP, 8, 3, Bytes::new()).with_tid(9).header,
+            message: RawMessage::new(MessageType::OSD_OP, 8, 3, Bytes::new())
+                .with_tid(9)
+                .header,
             front_len: 1,
             middle_len: 2,
             data_len: 3,

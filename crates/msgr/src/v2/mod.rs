@@ -11,10 +11,10 @@ mod message;
 mod preamble;
 mod segments;
 
+pub use crate::connection::Event;
 pub use banner::Banner;
 pub use connection::{ClientAuth, ClientConfig, Connection, Established, HandshakeEvent, ServerConfig};
 pub use frame::{Frame, FrameReader, FrameWriter, Output, Progress};
-pub use crate::connection::Event;
 pub use halves::{ReadHalf, WriteHalf};
 pub use message::MessageHeader2;
 pub use preamble::{Preamble, Tag};

@@ -88,7 +88,13 @@ impl ClientRole {
             ClientAuth::None { .. } => None,
             ClientAuth::Mon(client, _) | ClientAuth::Service(client) => Some(*client),
         };
-        Some((Finished { peer, stream: *stream }, credentials))
+        Some((
+            Finished {
+                peer,
+                stream: *stream,
+            },
+            credentials,
+        ))
     }
 
     pub(super) fn step(&mut self, wire: &mut Wire) -> Result<Go> {

@@ -198,13 +198,12 @@ impl ServerRole {
         if self.challenged {
             return self.auth.more(authorizer, now);
         }
-        self.auth
-            .set_challenge(connect.features.has(Feature::CEPHX_V2));
+        self.auth.set_challenge(connect.features.has(Feature::CEPHX_V2));
         let method = AuthMethod(connect.authorizer_protocol);
         self.auth.start(method, ConMode::CRC, authorizer)
     }
 
-    /// Tells the peer why not; it may try again on the same connection, but not for ever.
+    /// Tells the peer why it is not connected (yet); it may try again on the same connection, but not for ever.
     fn refuse(
         &mut self,
         wire: &mut Wire,
@@ -226,7 +225,7 @@ impl ServerRole {
         wire.out.put(authorizer);
         self.state = State::Connect;
         self.attempts += 1;
-        tracing::debug!(peer = %self.socket, daemon = %self.config.name, ?tag, "connect refused");
+        tracing::debug!(peer = %self.socket, daemon = %self.config.name, ?tag, "not connected yet");
         if self.attempts > MAX_ATTEMPTS {
             return Err(why);
         }
