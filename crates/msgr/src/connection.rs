@@ -72,9 +72,9 @@ pub enum Event {
 /// A connection that shakes hands, in either protocol.
 pub enum Connection {
     /// In msgr v1.
-    V1(v1::Connection),
+    V1(Box<v1::Connection>),
     /// In msgr v2.
-    V2(v2::Connection),
+    V2(Box<v2::Connection>),
 }
 
 macro_rules! either {
@@ -91,8 +91,8 @@ impl Connection {
     #[must_use]
     pub fn server(config: Arc<ServerConfig>, peer: SocketAddr, now: Instant) -> Self {
         match config.protocol {
-            Protocol::V1 => Self::V1(v1::Connection::server(config, peer, now)),
-            Protocol::V2 => Self::V2(v2::Connection::server(config, peer, now)),
+            Protocol::V1 => Self::V1(Box::new(v1::Connection::server(config, peer, now))),
+            Protocol::V2 => Self::V2(Box::new(v2::Connection::server(config, peer, now))),
         }
     }
 
@@ -100,8 +100,8 @@ impl Connection {
     #[must_use]
     pub fn client(config: ClientConfig, peer: SocketAddr, now: Instant) -> Self {
         match config.protocol {
-            Protocol::V1 => Self::V1(v1::Connection::client(config, peer, now)),
-            Protocol::V2 => Self::V2(v2::Connection::client(config, peer, now)),
+            Protocol::V1 => Self::V1(Box::new(v1::Connection::client(config, peer, now))),
+            Protocol::V2 => Self::V2(Box::new(v2::Connection::client(config, peer, now))),
         }
     }
 
@@ -146,9 +146,9 @@ impl Connection {
 /// An established session's receiving side, in either protocol.
 pub enum ReadHalf {
     /// In msgr v1.
-    V1(v1::ReadHalf),
+    V1(Box<v1::ReadHalf>),
     /// In msgr v2.
-    V2(v2::ReadHalf),
+    V2(Box<v2::ReadHalf>),
 }
 
 impl ReadHalf {
@@ -166,9 +166,9 @@ impl ReadHalf {
 /// An established session's sending side, in either protocol.
 pub enum WriteHalf {
     /// In msgr v1.
-    V1(v1::WriteHalf),
+    V1(Box<v1::WriteHalf>),
     /// In msgr v2.
-    V2(v2::WriteHalf),
+    V2(Box<v2::WriteHalf>),
 }
 
 impl WriteHalf {
@@ -192,7 +192,7 @@ macro_rules! into_either {
     ($($either:ident :: $version:ident($half:ty);)*) => {$(
         impl From<$half> for $either {
             fn from(half: $half) -> Self {
-                Self::$version(half)
+                Self::$version(Box::new(half))
             }
         }
     )*};
