@@ -125,6 +125,11 @@ impl Connection {
         either!(self, Self, c => c.read_buf())
     }
 
+    /// Appends received bytes.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        either!(self, Self, c => c.receive(bytes));
+    }
+
     /// What is to be written to the transport.
     pub fn output(&mut self) -> &mut Output {
         either!(self, Self, c => c.output())
