@@ -46,7 +46,13 @@ impl Cluster {
     #[must_use]
     #[track_caller]
     pub fn start_with(extra: &[&str]) -> Self {
-        let folder = expect(temporary_folder());
+        Self::start_at(expect(temporary_folder()), extra)
+    }
+
+    /// Starts a cluster that keeps its data in `folder`, for tests that care about the disk.
+    #[must_use]
+    #[track_caller]
+    pub fn start_at(folder: TempDir, extra: &[&str]) -> Self {
         let server = if against_ceph() {
             Server::Ceph(Box::new(expect(Reference::start(
                 folder.path(),

@@ -218,7 +218,7 @@ fn mon_dump_names_the_addresses_of_the_conf() {
     let text = cluster.ceph(&["mon", "dump"]).text();
     contains_all(
         &text,
-        &["epoch ", "fsid ", "min_mon_release ", "0: [v2:127.0.0.1:"],
+        &["epoch ", "fsid ", "min_mon_release ", "\n0: ", "v2:127.0.0.1:"],
     );
 }
 

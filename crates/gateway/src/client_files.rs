@@ -28,8 +28,11 @@ pub fn keyring_path(data: &Path) -> PathBuf {
 /// # Errors
 /// If it cannot be written.
 pub fn write_conf(data: &Path, fsid: Uuid, mon: &EntityAddrVec, auth: Auth) -> io::Result<()> {
-    let addrs: Vec<String> =
-        mon.0.iter().filter_map(|a| a.socket.map(|s| format!("{}:{s}", protocol(a.kind)))).collect();
+    let addrs: Vec<String> = mon
+        .0
+        .iter()
+        .filter_map(|a| a.socket.map(|s| format!("{}:{s}", protocol(a.kind))))
+        .collect();
     let method = match auth {
         Auth::Cephx => "cephx",
         Auth::None => "none",
@@ -48,7 +51,11 @@ pub fn write_conf(data: &Path, fsid: Uuid, mon: &EntityAddrVec, auth: Auth) -> i
 }
 
 fn protocol(kind: encoding::types::AddrType) -> &'static str {
-    if kind == encoding::types::AddrType::LEGACY { "v1" } else { "v2" }
+    if kind == encoding::types::AddrType::LEGACY {
+        "v1"
+    } else {
+        "v2"
+    }
 }
 
 /// Writes the administrator's keyring, for its owner alone.
@@ -62,7 +69,12 @@ pub fn write_keyring(data: &Path, text: &str) -> io::Result<()> {
 /// Replaces a file as a whole: readers see the old one or the new one.
 fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(&temporary)?;
     // A file left over from an interrupted start keeps its mode.
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
     file.write_all(text.as_bytes())?;

@@ -40,7 +40,10 @@ impl Ports {
             MaxMsgr::V1 => None,
             MaxMsgr::V21 => Some(bind(v2.0, v2.1).await?),
         };
-        Ok(Self { v2, v1: bind(v1.0, v1.1).await? })
+        Ok(Self {
+            v2,
+            v1: bind(v1.0, v1.1).await?,
+        })
     }
 
     /// The addresses as maps have them: v2 first.
@@ -70,14 +73,22 @@ pub(crate) struct Listeners {
 }
 
 async fn bind(setting: &'static str, at: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(at).await.map_err(|reason| ServeError::Listen { setting, at, reason })
+    TcpListener::bind(at)
+        .await
+        .map_err(|reason| ServeError::Listen { setting, at, reason })
 }
 
 impl Listeners {
     /// Binds what the settings name.
     pub(crate) async fn bind(settings: &Settings) -> Result<Self, ServeError> {
         // Port 0 stays 0 for each: every one is a free one.
-        let port = |n: u16| if settings.osd.port() == 0 { settings.osd } else { offset(settings.osd, n) };
+        let port = |n: u16| {
+            if settings.osd.port() == 0 {
+                settings.osd
+            } else {
+                offset(settings.osd, n)
+            }
+        };
         let pair = |n: u16| Ports::bind(settings, ("osd", port(2 * n)), ("osd", port(2 * n + 1)));
         let mut osds = Vec::new();
         for n in 0..settings.osd_count {
@@ -96,7 +107,12 @@ impl Listeners {
     pub(crate) fn endpoints(&self) -> io::Result<Endpoints> {
         let mut osds = BTreeMap::new();
         for (id, ports) in (0..).zip(&self.osds) {
-            osds.insert(id, OsdEndpoint { addrs: ports.addrs(self.nonce)? });
+            osds.insert(
+                id,
+                OsdEndpoint {
+                    addrs: ports.addrs(self.nonce)?,
+                },
+            );
         }
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         Ok(Endpoints {
@@ -126,8 +142,12 @@ impl Listeners {
                 config.protocol = protocol;
                 config.supported = config.supported.without(settings.mask_features);
                 config.monmap = Some(Arc::new(MonMaps(Arc::clone(cluster))));
-                let serving =
-                    msgr::driver::serve(listener, Arc::new(config), Arc::clone(&dispatcher), stopping.clone());
+                let serving = msgr::driver::serve(
+                    listener,
+                    Arc::new(config),
+                    Arc::clone(&dispatcher),
+                    stopping.clone(),
+                );
                 servers.spawn(async move {
                     serving.await;
                     Ok(())
@@ -171,5 +191,9 @@ fn auth_config(auth: Auth, keys: Arc<dyn KeyServer>) -> AuthConfig {
         Auth::Cephx => AuthMethod::CEPHX,
         Auth::None => AuthMethod::NONE,
     };
-    AuthConfig { methods: vec![method], modes: vec![ConMode::SECURE, ConMode::CRC], ..AuthConfig::cephx(keys) }
+    AuthConfig {
+        methods: vec![method],
+        modes: vec![ConMode::SECURE, ConMode::CRC],
+        ..AuthConfig::cephx(keys)
+    }
 }

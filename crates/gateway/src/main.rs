@@ -9,7 +9,8 @@ use rbdgate::{
     serve,
 };
 
-const ABOUT: &str = "A server that stock Ceph clients take for a Ceph cluster, and that keeps their RBD images.";
+const ABOUT: &str =
+    "A server that stock Ceph clients take for a Ceph cluster, and that keeps their RBD images.";
 const EXAMPLES: &str = "\
 Getting started:
   rbdgate serve                                   makes a cluster in ./rbdgate-data and serves it
@@ -50,7 +51,9 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(with_settings(serve))
         .subcommand(with_settings(check))
-        .subcommand(Command::new("config").about("Print a configuration file with every setting and its default"))
+        .subcommand(
+            Command::new("config").about("Print a configuration file with every setting and its default"),
+        )
 }
 
 fn with_settings(command: Command) -> Command {
@@ -65,7 +68,13 @@ fn with_settings(command: Command) -> Command {
             .long(s.key)
             .value_name(value_name(s.key))
             .value_parser(NonEmptyStringValueParser::new())
-            .help(format!("{} [{}; default: {}; env: {}]", s.help, s.allowed, s.default, s.variable()))
+            .help(format!(
+                "{} [{}; default: {}; env: {}]",
+                s.help,
+                s.allowed,
+                s.default,
+                s.variable()
+            ))
     });
     command.arg(file).args(settings)
 }
@@ -97,7 +106,10 @@ fn run_serve(args: &ArgMatches) -> Result<ExitCode, Box<dyn std::error::Error>> 
 
 fn start_log(filter: &str) -> Result<(), Box<dyn std::error::Error>> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     Ok(())
 }
 
@@ -115,5 +127,9 @@ fn run_check(args: &ArgMatches) -> Result<ExitCode, Box<dyn std::error::Error>> 
         println!("{finding}");
     }
     let failed = findings.iter().any(|f| f.problem.is_some());
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }

@@ -74,7 +74,9 @@ fn store_dir(data: &Path) -> PathBuf {
 /// Whether a server has the data folder open.
 #[must_use]
 pub fn is_in_use(data: &Path) -> bool {
-    let Ok(lock) = std::fs::File::open(store_dir(data).join("LOCK")) else { return false };
+    let Ok(lock) = std::fs::File::open(store_dir(data).join("LOCK")) else {
+        return false;
+    };
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared).is_err()
 }
 
@@ -94,7 +96,13 @@ pub fn run(settings: &Settings) -> Result<(), ServeError> {
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+    if let Err(error) = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    ) {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }
@@ -146,10 +154,17 @@ async fn close_store(store: Store) -> Result<(), ServeError> {
 }
 
 fn open_store(data: &Path) -> Result<Store, ServeError> {
-    let fail = |reason| ServeError::Data { dir: data.to_owned(), reason };
+    let fail = |reason| ServeError::Data {
+        dir: data.to_owned(),
+        reason,
+    };
     // What images hold, and the keys, are nobody else's business.
     std::fs::create_dir_all(data).map_err(fail)?;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(store_dir(data)).map_err(fail)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(store_dir(data))
+        .map_err(fail)?;
     let fs = rustix::fs::statvfs(data).map_err(|e| fail(e.into()))?;
     let total = fs.f_blocks.saturating_mul(fs.f_frsize);
     let mut options = Options::new(store_dir(data));
@@ -164,8 +179,16 @@ fn open_store(data: &Path) -> Result<Store, ServeError> {
 
 fn write_client_files(settings: &Settings, cluster: &Cluster) -> Result<(), ServeError> {
     let data = &settings.data;
-    let fail = |reason| ServeError::Data { dir: data.clone(), reason };
-    let mon: Vec<_> = cluster.monmap().mons.values().flat_map(|m| m.public_addrs.0.clone()).collect();
+    let fail = |reason| ServeError::Data {
+        dir: data.clone(),
+        reason,
+    };
+    let mon: Vec<_> = cluster
+        .monmap()
+        .mons
+        .values()
+        .flat_map(|m| m.public_addrs.0.clone())
+        .collect();
     let mon = EntityAddrVec(mon);
     write_conf(data, cluster.fsid(), &mon, settings.auth).map_err(fail)?;
     let mut keyring = cluster.entities();

@@ -64,6 +64,8 @@ pub(crate) struct Queued {
     pub(crate) encoded: u64,
     /// Has direct writes, which must not start before this transaction has reached its files.
     pub(crate) direct_after: Option<Seq>,
+    /// Bytes of its direct writes, which are held in memory and not in the journal.
+    pub(crate) direct_bytes: u64,
 }
 
 impl Queued {
@@ -87,6 +89,8 @@ pub(crate) struct Order {
     pub(crate) queue: VecDeque<Queued>,
     /// Journal space promised to the queue.
     pub(crate) promised: u64,
+    /// Bytes of direct writes on their way.
+    pub(crate) direct_bytes: u64,
     /// Durable, waiting to reach the volume files.
     pub(crate) to_apply: VecDeque<Queued>,
     /// Everything up to here has reached its files.
@@ -158,6 +162,7 @@ impl Core {
             submitted: seq,
             queue: VecDeque::new(),
             promised: 0,
+            direct_bytes: 0,
             to_apply: VecDeque::new(),
             applied: seq,
             journaled: seq,
@@ -220,7 +225,7 @@ impl Core {
         self.allocate(&queued, frees)?;
         loop {
             let bases = self.meta.bases(&queued.ops)?;
-            let mut order = self.admit(queued.cost())?;
+            let mut order = self.admit(queued.cost(), queued.direct_bytes)?;
             self.check_volumes(&queued)?;
             // A discard may have come in between and have taken the space away again.
             self.allocate(&queued, frees)?;
@@ -233,6 +238,7 @@ impl Core {
             self.show_data(&mut queued);
             placed(self);
             order.promised += queued.cost();
+            order.direct_bytes += queued.direct_bytes;
             order.queue.push_back(queued);
             drop(order);
             self.work.notify_one();
@@ -240,8 +246,8 @@ impl Core {
         }
     }
 
-    /// Waits until the journal has room for `cost` more bytes.
-    fn admit(&self, cost: u64) -> Result<MutexGuard<'_, Order>> {
+    /// Waits until the journal has room for `cost` more bytes, and memory has for those of direct writes.
+    fn admit(&self, cost: u64, direct: u64) -> Result<MutexGuard<'_, Order>> {
         let mut order = self.order.lock();
         loop {
             self.check_failed()?;
@@ -250,10 +256,13 @@ impl Core {
             }
             // One batch may have to skip the end of the file, which costs at most its own length.
             let used = order.head - order.tail + order.promised;
-            if used + cost + self.options.max_transaction() <= self.options.journal_bytes {
+            let fits = used + cost + self.options.max_transaction() <= self.options.journal_bytes;
+            let direct_fits =
+                order.direct_bytes == 0 || order.direct_bytes + direct <= self.options.direct_bytes;
+            if fits && (direct == 0 || direct_fits) {
                 return Ok(order);
             }
-            if order.queue.is_empty() && order.promised == 0 {
+            if !fits && order.queue.is_empty() && order.promised == 0 {
                 order.checkpoint_wanted = true;
                 self.checkpoint_work.notify_one();
             }
@@ -307,12 +316,17 @@ impl Core {
         }
         keep_order_of_directs(&mut ops, &mut data);
         let encoded = record::encoded_len(&ops);
+        let direct_bytes = ops
+            .iter()
+            .map(|op| if let Op::Direct { len, .. } = op { *len } else { 0 })
+            .sum();
         Ok(Queued {
             seq: 0,
             ops,
             data,
             encoded,
             direct_after,
+            direct_bytes,
         })
     }
 
@@ -377,7 +391,9 @@ impl Core {
         }
     }
 
-    /// Refuses what would eat into the reserve. `more`: bytes about to be allocated.
+    /// Refuses what would eat into the reserve. `more`: bytes about to be allocated. What allocates nothing
+    /// may go on into the first half of the reserve, so that a full store can still be cleaned up: that takes
+    /// records of its own, of locks and watches for example.
     fn check_space(&self, more: u64, frees: bool) -> Result<()> {
         if frees {
             return Ok(());
@@ -391,8 +407,12 @@ impl Core {
             self.available_at.store(now, Relaxed);
         }
         let available = self.available.load(Relaxed);
-        if available < self.options.reserve_bytes.saturating_add(more) {
-            let reserve = self.options.reserve_bytes;
+        let reserve = if more == 0 {
+            self.options.reserve_bytes / 2
+        } else {
+            self.options.reserve_bytes
+        };
+        if available < reserve.saturating_add(more) {
             let text = format!("{available} bytes available, {more} wanted, {reserve} kept in reserve");
             return Err(StoreError::NoSpace(Arc::from(text)));
         }

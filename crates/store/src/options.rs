@@ -18,8 +18,11 @@ pub struct Options {
     /// Data writes of this length and more go straight to the volume, smaller ones through the journal.
     /// Default 64 KiB.
     pub direct_threshold: u64,
+    /// Data of direct writes that may wait in memory; submitters of more wait. Default 256 MiB.
+    pub direct_bytes: u64,
     /// Transactions that do not free anything are refused with [`StoreError::NoSpace`] while the filesystem has
-    /// less than this available, so that deletions and checkpoints always find room. Default 512 MiB.
+    /// less than this available (those that write no new data: half of this), so that deletions and checkpoints
+    /// always find room. Default 512 MiB.
     pub reserve_bytes: u64,
     /// Volume space is taken from the filesystem in pieces of this size, aligned. Default 64 KiB.
     pub allocation_unit: u64,
@@ -41,6 +44,7 @@ impl Options {
             dir: dir.into(),
             journal_bytes: 256 << 20,
             direct_threshold: 64 << 10,
+            direct_bytes: 256 << 20,
             reserve_bytes: 512 << 20,
             allocation_unit: 64 << 10,
             meta_dirty_bytes: 64 << 20,

@@ -124,7 +124,9 @@ pub(crate) fn run_apply(core: &Core) {
             continue;
         }
         if let Some(last) = chunk.last() {
-            core.order.lock().applied = last.seq;
+            let mut order = core.order.lock();
+            order.applied = last.seq;
+            order.direct_bytes -= chunk.iter().map(|tx| tx.direct_bytes).sum::<u64>();
         }
         core.progress.notify_all();
     }

@@ -306,10 +306,9 @@ impl Store {
         };
         for extent in overlay {
             let end = extent.offset + extent.len;
-            if extent.data.is_some() {
-                found.insert(extent.offset, end)
-            } else {
-                found.remove(extent.offset, end)
+            match extent.data {
+                Some(_) => found.insert(extent.offset, end),
+                None => found.remove(extent.offset, end),
             }
         }
         let ranges = found.within(offset, offset.saturating_add(len));

@@ -163,14 +163,17 @@ impl Transaction {
         self
     }
 
-    /// Whether the transaction gives space back, and so is served also when the store is full.
+    /// Whether the transaction gives space back and takes none for data, and so is served also when the store is
+    /// full.
     pub(crate) fn frees(&self) -> bool {
-        self.ops.iter().any(|op| {
+        let frees = |op: &Op| {
             matches!(
                 op,
                 Op::Delete { .. } | Op::DeleteRange { .. } | Op::Discard { .. } | Op::DeleteVolume { .. }
             )
-        })
+        };
+        let writes = |op: &Op| matches!(op, Op::Write { .. } | Op::Direct { .. });
+        self.ops.iter().any(frees) && !self.ops.iter().any(writes)
     }
 
     /// Checks every change against the limits.

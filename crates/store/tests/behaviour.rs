@@ -50,7 +50,7 @@ fn callbacks_run_in_order_and_after_close_everybody_is_told() {
         last = store.submit(put("k", &n.to_string())).unwrap();
         let told = Arc::clone(&order);
         store.after(last, move |outcome| {
-            told.lock().unwrap().push((n, outcome.is_ok()))
+            told.lock().unwrap().push((n, outcome.is_ok()));
         });
     }
     let never = Arc::new(Mutex::new(None));
@@ -349,4 +349,50 @@ fn another_journal_size_is_taken_up_after_the_replay() {
         std::fs::metadata(copy.path().join("journal")).unwrap().len(),
         3 << 20
     );
+}
+
+#[test]
+fn journaled_data_is_rebuilt_from_the_journal_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    let volume = store.volume("v").unwrap();
+    for n in 0..20u8 {
+        let mut tx = Transaction::new();
+        tx.write(volume, u64::from(n) * 1000, vec![n + 1; 3000])
+            .patch("page", u64::from(n) * 2, vec![n; 4]);
+        store.commit(tx).unwrap();
+    }
+    // A power loss before the files were synced: nothing of them is there.
+    for name in ["meta.redb", "journal"] {
+        std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let copied = Store::open(options(copy.path())).unwrap();
+    let id = copied.find_volume("v").unwrap();
+    assert_eq!(
+        copied.read(id, 0, 30_000).unwrap(),
+        store.read(volume, 0, 30_000).unwrap()
+    );
+    assert_eq!(copied.get(b"page").unwrap(), store.get(b"page").unwrap());
+}
+
+#[test]
+fn direct_writes_wait_for_memory_and_all_arrive() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(Options {
+        direct_bytes: 1 << 20,
+        ..options(dir.path())
+    })
+    .unwrap();
+    let volume = store.volume("v").unwrap();
+    for n in 0..24u64 {
+        let mut tx = Transaction::new();
+        tx.write(volume, n << 19, vec![n as u8; 1 << 19]);
+        store.submit(tx).unwrap();
+    }
+    let mut larger = Transaction::new();
+    larger.write(volume, 0, vec![99; 2 << 20]);
+    store.commit(larger).unwrap();
+    assert_eq!(store.read(volume, 0, 2 << 20).unwrap(), vec![99; 2 << 20]);
+    assert_eq!(store.read(volume, 23 << 19, 1 << 19).unwrap(), vec![23; 1 << 19]);
 }

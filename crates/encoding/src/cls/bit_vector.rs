@@ -99,20 +99,21 @@ impl BitVector {
     }
 
     /// Makes the vector `size` long; new elements have the given value. The caller bounds `size`.
+    ///
+    /// Bits behind the last element stay what they are, as Ceph leaves them.
     pub fn resize(&mut self, size: u64, value: u8) {
         let old = self.size;
-        let fill = (value & 3) * 0b0101_0101;
-        self.data.resize(data_len(size) as usize, fill);
         self.size = size;
-        // The byte in which the old elements ended is shared with new ones.
-        for i in old..size.min(old.next_multiple_of(ELEMENTS_PER_BYTE)) {
-            self.set(i, value);
+        self.data.resize(data_len(size) as usize, 0);
+        // Whole bytes of new elements at once, those that share a byte with others one by one.
+        let whole = data_len(old) as usize..(size / ELEMENTS_PER_BYTE) as usize;
+        if let Some(bytes) = self.data.get_mut(whole) {
+            bytes.fill((value & 3) * 0b0101_0101);
         }
-        // Padding behind the last element stays zero, as Ceph leaves it when it sets element by element.
-        for i in size..data_len(size) * ELEMENTS_PER_BYTE {
-            if size > old {
-                self.set(i, 0);
-            }
+        let shared_below = size.min(old.next_multiple_of(ELEMENTS_PER_BYTE));
+        let shared_from = (size / ELEMENTS_PER_BYTE * ELEMENTS_PER_BYTE).max(shared_below);
+        for i in (old..shared_below).chain(shared_from..size) {
+            self.set(i, value);
         }
     }
 
@@ -217,6 +218,12 @@ mod tests {
         assert_eq!(v.iter().collect::<Vec<_>>(), [1, 1, 3, 3, 3, 3, 3]);
         v.resize(3, 0);
         assert_eq!((v.size(), v.data().len()), (3, 1));
+        v.resize(14, 2);
+        assert_eq!(
+            v.iter().collect::<Vec<_>>(),
+            [1, 1, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
+        );
+        assert_eq!(v.data()[3], 0b1010_0000);
     }
 
     #[test]

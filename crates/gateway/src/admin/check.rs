@@ -35,13 +35,20 @@ const CLOCK_FLOOR: Duration = Duration::from_secs(1_767_225_600);
 /// Looks at everything that `serve` needs.
 #[must_use]
 pub fn run(settings: &Settings) -> Vec<Finding> {
-    let mut findings = vec![data_folder(&settings.data), space(&settings.data), clock(&settings.data)];
+    let mut findings = vec![
+        data_folder(&settings.data),
+        space(&settings.data),
+        clock(&settings.data),
+    ];
     findings.extend(ports(settings).into_iter().map(|(what, at)| port(what, at)));
     findings
 }
 
 fn finding(what: impl Into<String>, problem: Option<(String, &str)>) -> Finding {
-    Finding { what: what.into(), problem: problem.map(|(wrong, mend)| (wrong, mend.to_owned())) }
+    Finding {
+        what: what.into(),
+        problem: problem.map(|(wrong, mend)| (wrong, mend.to_owned())),
+    }
 }
 
 /// The folder, or the nearest one above it that exists.
@@ -53,7 +60,13 @@ fn data_folder(data: &Path) -> Finding {
     let what = format!("data folder {}", data.display());
     let at = existing(data);
     if !at.is_dir() {
-        return finding(what, Some((format!("{} is not a folder", at.display()), "choose another --data")));
+        return finding(
+            what,
+            Some((
+                format!("{} is not a folder", at.display()),
+                "choose another --data",
+            )),
+        );
     }
     let probe = at.join(format!(".rbdgate-check-{}", std::process::id()));
     if let Err(e) = std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe)) {
@@ -74,7 +87,10 @@ fn space(data: &Path) -> Finding {
         Ok(fs) => {
             let free = fs.f_bavail.saturating_mul(fs.f_frsize);
             let problem = (free < MIN_SPACE).then(|| {
-                (format!("{} MiB are free, 1024 MiB are needed", free >> 20), "free some, or choose another --data")
+                (
+                    format!("{} MiB are free, 1024 MiB are needed", free >> 20),
+                    "free some, or choose another --data",
+                )
             });
             finding(format!("{what}: {} GiB free", free >> 30), problem)
         }
@@ -89,9 +105,15 @@ fn clock(data: &Path) -> Finding {
     }
     // What was written here before cannot be of a later time.
     let written = std::fs::metadata(data.join("ceph.conf")).and_then(|m| m.modified());
-    let ahead = written.ok().and_then(|w| w.duration_since(now).ok()).filter(|d| d.as_secs() > 5);
+    let ahead = written
+        .ok()
+        .and_then(|w| w.duration_since(now).ok())
+        .filter(|d| d.as_secs() > 5);
     let problem = ahead.map(|d| {
-        (format!("it is {} s behind the last start of this cluster", d.as_secs()), "set the clock")
+        (
+            format!("it is {} s behind the last start of this cluster", d.as_secs()),
+            "set the clock",
+        )
     });
     finding("clock", problem)
 }
@@ -104,7 +126,9 @@ fn ports(settings: &Settings) -> Vec<(String, SocketAddr)> {
         ("http".to_owned(), settings.http),
     ];
     if settings.osd.port() != 0 {
-        let daemons = (0..settings.osd_count).map(|n| format!("osd.{n}")).chain(["mgr".to_owned()]);
+        let daemons = (0..settings.osd_count)
+            .map(|n| format!("osd.{n}"))
+            .chain(["mgr".to_owned()]);
         for (n, daemon) in (0..).zip(daemons) {
             ports.push((format!("{daemon} v2"), offset(settings.osd, n * 2)));
             ports.push((format!("{daemon} v1"), offset(settings.osd, n * 2 + 1)));
@@ -128,6 +152,9 @@ fn port(what: String, at: SocketAddr) -> Finding {
     let name = format!("port {at} ({what})");
     match TcpListener::bind(at) {
         Ok(_) => finding(name, None),
-        Err(e) => finding(name, Some((e.to_string(), "stop what listens there, or set another address"))),
+        Err(e) => finding(
+            name,
+            Some((e.to_string(), "stop what listens there, or set another address")),
+        ),
     }
 }

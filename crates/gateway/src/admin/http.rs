@@ -18,7 +18,10 @@ pub async fn serve(
     mut shutdown: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let app = Router::new()
-        .route("/", get(|| async { format!("rbdgate {VERSION}\n/health\n/metrics\n") }))
+        .route(
+            "/",
+            get(|| async { format!("rbdgate {VERSION}\n/health\n/metrics\n") }),
+        )
         .route("/health", get(health))
         .route("/metrics", get(metrics))
         .with_state(cluster);
@@ -31,12 +34,23 @@ pub async fn serve(
 }
 
 async fn health(State(cluster): State<Arc<Cluster>>) -> String {
-    let full = cluster.osdmap().pools.values().any(encoding::maps::PgPool::is_full);
-    if full { "full: no space for new data\n".to_owned() } else { "ok\n".to_owned() }
+    let full = cluster
+        .osdmap()
+        .pools
+        .values()
+        .any(encoding::maps::PgPool::is_full);
+    if full {
+        "full: no space for new data\n".to_owned()
+    } else {
+        "ok\n".to_owned()
+    }
 }
 
 async fn metrics(State(cluster): State<Arc<Cluster>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], render(&cluster))
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        render(&cluster),
+    )
 }
 
 fn render(cluster: &Cluster) -> String {
@@ -51,20 +65,42 @@ fn render(cluster: &Cluster) -> String {
             let _ = writeln!(out, "{name}{labels} {value}");
         }
     };
-    metric("ceph_cluster_total_bytes", "Capacity of the backend", "gauge", vec![(String::new(), space.total)]);
-    metric("ceph_cluster_total_used_bytes", "Used of it", "gauge", vec![(String::new(), space.used)]);
-    metric("ceph_osdmap_epoch", "Epoch of the OSD map", "gauge", vec![(String::new(), map.epoch.into())]);
+    metric(
+        "ceph_cluster_total_bytes",
+        "Capacity of the backend",
+        "gauge",
+        vec![(String::new(), space.total)],
+    );
+    metric(
+        "ceph_cluster_total_used_bytes",
+        "Used of it",
+        "gauge",
+        vec![(String::new(), space.used)],
+    );
+    metric(
+        "ceph_osdmap_epoch",
+        "Epoch of the OSD map",
+        "gauge",
+        vec![(String::new(), map.epoch.into())],
+    );
     type Figure = fn(&crate::cluster::PoolUsage) -> u64;
     let pools: [(&str, &str, &str, Figure); 6] = [
-        ("ceph_pool_stored", "Bytes stored in the pool", "gauge", |p| p.bytes_stored),
+        ("ceph_pool_stored", "Bytes stored in the pool", "gauge", |p| {
+            p.bytes_stored
+        }),
         ("ceph_pool_objects", "Objects in the pool", "gauge", |p| p.objects),
         ("ceph_pool_rd", "Read operations", "counter", |p| p.read_ops),
         ("ceph_pool_rd_bytes", "Bytes read", "counter", |p| p.read_bytes),
         ("ceph_pool_wr", "Write operations", "counter", |p| p.write_ops),
-        ("ceph_pool_wr_bytes", "Bytes written", "counter", |p| p.write_bytes),
+        ("ceph_pool_wr_bytes", "Bytes written", "counter", |p| {
+            p.write_bytes
+        }),
     ];
     for (name, help, kind, figure) in pools {
-        let rows = map.pools.keys().map(|id| (format!("{{pool_id=\"{id}\"}}"), figure(&stats.pool(*id))));
+        let rows = map
+            .pools
+            .keys()
+            .map(|id| (format!("{{pool_id=\"{id}\"}}"), figure(&stats.pool(*id))));
         metric(name, help, kind, rows.collect());
     }
     out

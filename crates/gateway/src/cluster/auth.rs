@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use encoding::{
     codec::{self, Decode, Encode, Put, Reader},
     features::Features,
@@ -47,7 +47,11 @@ impl Decode for Stored {
     fn decode(r: &mut Reader<'_>) -> codec::Result<Self> {
         Ok(Self(EntityAuth {
             key: CryptoKey::decode(r)?,
-            pending_key: if r.bool()? { Some(CryptoKey::decode(r)?) } else { None },
+            pending_key: if r.bool()? {
+                Some(CryptoKey::decode(r)?)
+            } else {
+                None
+            },
             caps: r.map()?,
         }))
     }
@@ -92,7 +96,12 @@ impl AuthDb {
         Ok(())
     }
 
-    pub(super) fn put(&self, store: &dyn StateStore, name: &str, auth: EntityAuth) -> Result<(), ClusterError> {
+    pub(super) fn put(
+        &self,
+        store: &dyn StateStore,
+        name: &str,
+        auth: EntityAuth,
+    ) -> Result<(), ClusterError> {
         let _writer = self.writer.lock();
         let value = keys::stored(&Stored(auth.clone()));
         store.commit(vec![Change::put(keys::named(keys::AUTH, name), value)])?;
@@ -194,12 +203,6 @@ fn pairs(caps: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
 fn with_caps(auth: EntityAuth, caps: &[(String, String)]) -> EntityAuth {
     caps.iter()
         .fold(auth, |auth, (service, text)| auth.with_caps(service, text))
-}
-
-/// The bytes of a capability text, behind their length: as tickets carry it.
-#[must_use]
-pub fn caps_text(encoded: &Bytes) -> Option<String> {
-    Reader::new(encoded).string().ok()
 }
 
 impl KeyServer for Cluster {

@@ -5,9 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use encoding::{
-    types::{AddrType, EntityAddr, Utime},
-};
+use encoding::types::{AddrType, EntityAddr, Utime};
 
 use super::{Cluster, ClusterError};
 
@@ -25,7 +23,10 @@ pub fn parse_address(text: &str) -> Option<EntityAddr> {
         None => (rest, 0),
     };
     let socket = host.parse::<SocketAddr>().ok().or_else(|| {
-        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|h| h.strip_suffix(']'))
+            .unwrap_or(host);
         bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0))
     })?;
     Some(EntityAddr {
@@ -72,7 +73,12 @@ impl Cluster {
     pub(super) fn expire_blocklist(&self, now: SystemTime) -> Result<(), ClusterError> {
         let now = Utime::from_system_time(now);
         let map = self.osdmap();
-        if !map.blocklist.values().chain(map.range_blocklist.values()).any(|t| *t <= now) {
+        if !map
+            .blocklist
+            .values()
+            .chain(map.range_blocklist.values())
+            .any(|t| *t <= now)
+        {
             return Ok(());
         }
         self.change_osdmap(|edit| {

@@ -1,6 +1,10 @@
 //! Opening a cluster: what a new one begins with, and what every start changes.
 
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicU64},
+    time::SystemTime,
+};
 
 use bytes::Bytes;
 use encoding::{
@@ -62,7 +66,9 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
     let now = Utime::from_system_time(started);
     let mut changes = Vec::new();
     let fsid = load_or(&*store, keys::FSID, "fsid", &mut changes, || {
-        endpoints.fsid.unwrap_or_else(|| Uuid::from_random(rand::random()))
+        endpoints
+            .fsid
+            .unwrap_or_else(|| Uuid::from_random(rand::random()))
     })?;
     let created = load_or(&*store, keys::CREATED, "creation time", &mut changes, || now)?;
     let monmap = next_monmap(&*store, fsid, created, now, &endpoints.mon, &mut changes)?;
@@ -99,7 +105,12 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         config: RwLock::new(config),
         config_changed: watch::Sender::new(0),
         stats: RwLock::new(Arc::new(NoStats)),
+        sessions: AtomicU64::new(0),
     };
+    cluster.change_osdmap(|edit| {
+        mark_down(edit);
+        Ok(())
+    })?;
     cluster.change_osdmap(|edit| {
         mark_up(edit, endpoints, now);
         Ok(())
@@ -176,9 +187,25 @@ fn first_osdmap(fsid: Uuid, created: Utime, endpoints: &Endpoints) -> Result<Osd
     };
     let pool = pools::add_pool(&mut map, &request, created)?;
     if let Some(pool) = map.pools.get_mut(&pool) {
-        pool.application_metadata.insert("rbd".to_owned(), BTreeMap::new());
+        pool.application_metadata
+            .insert("rbd".to_owned(), BTreeMap::new());
     }
     Ok(map)
+}
+
+/// Whatever OSDs were up when the last process ended are down. Clients send their requests again only where an
+/// OSD went down in between: a new address alone is not enough for them.
+fn mark_down(edit: &mut Edit) {
+    let map = &mut edit.map;
+    edit.unchanged = true;
+    for i in 0..map.osd_state.len() {
+        if map.osd_state[i] & osd_state::UP != 0 {
+            edit.unchanged = false;
+            map.osd_state[i] &= !osd_state::UP;
+            map.osd_info[i].down_at = map.epoch;
+            map.osd_xinfo[i].down_stamp = map.modified;
+        }
+    }
 }
 
 /// The OSDs are up, in, and at these addresses from this epoch on. Those that are not listed are down.

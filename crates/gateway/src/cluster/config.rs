@@ -65,15 +65,19 @@ impl Cluster {
 
     /// Sets an option; none removes it.
     pub fn set_config(&self, section: &str, name: &str, value: Option<&str>) -> Result<(), ClusterError> {
-        if [section, name].iter().any(|s| s.is_empty() || s.contains(SEPARATOR)) {
+        if [section, name]
+            .iter()
+            .any(|s| s.is_empty() || s.contains(SEPARATOR))
+        {
             return Err(ClusterError::Invalid("invalid section or option name".to_owned()));
         }
         let key = keys::named(keys::CONFIG, &format!("{section}{SEPARATOR}{name}"));
-        let mut config = self.config.write();
+        let _writer = self.writer.lock();
         self.store.commit(vec![match value {
             Some(v) => Change::Put(key, keys::stored(&v.to_owned())),
             None => Change::Delete(key),
         }])?;
+        let mut config = self.config.write();
         match value {
             Some(v) => {
                 let options = config.entry(section.to_owned()).or_default();
@@ -124,7 +128,10 @@ mod tests {
 
     #[test]
     fn the_sections_of_an_entity_go_from_general_to_special() {
-        assert_eq!(sections_of("client.a.b"), ["global", "client", "client.a", "client.a.b"]);
+        assert_eq!(
+            sections_of("client.a.b"),
+            ["global", "client", "client.a", "client.a.b"]
+        );
         assert_eq!(sections_of("osd"), ["global", "osd"]);
     }
 }

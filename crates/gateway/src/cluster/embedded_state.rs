@@ -25,7 +25,10 @@ impl StateStore for Store {
 
     fn scan(&self, prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, StateError> {
         let rows = self.scan_prefix(&row(prefix), None, usize::MAX)?;
-        Ok(rows.into_iter().map(|(key, value)| (key.slice(PREFIX.len()..), value)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(key, value)| (key.slice(PREFIX.len()..), value))
+            .collect())
     }
 
     fn commit(&self, changes: Vec<Change>) -> Result<(), StateError> {

@@ -19,7 +19,13 @@ mod snaps;
 pub mod state_store;
 mod stats;
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
 
 use encoding::{
     maps::{MgrMap, MonMap, OsdMap},
@@ -28,7 +34,7 @@ use encoding::{
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-pub use auth::{caps_text, check_caps, entity_name};
+pub use auth::{check_caps, entity_name};
 pub use blocklist::parse_address;
 pub use bootstrap::{Endpoints, OsdEndpoint};
 pub use config::{Config, normalized};
@@ -54,13 +60,15 @@ pub struct Cluster {
     host: String,
     started: SystemTime,
     osd_maps: osd_maps::OsdMaps,
-    /// Serialises changes of the OSD map.
+    /// Serialises changes of the OSD map and of options.
     writer: Mutex<()>,
     auth: auth::AuthDb,
     global_ids: global_id::GlobalIds,
     config: RwLock<Config>,
     config_changed: watch::Sender<u64>,
     stats: RwLock<Arc<dyn ClusterStats>>,
+    /// Clients connected to the monitor at this moment.
+    sessions: AtomicU64,
 }
 
 impl Cluster {
@@ -135,17 +143,35 @@ impl Cluster {
         self.stats.read().clone()
     }
 
-    /// Does what is due: drops expired blocklist entries and rotates secrets. To be called every few seconds.
+    /// Clients connected to the monitor at this moment.
+    #[must_use]
+    pub fn sessions(&self) -> u64 {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn session_opened(&self) {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn session_closed(&self) {
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Does what is due: drops expired blocklist entries, rotates secrets and checks quotas. To be called every few seconds.
     /// Blocks.
     pub fn tick(&self, now: SystemTime) -> Result<(), ClusterError> {
         self.auth.rotate(&*self.store, now)?;
-        self.expire_blocklist(now)
+        self.expire_blocklist(now)?;
+        self.check_quotas()
     }
 
     /// Makes the next OSD map: `edit` changes a copy of the current one, whose epoch and times are set. The new
     /// map and what else `edit` wants stored are durable before anybody sees the map. Nothing is made if `edit`
     /// fails.
-    fn change_osdmap<T>(&self, edit: impl FnOnce(&mut Edit) -> Result<T, ClusterError>) -> Result<T, ClusterError> {
+    fn change_osdmap<T>(
+        &self,
+        edit: impl FnOnce(&mut Edit) -> Result<T, ClusterError>,
+    ) -> Result<T, ClusterError> {
         let _writer = self.writer.lock();
         let current = self.osd_maps.current();
         let mut next = OsdMap::clone(&current);
@@ -184,4 +210,4 @@ impl std::fmt::Debug for Cluster {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -100,14 +100,18 @@ impl OsdMaps {
         mut also: Vec<Change>,
     ) -> Result<(), ClusterError> {
         let increment = OsdMapIncremental::diff(&self.current(), &next);
-        let mut increments = self.increments.write();
         let oldest_kept = u64::from(next.epoch).saturating_sub(KEPT as u64 - 1);
         also.push(Change::put(keys::OSDMAP, keys::stored(&next)));
         let key = keys::numbered(keys::INCREMENTALS, next.epoch.into());
         also.push(Change::Put(key, keys::stored(&increment)));
-        let dropped = increments.keys().copied().map(u64::from).take_while(|e| *e < oldest_kept);
+        let increments = self.increments.read();
+        let epochs = increments.keys().copied().map(u64::from);
+        let dropped = epochs.take_while(|e| *e < oldest_kept);
         also.extend(dropped.map(|e| Change::Delete(keys::numbered(keys::INCREMENTALS, e))));
+        drop(increments);
+        // No lock is held meanwhile: sessions go on reading.
         store.commit(also)?;
+        let mut increments = self.increments.write();
         increments.retain(|e, _| u64::from(*e) >= oldest_kept);
         increments.insert(next.epoch, Arc::new(increment));
         drop(increments);

@@ -98,7 +98,9 @@ impl Cluster {
 impl Cluster {
     /// Makes a pool; its id is never used again.
     pub fn create_pool(&self, request: &PoolRequest) -> Result<i64, ClusterError> {
-        self.change_osdmap(|edit| add_pool(&mut edit.map, request, Utime::from_system_time(SystemTime::now())))
+        self.change_osdmap(|edit| {
+            add_pool(&mut edit.map, request, Utime::from_system_time(SystemTime::now()))
+        })
     }
 
     /// Deletes a pool from the map. Whoever keeps its objects learns of it by [`Cluster::watch_osdmap`].
@@ -159,7 +161,11 @@ impl Cluster {
                 return Ok(());
             }
             let application = application.to_owned();
-            let metadata = edit.pool(id)?.application_metadata.entry(application).or_default();
+            let metadata = edit
+                .pool(id)?
+                .application_metadata
+                .entry(application)
+                .or_default();
             if let Some((key, value)) = pair {
                 metadata.insert(key.to_owned(), value.to_owned());
             }
@@ -178,22 +184,44 @@ impl Cluster {
         })
     }
 
-    /// Marks a pool as full because of its quota (`quota`) or because the backend is full, or takes the mark
-    /// away. Makes an epoch only if something changes.
+    /// Marks a pool as full, or takes the mark away; `quota` says that its quota is the reason, and a mark for
+    /// that reason stays until the quota is. Makes an epoch only if something changes.
     pub fn set_pool_full(&self, id: i64, full: bool, quota: bool) -> Result<(), ClusterError> {
-        let marks = pool_flags::FULL | if quota { pool_flags::FULL_QUOTA } else { 0 };
         self.change_osdmap(|edit| {
-            let pool = edit.map.pools.get(&id).ok_or(ClusterError::NoSuchPool(id))?;
-            let flags = match full {
-                true => pool.flags | marks,
-                false => pool.flags & !(pool_flags::FULL | pool_flags::FULL_QUOTA),
+            let old = edit.map.pools.get(&id).ok_or(ClusterError::NoSuchPool(id))?.flags;
+            let new = match (full, quota) {
+                (true, true) => old | pool_flags::FULL | pool_flags::FULL_QUOTA,
+                (true, false) => old | pool_flags::FULL,
+                (false, true) => old & !(pool_flags::FULL | pool_flags::FULL_QUOTA),
+                (false, false) if old & pool_flags::FULL_QUOTA != 0 => old,
+                (false, false) => old & !pool_flags::FULL,
             };
-            if flags == pool.flags {
+            if new == old {
                 edit.unchanged = true;
             } else {
-                edit.pool(id)?.flags = flags;
+                edit.pool(id)?.flags = new;
             }
             Ok(())
         })
+    }
+
+    /// Marks the pools whose quota is used up as full, and those below it as not.
+    pub(super) fn check_quotas(&self) -> Result<(), ClusterError> {
+        let map = self.osdmap();
+        let stats = self.stats();
+        for (id, pool) in &map.pools {
+            let marked = pool.flags & pool_flags::FULL_QUOTA != 0;
+            if pool.quota_max_bytes == 0 && pool.quota_max_objects == 0 && !marked {
+                continue;
+            }
+            let usage = stats.pool(*id);
+            let reached = |limit: u64, now: u64| limit != 0 && now >= limit;
+            let full = reached(pool.quota_max_bytes, usage.bytes_stored)
+                || reached(pool.quota_max_objects, usage.objects);
+            if full != marked {
+                self.set_pool_full(*id, full, true)?;
+            }
+        }
+        Ok(())
     }
 }

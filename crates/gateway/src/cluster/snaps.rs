@@ -131,7 +131,11 @@ impl Cluster {
 /// Tells of a removed snapshot in the map in the making, and stores all that were ever removed.
 fn announce(edit: &mut Edit, pool: i64, snap: u64, removed: &SnapIntervals) {
     let announced = SnapIntervals::from_iter([snap]);
-    edit.map.removed_snaps_queue.entry(pool).or_default().union(&announced);
+    edit.map
+        .removed_snaps_queue
+        .entry(pool)
+        .or_default()
+        .union(&announced);
     edit.map.new_removed_snaps.insert(pool, announced);
     let key = keys::numbered(keys::REMOVED_SNAPS, pool.unsigned_abs());
     edit.also.push(Change::Put(key, keys::stored(removed)));

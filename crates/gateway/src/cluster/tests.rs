@@ -3,17 +3,23 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use encoding::{
-    features::Features,
-    maps::{OsdMap, OsdMapIncremental, SnapIntervals},
-    types::{EntityAddr, EntityAddrVec},
     Decode,
+    features::Features,
+    maps::{OsdMap, OsdMapIncremental, SnapIntervals, pool_flags},
+    types::{EntityAddr, EntityAddrVec},
 };
 use msgr::cephx::KeyServer;
 
-use super::{state_store::{MemoryState, StateStore}, *};
+use super::{
+    state_store::{MemoryState, StateStore},
+    *,
+};
 
 fn addrs(port: u16, nonce: u32) -> EntityAddrVec {
-    EntityAddrVec(vec![EntityAddr::v2(SocketAddr::from(([127, 0, 0, 1], port)), nonce)])
+    EntityAddrVec(vec![EntityAddr::v2(
+        SocketAddr::from(([127, 0, 0, 1], port)),
+        nonce,
+    )])
 }
 
 /// Where the daemons of a test are.
@@ -23,7 +29,12 @@ pub(crate) fn endpoints(nonce: u32) -> Endpoints {
         host: "vm".to_owned(),
         mon: addrs(3300, 0),
         mgr: addrs(6810, nonce),
-        osds: BTreeMap::from([(0, OsdEndpoint { addrs: addrs(6800, nonce) })]),
+        osds: BTreeMap::from([(
+            0,
+            OsdEndpoint {
+                addrs: addrs(6800, nonce),
+            },
+        )]),
         admin_key: None,
     }
 }
@@ -47,20 +58,29 @@ fn a_new_cluster_has_an_osd_the_pool_rbd_and_an_administrator() {
 }
 
 #[test]
-fn a_restart_keeps_everything_and_tells_the_new_addresses_in_a_new_epoch() {
+fn a_restart_keeps_everything_and_tells_the_new_addresses_in_new_epochs() {
     let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
     let c = Cluster::open(store.clone(), &endpoints(1)).unwrap();
     let pool = c
-        .create_pool(&PoolRequest { name: "volumes".into(), pg_num: 8, size: 3 })
+        .create_pool(&PoolRequest {
+            name: "volumes".into(),
+            pg_num: 8,
+            size: 3,
+        })
         .unwrap();
-    c.add_entity("client.x", None, &[("mon".into(), "allow r".into())]).unwrap();
+    c.add_entity("client.x", None, &[("mon".into(), "allow r".into())])
+        .unwrap();
     c.set_config("client", "rbd_cache", Some("false")).unwrap();
-    let (epoch, key, id) = (c.osdmap().epoch, c.entity("client.x").unwrap().key, c.next_global_id().unwrap());
+    let (epoch, key, id) = (
+        c.osdmap().epoch,
+        c.entity("client.x").unwrap().key,
+        c.next_global_id().unwrap(),
+    );
     drop(c);
 
     let c = Cluster::open(store, &endpoints(2)).unwrap();
     let map = c.osdmap();
-    assert_eq!(map.epoch, epoch + 1);
+    assert_eq!(map.epoch, epoch + 2, "down, then up elsewhere");
     assert_eq!(map.pool_by_name("volumes"), Some(pool));
     assert_eq!(map.osd_addrs[0].client, addrs(6800, 2));
     assert_eq!(c.entity("client.x").unwrap().key, key);
@@ -74,9 +94,16 @@ fn increments_lead_from_any_kept_epoch_to_the_newest_map() {
     let c = cluster();
     let first = c.maps_since(0, Features::OURS);
     let mut map = OsdMap::from_bytes(first.full.values().next().unwrap()).unwrap();
-    let pool = c.create_pool(&PoolRequest { name: "a".into(), pg_num: 8, size: 1 }).unwrap();
+    let pool = c
+        .create_pool(&PoolRequest {
+            name: "a".into(),
+            pg_num: 8,
+            size: 1,
+        })
+        .unwrap();
     c.create_snap(pool).unwrap();
-    c.blocklist_add(parse_address("10.0.0.1:0/7").unwrap(), Duration::from_secs(60)).unwrap();
+    c.blocklist_add(parse_address("10.0.0.1:0/7").unwrap(), Duration::from_secs(60))
+        .unwrap();
     c.delete_pool(pool).unwrap();
     let since = c.maps_since(map.epoch + 1, Features::OURS);
     assert!(since.full.is_empty());
@@ -91,11 +118,24 @@ fn increments_lead_from_any_kept_epoch_to_the_newest_map() {
 #[test]
 fn pools_follow_the_rules() {
     let c = cluster();
-    let request = |name: &str| PoolRequest { name: name.into(), pg_num: 8, size: 1 };
+    let request = |name: &str| PoolRequest {
+        name: name.into(),
+        pg_num: 8,
+        size: 1,
+    };
     let a = c.create_pool(&request("a")).unwrap();
-    assert!(matches!(c.create_pool(&request("a")), Err(ClusterError::Exists(_))));
+    assert!(matches!(
+        c.create_pool(&request("a")),
+        Err(ClusterError::Exists(_))
+    ));
     assert!(c.create_pool(&request("")).is_err());
-    assert!(c.create_pool(&PoolRequest { pg_num: 0, ..request("b") }).is_err());
+    assert!(
+        c.create_pool(&PoolRequest {
+            pg_num: 0,
+            ..request("b")
+        })
+        .is_err()
+    );
     c.rename_pool(a, "c").unwrap();
     assert!(c.rename_pool(a, "rbd").is_err());
     c.set_application(a, "rbd", None).unwrap();
@@ -113,12 +153,18 @@ fn snapshot_ids_grow_and_removed_ones_wait_until_they_are_purged() {
     let c = cluster();
     let pool = c.osdmap().pool_by_name("rbd").unwrap();
     assert!(matches!(c.remove_snap(pool, 1), Err(ClusterError::SnapMode(_))));
-    assert_eq!((c.create_snap(pool).unwrap(), c.create_snap(pool).unwrap()), (2, 3));
+    assert_eq!(
+        (c.create_snap(pool).unwrap(), c.create_snap(pool).unwrap()),
+        (2, 3)
+    );
     assert!(matches!(c.remove_snap(pool, 9), Err(ClusterError::NoSuchSnap(9))));
     c.remove_snap(pool, 2).unwrap();
     let map = c.osdmap();
     let two = SnapIntervals::from_iter([2]);
-    assert_eq!((&map.new_removed_snaps[&pool], &map.removed_snaps_queue[&pool]), (&two, &two));
+    assert_eq!(
+        (&map.new_removed_snaps[&pool], &map.removed_snaps_queue[&pool]),
+        (&two, &two)
+    );
     assert_eq!(map.pools[&pool].snap_seq, 4);
     c.remove_snap(pool, 2).unwrap();
     assert_eq!(c.osdmap().epoch, map.epoch, "removed already");
@@ -150,8 +196,52 @@ fn entities_have_valid_caps_and_are_made_once() {
     let caps = |text: &str| vec![("osd".to_owned(), text.to_owned())];
     assert!(c.add_entity("client.x", None, &caps("nonsense")).is_err());
     c.add_entity("client.x", None, &caps("profile rbd")).unwrap();
-    assert!(matches!(c.add_entity("client.x", None, &[]), Err(ClusterError::Exists(_))));
+    assert!(matches!(
+        c.add_entity("client.x", None, &[]),
+        Err(ClusterError::Exists(_))
+    ));
     c.set_caps("client.x", &caps("allow r")).unwrap();
     assert_eq!(c.entity("client.x").unwrap().caps_text("osd").unwrap(), "allow r");
     assert!(c.remove_entity("client.x").unwrap() && !c.remove_entity("client.x").unwrap());
+}
+
+/// Measures the same for every pool.
+struct Fixed(PoolUsage);
+
+impl ClusterStats for Fixed {
+    fn space(&self) -> Space {
+        Space::default()
+    }
+    fn pool(&self, _: i64) -> PoolUsage {
+        self.0
+    }
+    fn rates(&self, _: i64) -> Rates {
+        Rates::default()
+    }
+    fn latency(&self, _: i32) -> Latency {
+        Latency::default()
+    }
+}
+
+#[test]
+fn a_pool_is_full_while_its_quota_is_used_up_whatever_the_disk_says() {
+    let c = cluster();
+    let pool = c.osdmap().pool_by_name("rbd").unwrap();
+    let flags = || c.osdmap().pools[&pool].flags & (pool_flags::FULL | pool_flags::FULL_QUOTA);
+    c.set_stats(Arc::new(Fixed(PoolUsage {
+        objects: 10,
+        ..PoolUsage::default()
+    })));
+    c.set_quota(pool, PoolQuota::Objects(10)).unwrap();
+    c.tick(SystemTime::now()).unwrap();
+    c.set_pool_full(pool, false, false).unwrap();
+    assert_eq!(flags(), pool_flags::FULL | pool_flags::FULL_QUOTA);
+    c.set_quota(pool, PoolQuota::Objects(0)).unwrap();
+    c.tick(SystemTime::now()).unwrap();
+    assert_eq!(flags(), 0);
+    c.set_pool_full(pool, true, false).unwrap();
+    c.tick(SystemTime::now()).unwrap();
+    assert_eq!(flags(), pool_flags::FULL, "the disk's mark is not the quota's");
+    c.set_pool_full(pool, false, false).unwrap();
+    assert_eq!(flags(), 0);
 }

@@ -6,14 +6,21 @@ use super::{ConfigError, SETTINGS};
 
 /// The keys and values of a TOML file. Numbers and booleans count as their text.
 pub(super) fn read(path: &Path) -> Result<Vec<(&'static str, String)>, ConfigError> {
-    let fail = |reason: String| ConfigError::File { file: path.display().to_string(), reason };
+    let fail = |reason: String| ConfigError::File {
+        file: path.display().to_string(),
+        reason,
+    };
     let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| fail(e.to_string()))?;
     let mut values = Vec::new();
     for (key, value) in table {
         let Some(setting) = SETTINGS.iter().find(|s| s.key == key) else {
             let known = SETTINGS.iter().map(|s| s.key).collect::<Vec<_>>().join(", ");
-            return Err(ConfigError::UnknownKey { file: path.display().to_string(), key, known });
+            return Err(ConfigError::UnknownKey {
+                file: path.display().to_string(),
+                key,
+                known,
+            });
         };
         let text = match value {
             toml::Value::String(text) => text,

@@ -204,20 +204,46 @@ impl Sources {
     ) -> Result<Self, ConfigError> {
         let mut values: BTreeMap<_, _> = SETTINGS
             .iter()
-            .map(|s| (s.key, Value { text: s.default.to_owned(), source: "default".to_owned() }))
+            .map(|s| {
+                (
+                    s.key,
+                    Value {
+                        text: s.default.to_owned(),
+                        source: "default".to_owned(),
+                    },
+                )
+            })
             .collect();
         if let Some(path) = file {
             for (key, text) in file::read(path)? {
-                values.insert(key, Value { text, source: path.display().to_string() });
+                values.insert(
+                    key,
+                    Value {
+                        text,
+                        source: path.display().to_string(),
+                    },
+                );
             }
         }
         for setting in SETTINGS {
             let variable = setting.variable();
             if let Some(text) = environment(&variable) {
-                values.insert(setting.key, Value { text, source: variable });
+                values.insert(
+                    setting.key,
+                    Value {
+                        text,
+                        source: variable,
+                    },
+                );
             }
             if let Some(text) = flags(setting.key) {
-                values.insert(setting.key, Value { text, source: format!("--{}", setting.key) });
+                values.insert(
+                    setting.key,
+                    Value {
+                        text,
+                        source: format!("--{}", setting.key),
+                    },
+                );
             }
         }
         Ok(Self { values })
@@ -230,8 +256,10 @@ impl Sources {
     pub fn settings(&self) -> Result<Settings, ConfigError> {
         let data = self.get("data", |text| (!text.is_empty()).then(|| PathBuf::from(text)))?;
         Ok(Settings {
-            data: std::path::absolute(&data)
-                .map_err(|e| ConfigError::File { file: data.display().to_string(), reason: e.to_string() })?,
+            data: std::path::absolute(&data).map_err(|e| ConfigError::File {
+                file: data.display().to_string(),
+                reason: e.to_string(),
+            })?,
             mon_v2: self.address("mon-v2")?,
             mon_v1: self.address("mon-v1")?,
             osd: self.address("osd")?,
@@ -241,7 +269,9 @@ impl Sources {
                 "none" => Some(Auth::None),
                 _ => None,
             })?,
-            osd_count: self.get("osd-count", |text| text.parse().ok().filter(|n| (1..=64).contains(n)))?,
+            osd_count: self.get("osd-count", |text| {
+                text.parse().ok().filter(|n| (1..=64).contains(n))
+            })?,
             mask_features: self.get("mask-features", parse_features)?,
             max_msgr: self.get("max-msgr", |text| match text {
                 "v1" => Some(MaxMsgr::V1),
@@ -317,21 +347,37 @@ mod tests {
 
     #[test]
     fn a_bad_value_names_the_key_the_value_and_what_is_allowed() {
-        for (key, value) in
-            [("osd-count", "0"), ("auth", "yes"), ("max-msgr", "v3"), ("mask-features", "MSG_AUTH,NOTHING"), ("mon-v2", "localhost"), ("log", "loud"), ("osd-count", "65")]
-        {
+        for (key, value) in [
+            ("osd-count", "0"),
+            ("auth", "yes"),
+            ("max-msgr", "v3"),
+            ("mask-features", "MSG_AUTH,NOTHING"),
+            ("mon-v2", "localhost"),
+            ("log", "loud"),
+            ("osd-count", "65"),
+        ] {
             let text = gather("", &[], &[(key, value)]).unwrap_err().to_string();
             let allowed = setting(key).unwrap().allowed;
-            assert!(text.contains(key) && text.contains(value) && text.contains(allowed), "{text}");
+            assert!(
+                text.contains(key) && text.contains(value) && text.contains(allowed),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn features_are_masked_by_word_or_by_name() {
-        let masked = |value| gather("", &[], &[("mask-features", value)]).unwrap().mask_features;
+        let masked = |value| {
+            gather("", &[], &[("mask-features", value)])
+                .unwrap()
+                .mask_features
+        };
         assert_eq!(masked("none"), Features::NONE);
         assert_eq!(masked("0x800000"), Features(1 << 23));
-        assert_eq!(masked("msg_auth, CEPH_FEATURE_CEPHX_V2"), Features(1 << 23 | 1 << 61));
+        assert_eq!(
+            masked("msg_auth, CEPH_FEATURE_CEPHX_V2"),
+            Features(1 << 23 | 1 << 61)
+        );
     }
 
     #[test]
@@ -344,7 +390,9 @@ mod tests {
     fn the_commented_defaults_are_a_valid_file_that_changes_nothing() {
         let plain = gather("", &[], &[]).unwrap();
         assert_eq!(gather(&commented_defaults(), &[], &[]).unwrap(), plain);
-        let active = SETTINGS.iter().fold(commented_defaults(), |t, s| t.replace(&format!("#{} =", s.key), &format!("{} =", s.key)));
+        let active = SETTINGS.iter().fold(commented_defaults(), |t, s| {
+            t.replace(&format!("#{} =", s.key), &format!("{} =", s.key))
+        });
         assert_eq!(gather(&active, &[], &[]).unwrap(), plain);
     }
 }

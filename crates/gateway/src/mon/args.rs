@@ -164,8 +164,14 @@ mod tests {
                 "x":true,"who":["a","b"],"format":"json-pretty","ratio":0.5}"#,
         );
         assert_eq!((a.prefix(), a.format()), ("osd pool create", Format::JsonPretty));
-        assert_eq!((a.int("pg_num").unwrap(), a.int("size").unwrap()), (Some(8), Some(2)));
-        assert_eq!((a.int("none").unwrap(), a.float("ratio").unwrap()), (None, Some(0.5)));
+        assert_eq!(
+            (a.int("pg_num").unwrap(), a.int("size").unwrap()),
+            (Some(8), Some(2))
+        );
+        assert_eq!(
+            (a.int("none").unwrap(), a.float("ratio").unwrap()),
+            (None, Some(0.5))
+        );
         assert!(a.flag("yes_i_really_mean_it") && a.flag("x") && !a.flag("y"));
         assert_eq!(a.list("who"), ["a", "b"]);
         assert!(a.int("who").is_err());
@@ -173,7 +179,8 @@ mod tests {
 
     #[test]
     fn caps_are_pairs_and_are_compared_by_service() {
-        let a = parse(r#"{"prefix":"auth add","entity":"client.x","caps":["mon","allow r","osd","allow rw"]}"#);
+        let a =
+            parse(r#"{"prefix":"auth add","entity":"client.x","caps":["mon","allow r","osd","allow rw"]}"#);
         assert_eq!(a.caps().unwrap()[1], ("osd".to_owned(), "allow rw".to_owned()));
         assert_eq!(a.for_caps()["caps_mon"], "allow r");
         assert!(parse(r#"{"prefix":"auth add","caps":["mon"]}"#).caps().is_err());

@@ -16,7 +16,11 @@ use crate::cluster::caps::{CommandCaps, CommandService};
 /// The peer of a session.
 pub(super) fn of(session: &Session, service: CommandService) -> Asker {
     let peer = session.peer();
-    let text = if peer.caps.allow_all { Some("allow *".to_owned()) } else { peer.caps.text() };
+    let text = if peer.caps.allow_all {
+        Some("allow *".to_owned())
+    } else {
+        peer.caps.text()
+    };
     let caps = CommandCaps::parse(service, &text.unwrap_or_default()).unwrap_or_else(|error| {
         tracing::warn!(entity = peer.entity, %error, "unusable capabilities grant nothing");
         CommandCaps::none()
@@ -33,7 +37,12 @@ pub(super) fn of(session: &Session, service: CommandService) -> Asker {
 pub(super) type Outcome = (i32, String, Bytes);
 
 /// Runs a command on a thread that may block.
-pub(super) async fn command(shared: &Arc<MonShared>, asker: &Asker, cmd: Vec<String>, input: Bytes) -> Outcome {
+pub(super) async fn command(
+    shared: &Arc<MonShared>,
+    asker: &Asker,
+    cmd: Vec<String>,
+    input: Bytes,
+) -> Outcome {
     let (shared, asker) = (shared.clone(), asker.clone());
     let done = tokio::task::spawn_blocking(move || run(&shared, &asker, &cmd, &input)).await;
     let result: Result<Reply, CommandError> = done.unwrap_or_else(|error| {

@@ -47,14 +47,11 @@ impl Command {
 
     /// The keys and values of each parameter, sorted by key as Ceph sends them.
     pub(super) fn parameters(&self) -> impl Iterator<Item = Vec<(&'static str, &'static str)>> {
-        self.signature
-            .split(' ')
-            .filter(|w| is_parameter(w))
-            .map(|w| {
-                let mut fields: Vec<_> = w.split(',').filter_map(|kv| kv.split_once('=')).collect();
-                fields.sort_unstable();
-                fields
-            })
+        self.signature.split(' ').filter(|w| is_parameter(w)).map(|w| {
+            let mut fields: Vec<_> = w.split(',').filter_map(|kv| kv.split_once('=')).collect();
+            fields.sort_unstable();
+            fields
+        })
     }
 
     /// The description for a client with those features.
@@ -66,7 +63,10 @@ impl Command {
             .take_while(|w| !is_parameter(w))
             .map(Value::from)
             .collect();
-        signature.extend(self.parameters().map(|p| Value::Object(describe_parameter(p, features))));
+        signature.extend(
+            self.parameters()
+                .map(|p| Value::Object(describe_parameter(p, features))),
+        );
         json!({
             "sig": signature,
             "help": self.help,

@@ -47,7 +47,7 @@ impl Format {
 
 /// A number as Ceph prints floats: without a fraction where there is none.
 #[must_use]
-pub fn float(v: f64) -> Value {
+pub(super) fn float(v: f64) -> Value {
     if v.fract() == 0.0 && v.abs() < 1e15 {
         Value::from(v as i64)
     } else {
@@ -115,7 +115,13 @@ fn singular(name: &str) -> &str {
 fn xml_name(name: &str) -> String {
     let clean: String = name
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "_-.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
         .collect();
     match clean.chars().next() {
         Some(c) if c.is_ascii_alphabetic() || c == '_' => clean,
@@ -133,14 +139,14 @@ fn xml_escape(text: &str) -> String {
 
 /// Bytes as people read them: `52 KiB`, `4.0 GiB` (`byte_u_t`, Ceph `src/include/types.h`).
 #[must_use]
-pub fn bytes(v: u64) -> String {
+pub(super) fn bytes(v: u64) -> String {
     const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     scaled(v, 1024, &UNITS, " ")
 }
 
 /// Counts as people read them: `9`, `1.5k` (`si_u_t`).
 #[must_use]
-pub fn count(v: u64) -> String {
+pub(super) fn count(v: u64) -> String {
     const UNITS: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
     scaled(v, 1000, &UNITS, "")
 }
@@ -156,7 +162,7 @@ fn scaled(v: u64, base: u64, units: &[&str; 7], gap: &str) -> String {
         index += 1;
     }
     let suffix = format!("{gap}{}", units[index]);
-    if index == 0 || v % unit == 0 {
+    if index == 0 || v.is_multiple_of(unit) {
         return format!("{}{suffix}", v / unit);
     }
     let value = v as f64 / unit as f64;
@@ -170,7 +176,7 @@ fn scaled(v: u64, base: u64, units: &[&str; 7], gap: &str) -> String {
 
 /// One column of a [`table`].
 #[derive(Debug, Clone, Copy)]
-pub enum Column {
+pub(super) enum Column {
     /// Text to the left, heading to the left.
     Left(&'static str),
     /// Values and heading to the right.
@@ -189,7 +195,7 @@ impl Column {
 
 /// A table with two blanks between columns (Ceph `src/common/TextTable.cc`). Every row ends with a newline.
 #[must_use]
-pub fn table(columns: &[Column], rows: &[Vec<String>]) -> String {
+pub(super) fn table(columns: &[Column], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = columns
         .iter()
         .enumerate()
@@ -204,7 +210,11 @@ pub fn table(columns: &[Column], rows: &[Vec<String>]) -> String {
             if i > 0 {
                 out.push_str("  ");
             }
-            let _ = if right { write!(out, "{text:>width$}") } else { write!(out, "{text:<width$}") };
+            let _ = if right {
+                write!(out, "{text:>width$}")
+            } else {
+                write!(out, "{text:<width$}")
+            };
         }
         out.push('\n');
     };
@@ -240,13 +250,19 @@ mod tests {
         ] {
             assert_eq!(bytes(v), text);
         }
-        assert_eq!((count(9), count(1000), count(1500)), ("9".into(), "1k".into(), "1.50k".into()));
+        assert_eq!(
+            (count(9), count(1000), count(1500)),
+            ("9".into(), "1k".into(), "1.50k".into())
+        );
     }
 
     #[test]
     fn json_is_rendered_on_one_line_or_indented_by_four_and_keeps_its_order() {
         let value = json!({"z": 1, "a": [], "m": {"b": float(2.0), "c": 0.5}});
-        assert_eq!(Format::Json.render(&value, "x"), r#"{"z":1,"a":[],"m":{"b":2,"c":0.5}}"#);
+        assert_eq!(
+            Format::Json.render(&value, "x"),
+            r#"{"z":1,"a":[],"m":{"b":2,"c":0.5}}"#
+        );
         assert_eq!(
             Format::from_name("json-pretty").render(&value, "x"),
             "{\n    \"z\": 1,\n    \"a\": [],\n    \"m\": {\n        \"b\": 2,\n        \"c\": 0.5\n    }\n}"

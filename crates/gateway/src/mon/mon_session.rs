@@ -7,8 +7,8 @@ use encoding::{
     features::Feature,
     messages::{
         MAuth, MAuthReply, MCommand, MCommandReply, MConfig, MGetConfig, MLog, MLogAck, MMgrMap, MMonCommand,
-        MMonCommandAck, MMonGetVersion, MMonGetVersionReply, MMonMap, MMonSubscribe, MMonSubscribeAck, MOsdMap, MPing,
-        MPoolOp, PaxosHeader, SubscribeItem,
+        MMonCommandAck, MMonGetVersion, MMonGetVersionReply, MMonMap, MMonSubscribe, MMonSubscribeAck,
+        MOsdMap, MPing, MPoolOp, PaxosHeader, SubscribeItem,
     },
 };
 use msgr::Session;
@@ -133,7 +133,11 @@ impl MonSession {
     }
 
     fn monmap(&self) -> MMonMap {
-        let monmap = self.shared.cluster().monmap().to_bytes(self.session.peer().features);
+        let monmap = self
+            .shared
+            .cluster()
+            .monmap()
+            .to_bytes(self.session.peer().features);
         MMonMap { monmap }
     }
 
@@ -141,10 +145,14 @@ impl MonSession {
         let mut renewed = false;
         for (what, item) in message.what {
             let free = what == "monmap" || what == "config";
-            let allowed = free
-                || self.may("mon", true, false) && (what != "osdmap" || self.may("osd", true, false));
+            let allowed =
+                free || self.may("mon", true, false) && (what != "osdmap" || self.may("osd", true, false));
             if !allowed {
-                tracing::debug!(entity = self.asker.entity, what, "subscription without capability dropped");
+                tracing::debug!(
+                    entity = self.asker.entity,
+                    what,
+                    "subscription without capability dropped"
+                );
                 continue;
             }
             renewed |= !item.is_onetime();
@@ -227,7 +235,9 @@ impl MonSession {
     fn send_config(&mut self) -> Option<u64> {
         let config = self.shared.cluster().config_of(&self.asker.entity);
         if self.config.as_ref() != Some(&config) {
-            self.send(&MConfig { config: config.clone() });
+            self.send(&MConfig {
+                config: config.clone(),
+            });
             self.config = Some(config);
         }
         // Options have no epoch: what counts is whether they differ.
@@ -278,7 +288,11 @@ impl MonSession {
         let (result, status, data) = if message.fsid == self.shared.cluster().fsid() {
             asker::command(&self.shared, &self.asker, message.cmd.clone(), message.data).await
         } else {
-            (-Errno::PERM.raw_os_error(), "wrong fsid".to_owned(), bytes::Bytes::new())
+            (
+                -Errno::PERM.raw_os_error(),
+                "wrong fsid".to_owned(),
+                bytes::Bytes::new(),
+            )
         };
         let epoch = self.shared.cluster().osdmap().epoch;
         let ack = MMonCommandAck {

@@ -17,7 +17,12 @@ use crate::cluster::{
 const PG_NUM: u32 = 32;
 
 /// Does the operation; `may_write` says whether the client may change the OSD map at will.
-pub(super) async fn run(shared: &Arc<MonShared>, asker: &Asker, may_write: bool, message: MPoolOp) -> MPoolOpReply {
+pub(super) async fn run(
+    shared: &Arc<MonShared>,
+    asker: &Asker,
+    may_write: bool,
+    message: MPoolOp,
+) -> MPoolOpReply {
     let (shared_there, asker) = (shared.clone(), asker.clone());
     let done = tokio::task::spawn_blocking(move || operate(&shared_there, &asker, may_write, &message)).await;
     let result = done.unwrap_or_else(|error| {

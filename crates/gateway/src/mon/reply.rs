@@ -35,15 +35,23 @@ impl Reply {
     /// A value that plain format shows as indented JSON.
     #[must_use]
     pub fn value(format: Format, root: &str, value: &Value) -> Self {
-        Self::data(format.render(value, root))
+        let text = format.render(value, root);
+        Self::data(match format {
+            Format::Json | Format::Xml => text,
+            _ => text + "\n",
+        })
     }
 
-    /// A value, or `plain()` where people read it.
+    /// A value, or `plain()` where people read it, ended by a newline.
     pub fn either(format: Format, root: &str, value: &Value, plain: impl FnOnce() -> String) -> Self {
-        match format {
-            Format::Plain => Self::data(plain()),
-            _ => Self::value(format, root, value),
+        if format != Format::Plain {
+            return Self::value(format, root, value);
         }
+        let mut text = plain();
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        Self::data(text)
     }
 
     /// With that line for the user.
@@ -81,11 +89,11 @@ impl CommandError {
 }
 
 /// EINVAL with a text.
-pub fn einval(text: impl Into<String>) -> CommandError {
+pub(super) fn einval(text: impl Into<String>) -> CommandError {
     CommandError::new(Errno::INVAL, text)
 }
 
 /// ENOENT with a text.
-pub fn enoent(text: impl Into<String>) -> CommandError {
+pub(super) fn enoent(text: impl Into<String>) -> CommandError {
     CommandError::new(Errno::NOENT, text)
 }

@@ -48,11 +48,13 @@ impl MonShared {
 
     /// A client of those features has connected.
     pub(super) fn client_came(&self, features: Features) {
+        self.cluster.session_opened();
         *self.clients.lock().entry(features).or_default() += 1;
     }
 
     /// It has gone.
     pub(super) fn client_went(&self, features: Features) {
+        self.cluster.session_closed();
         let mut clients = self.clients.lock();
         if let Some(n) = clients.get_mut(&features) {
             *n = n.saturating_sub(1);

@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 
 /// The Ceph version that clients may rely on. Its third word is a version that tools parse; the hash's place says
 /// who is really there.
-pub(super) const VERSION: &str = concat!("ceph version 16.2.15 (rbdgate-", env!("CARGO_PKG_VERSION"), ") pacific (stable)");
+pub(super) const VERSION: &str = concat!(
+    "ceph version 16.2.15 (rbdgate-",
+    env!("CARGO_PKG_VERSION"),
+    ") pacific (stable)"
+);
 /// The number in [`VERSION`].
 pub(super) const VERSION_NUMBER: &str = "16.2.15";
 /// The release in [`VERSION`].
@@ -84,7 +88,12 @@ pub(super) fn flag_names(flags: u32) -> Vec<&'static str> {
 
 /// The flags that an operator set, as health and status name them.
 pub(super) fn operator_flags(flags: u32) -> Vec<&'static str> {
-    const ALWAYS: [&str; 4] = ["sortbitwise", "recovery_deletes", "purged_snapdirs", "pglog_hardlimit"];
+    const ALWAYS: [&str; 4] = [
+        "sortbitwise",
+        "recovery_deletes",
+        "purged_snapdirs",
+        "pglog_hardlimit",
+    ];
     flag_names(flags)
         .into_iter()
         .filter(|n| !ALWAYS.contains(n) && !n.starts_with("require_"))
@@ -121,7 +130,9 @@ pub(super) fn pool_flag_names(flags: u64) -> String {
 pub(super) fn osd_counts(map: &OsdMap) -> (usize, usize, usize) {
     let exists = osds(map).count();
     let up = osds(map).filter(|o| map.is_up(o.0)).count();
-    let is_in = osds(map).filter(|o| map.osd_weight.get(o.1).is_some_and(|w| *w > 0)).count();
+    let is_in = osds(map)
+        .filter(|o| map.osd_weight.get(o.1).is_some_and(|w| *w > 0))
+        .count();
     (exists, up, is_in)
 }
 

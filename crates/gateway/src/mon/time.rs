@@ -48,10 +48,10 @@ pub(super) fn span(d: Duration) -> String {
         (3600, "h"),
         (60, "m"),
     ];
-    UNITS
-        .iter()
-        .find(|(unit, _)| secs >= 2 * unit)
-        .map_or_else(|| format!("{secs}s"), |(unit, name)| format!("{}{name}", secs / unit))
+    UNITS.iter().find(|(unit, _)| secs >= 2 * unit).map_or_else(
+        || format!("{secs}s"),
+        |(unit, name)| format!("{}{name}", secs / unit),
+    )
 }
 
 #[cfg(test)]
@@ -60,7 +60,10 @@ mod tests {
 
     #[test]
     fn times_read_as_ceph_prints_them() {
-        let t = |sec| Utime { sec, nsec: 398_900_000 };
+        let t = |sec| Utime {
+            sec,
+            nsec: 398_900_000,
+        };
         assert_eq!(local(t(1_795_189_775)), "2026-11-20T15:49:35.398900+0000");
         assert_eq!(zulu(t(951_827_696)), "2000-02-29T12:34:56.398900Z");
         assert_eq!(local(Utime::default()), "0.000000");

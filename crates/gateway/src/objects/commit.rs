@@ -86,7 +86,11 @@ impl Objects {
             new.onode = Some(self.onodes.next(self.store())?);
         }
         match new.placement {
-            Placement::Volume { volume, index, object_size } => {
+            Placement::Volume {
+                volume,
+                index,
+                object_size,
+            } => {
                 if new.size > object_size.into() {
                     return Err(CommitError::TooBig);
                 }
@@ -119,7 +123,11 @@ impl Objects {
         slots: &mut SlotChanges,
     ) -> Result<(), CommitError> {
         match old.placement {
-            Placement::Volume { volume, index, object_size } => {
+            Placement::Volume {
+                volume,
+                index,
+                object_size,
+            } => {
                 if old.size > 0 {
                     tx.discard(volume, index * u64::from(object_size), old.size);
                 }
@@ -201,7 +209,11 @@ impl Objects {
         if !was_inline {
             writer.size = old.size;
         } else if !fresh {
-            let stored = writer.objects.store().get(&keys::inline_data(onode))?.unwrap_or_default();
+            let stored = writer
+                .objects
+                .store()
+                .get(&keys::inline_data(onode))?
+                .unwrap_or_default();
             writer.write(0, &stored)?;
             writer.size = old.size;
             writer.tx.delete(keys::inline_data(onode));
@@ -226,7 +238,10 @@ impl Objects {
         loop {
             let rows = self.rows(b'B', old, &from, SCAN_BATCH)?;
             for (_, slot) in &rows {
-                let slot = slot.as_ref().try_into().map_err(|_| StoreError::Corrupt("slot number".into()))?;
+                let slot = slot
+                    .as_ref()
+                    .try_into()
+                    .map_err(|_| StoreError::Corrupt("slot number".into()))?;
                 let slot = u64::from_le_bytes(slot);
                 self.slots.free(self.store(), id.pool, slot, tx)?;
                 slots.freed.push(slot);
@@ -261,21 +276,22 @@ impl Objects {
             return;
         }
         let slots = std::sync::Arc::clone(&self.slots);
-        self.store().after(
-            seq,
-            move |durable| {
-                // A store that failed serves nothing any more: the slots need not come back.
-                if durable.is_ok() {
-                    slots.release(pool, &freed);
-                }
-            },
-        );
+        self.store().after(seq, move |durable| {
+            // A store that failed serves nothing any more: the slots need not come back.
+            if durable.is_ok() {
+                slots.release(pool, &freed);
+            }
+        });
     }
 }
 
 /// The size that the data changes start from.
 fn start_size(old: &ObjectState, mutation: &Mutation) -> u64 {
-    if mutation.reset || !old.exists { 0 } else { old.size }
+    if mutation.reset || !old.exists {
+        0
+    } else {
+        old.size
+    }
 }
 
 fn needs_onode(new: &ObjectState, mutation: &Mutation) -> bool {
@@ -286,7 +302,12 @@ fn needs_onode(new: &ObjectState, mutation: &Mutation) -> bool {
         || mutation.watches.iter().any(|w| w.value.is_some())
 }
 
-fn stage_page_entry(tx: &mut Transaction, volume: VolumeId, index: u64, entry: Entry) -> Result<(), CommitError> {
+fn stage_page_entry(
+    tx: &mut Transaction,
+    volume: VolumeId,
+    index: u64,
+    entry: Entry,
+) -> Result<(), CommitError> {
     let page = u32::try_from(index / PAGE_ENTRIES).map_err(|_| CommitError::TooBig)?;
     let at = (index % PAGE_ENTRIES) * Entry::LEN as u64;
     tx.patch(keys::page(volume.0, page), at, entry.encode());
@@ -338,7 +359,11 @@ fn stage_rows(onode: u64, old: &ObjectState, mutation: &Mutation, tx: &mut Trans
         tx.put(keys::omap_header(onode), header.clone());
     }
     for watch in &mutation.watches {
-        put_or_delete(tx, keys::watch(onode, watch.client, watch.cookie), watch.value.as_ref());
+        put_or_delete(
+            tx,
+            keys::watch(onode, watch.client, watch.cookie),
+            watch.value.as_ref(),
+        );
     }
 }
 
@@ -409,7 +434,8 @@ impl BlockWriter<'_> {
                 Some(slot) => slot,
                 None => self.take(block, (n as u64) < SLOT_SIZE)?,
             };
-            self.tx.write(self.volume, slot * SLOT_SIZE + within, data.slice(done..done + n));
+            self.tx
+                .write(self.volume, slot * SLOT_SIZE + within, data.slice(done..done + n));
             done += n;
         }
         Ok(())
@@ -417,19 +443,27 @@ impl BlockWriter<'_> {
 
     /// Takes a slot for a block; `clear` if the coming write leaves old bytes of the slot in place.
     fn take(&mut self, block: u32, clear: bool) -> Result<u64, CommitError> {
-        let slot = self.objects.slots.take(self.objects.store(), self.id.pool, self.tx)?;
+        let slot = self
+            .objects
+            .slots
+            .take(self.objects.store(), self.id.pool, self.tx)?;
         self.slots.taken.push(slot);
         if clear {
             self.tx.discard(self.volume, slot * SLOT_SIZE, SLOT_SIZE);
         }
-        self.tx.put(keys::block(self.onode, block), slot.to_le_bytes().to_vec());
+        self.tx
+            .put(keys::block(self.onode, block), slot.to_le_bytes().to_vec());
         self.blocks.insert(block, Some(slot));
         Ok(slot)
     }
 
     /// Zeroes `[from, to)`: whole blocks are given back, the last one also if it is not full.
     fn zero(&mut self, from: u64, to: u64) -> Result<(), CommitError> {
-        let to = if to >= self.size { to.next_multiple_of(SLOT_SIZE) } else { to };
+        let to = if to >= self.size {
+            to.next_multiple_of(SLOT_SIZE)
+        } else {
+            to
+        };
         let mut at = from;
         while at < to {
             let within = at % SLOT_SIZE;
@@ -437,7 +471,9 @@ impl BlockWriter<'_> {
             let block = u32::try_from(at / SLOT_SIZE).map_err(|_| CommitError::TooBig)?;
             if let Some(slot) = self.slot(block)? {
                 if n == SLOT_SIZE {
-                    self.objects.slots.free(self.objects.store(), self.id.pool, slot, self.tx)?;
+                    self.objects
+                        .slots
+                        .free(self.objects.store(), self.id.pool, slot, self.tx)?;
                     self.slots.freed.push(slot);
                     self.tx.delete(keys::block(self.onode, block));
                     self.blocks.insert(block, None);

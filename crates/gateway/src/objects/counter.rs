@@ -27,8 +27,15 @@ impl Counter {
     /// If the store cannot be read.
     pub fn open(store: &Store, name: &str, block: u64) -> Result<Self, StoreError> {
         let key = keys::counter(name);
-        let end = store.get(&key)?.and_then(|v| v.as_ref().try_into().ok().map(u64::from_le_bytes)).unwrap_or(1);
-        Ok(Self { key, block, state: Mutex::new(Range { next: end, end }) })
+        let end = store
+            .get(&key)?
+            .and_then(|v| v.as_ref().try_into().ok().map(u64::from_le_bytes))
+            .unwrap_or(1);
+        Ok(Self {
+            key,
+            block,
+            state: Mutex::new(Range { next: end, end }),
+        })
     }
 
     /// The next number. The record of a new block is submitted before any transaction that could use it.

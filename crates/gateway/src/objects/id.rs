@@ -23,13 +23,22 @@ impl ObjectId {
     /// An object of the default placement.
     #[must_use]
     pub fn new(pool: i64, nspace: impl Into<Bytes>, name: impl Into<Bytes>) -> Self {
-        Self { pool, nspace: nspace.into(), key: Bytes::new(), name: name.into() }
+        Self {
+            pool,
+            nspace: nspace.into(),
+            key: Bytes::new(),
+            name: name.into(),
+        }
     }
 
     /// The placement hash: rjenkins, as all our pools have it (`pg_pool_t::hash_key`).
     #[must_use]
     pub fn hash(&self) -> u32 {
-        let placed_by = if self.key.is_empty() { &self.name } else { &self.key };
+        let placed_by = if self.key.is_empty() {
+            &self.name
+        } else {
+            &self.key
+        };
         if self.nspace.is_empty() {
             return ceph_str_hash_rjenkins(placed_by);
         }
@@ -54,7 +63,12 @@ impl ObjectId {
         let nspace = take_escaped(&mut key)?;
         let locator = take_escaped(&mut key)?;
         let name = take_escaped(&mut key)?;
-        key.is_empty().then_some(Self { pool, nspace, key: locator, name })
+        key.is_empty().then_some(Self {
+            pool,
+            nspace,
+            key: locator,
+            name,
+        })
     }
 }
 

@@ -49,7 +49,11 @@ impl DataName {
         if image.is_empty() || image.contains(&b'.') {
             return None;
         }
-        Some(Self { header_pool, image: name.slice_ref(image), index })
+        Some(Self {
+            header_pool,
+            image: name.slice_ref(image),
+            index,
+        })
     }
 
     /// The name of data object `index` of the same image.
@@ -101,7 +105,9 @@ impl Images {
         if !id.key.is_empty() {
             return Ok(None);
         }
-        let Some(name) = DataName::parse(&id.name) else { return Ok(None) };
+        let Some(name) = DataName::parse(&id.name) else {
+            return Ok(None);
+        };
         let key = (id.pool, id.nspace.clone(), name.header_pool, name.image.clone());
         let known = self.known.lock().get(&key).copied();
         let volume = match known {
@@ -115,12 +121,18 @@ impl Images {
             },
         };
         // An offset that no volume can have is no image data of ours.
-        let end = name.index.checked_add(1).and_then(|n| n.checked_mul(volume.object_size.into()));
+        let end = name
+            .index
+            .checked_add(1)
+            .and_then(|n| n.checked_mul(volume.object_size.into()));
         if end.is_none_or(|end| end > i64::MAX as u64) {
             return Ok(None);
         }
-        let placement =
-            Placement::Volume { volume: volume.volume, index: name.index, object_size: volume.object_size };
+        let placement = Placement::Volume {
+            volume: volume.volume,
+            index: name.index,
+            object_size: volume.object_size,
+        };
         Ok(Some(Found { placement, volume }))
     }
 
@@ -170,7 +182,9 @@ fn open(store: &Store, id: &ObjectId, name: &DataName) -> Result<Option<ImageVol
         let volume = store.volume(&volume_name(id, &image))?;
         return Ok(Some(ImageVolume { volume, object_size }));
     }
-    let Some(order) = header_order(store, id, name)? else { return Ok(None) };
+    let Some(order) = header_order(store, id, name)? else {
+        return Ok(None);
+    };
     let object_size = 1_u32 << order;
     let volume = store.volume(&volume_name(id, &image))?;
     let mut tx = Transaction::new();
@@ -194,12 +208,16 @@ fn header_order(store: &Store, id: &ObjectId, name: &DataName) -> Result<Option<
     let mut header = b"rbd_header.".to_vec();
     header.extend_from_slice(&name.image);
     let header = ObjectId::new(name.header_pool.unwrap_or(id.pool), id.nspace.clone(), header);
-    let Some(raw) = store.get(&keys::object(&header))? else { return Ok(None) };
+    let Some(raw) = store.get(&keys::object(&header))? else {
+        return Ok(None);
+    };
     let Some(onode) = super::onode::Onode::decode(&raw, Placement::Slots).and_then(|s| s.onode) else {
         return Err(StoreError::Corrupt("onode".into()));
     };
     let order = store.get(&keys::omap(onode, b"order"))?;
-    Ok(order.and_then(|v| v.first().copied()).filter(|o| ORDERS.contains(o)))
+    Ok(order
+        .and_then(|v| v.first().copied())
+        .filter(|o| ORDERS.contains(o)))
 }
 
 /// The image, namespace and pool of a volume record's key.
@@ -221,8 +239,10 @@ pub fn recorded_volume(
     value: &[u8],
 ) -> Result<(ObjectId, Bytes, ImageVolume), StoreError> {
     let (pool, nspace, image) = parse_record(key).ok_or(StoreError::Corrupt("image volume key".into()))?;
-    let object_size =
-        value.try_into().map(u32::from_le_bytes).map_err(|_| StoreError::Corrupt("image volume record".into()))?;
+    let object_size = value
+        .try_into()
+        .map(u32::from_le_bytes)
+        .map_err(|_| StoreError::Corrupt("image volume record".into()))?;
     let id = ObjectId::new(pool, nspace, Bytes::new());
     let volume = store.volume(&volume_name(&id, &image))?;
     Ok((id, image, ImageVolume { volume, object_size }))
@@ -233,14 +253,25 @@ mod tests {
     use super::*;
 
     fn parse(name: &str) -> Option<(Option<i64>, String, u64)> {
-        DataName::parse(&Bytes::copy_from_slice(name.as_bytes()))
-            .map(|d| (d.header_pool, String::from_utf8(d.image.to_vec()).unwrap(), d.index))
+        DataName::parse(&Bytes::copy_from_slice(name.as_bytes())).map(|d| {
+            (
+                d.header_pool,
+                String::from_utf8(d.image.to_vec()).unwrap(),
+                d.index,
+            )
+        })
     }
 
     #[test]
     fn data_object_names_give_image_and_number() {
-        assert_eq!(parse("rbd_data.1091e25dec96.000000000000000a"), Some((None, "1091e25dec96".into(), 10)));
-        assert_eq!(parse("rbd_data.7.ab.0000000000000001"), Some((Some(7), "ab".into(), 1)));
+        assert_eq!(
+            parse("rbd_data.1091e25dec96.000000000000000a"),
+            Some((None, "1091e25dec96".into(), 10))
+        );
+        assert_eq!(
+            parse("rbd_data.7.ab.0000000000000001"),
+            Some((Some(7), "ab".into(), 1))
+        );
     }
 
     #[test]
@@ -264,7 +295,10 @@ mod tests {
         for pool in [None, Some(3)] {
             let name = DataName::name_of(pool, b"abc", 0x1f);
             let d = DataName::parse(&name).unwrap();
-            assert_eq!((d.header_pool, d.image.as_ref(), d.index), (pool, &b"abc"[..], 0x1f));
+            assert_eq!(
+                (d.header_pool, d.image.as_ref(), d.index),
+                (pool, &b"abc"[..], 0x1f)
+            );
         }
     }
 }

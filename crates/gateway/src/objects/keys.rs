@@ -96,7 +96,10 @@ pub fn watch(onode: u64, client: i64, cookie: u64) -> Bytes {
 /// The range of all rows that an onode has in one table.
 #[must_use]
 pub fn onode_range(prefix: u8, onode: u64) -> (Bytes, Bytes) {
-    (table(prefix, |out| out.put_u64(onode)), table(prefix, |out| out.put_u64(onode + 1)))
+    (
+        table(prefix, |out| out.put_u64(onode)),
+        table(prefix, |out| out.put_u64(onode + 1)),
+    )
 }
 
 /// All rows of one table.
@@ -154,7 +157,10 @@ pub fn reply_data(client: i64, tid: u64) -> Bytes {
 /// All rows of a client in one of the reply tables.
 #[must_use]
 pub fn client_range(prefix: u8, client: i64) -> (Bytes, Bytes) {
-    (table(prefix, |out| out.put_i64(client)), table(prefix, |out| out.put_i64(client + 1)))
+    (
+        table(prefix, |out| out.put_i64(client)),
+        table(prefix, |out| out.put_i64(client + 1)),
+    )
 }
 
 /// A page of slots.
@@ -175,5 +181,8 @@ pub fn counter(name: &str) -> Bytes {
 /// The rows of a pool in the tables that start with the pool id (`O`, `V`, `S`).
 #[must_use]
 pub fn pool_range(prefix: u8, pool: i64) -> (Bytes, Bytes) {
-    (table(prefix, |out| out.put_i64(pool)), table(prefix, |out| out.put_i64(pool + 1)))
+    (
+        table(prefix, |out| out.put_i64(pool)),
+        table(prefix, |out| out.put_i64(pool + 1)),
+    )
 }

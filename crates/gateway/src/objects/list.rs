@@ -39,7 +39,13 @@ impl HashRange {
     /// First and last reversed hash.
     #[must_use]
     pub const fn reversed(&self) -> (u32, u32) {
-        let mask = if self.bits == 0 { u32::MAX } else if self.bits >= 32 { 0 } else { u32::MAX >> self.bits };
+        let mask = if self.bits == 0 {
+            u32::MAX
+        } else if self.bits >= 32 {
+            0
+        } else {
+            u32::MAX >> self.bits
+        };
         let first = self.seed.reverse_bits() & !mask;
         (first, first | mask)
     }
@@ -89,7 +95,8 @@ impl Objects {
         while found.len() < limit {
             let rows = self.store().scan(&start..&end, SCAN_BATCH)?;
             for (key, _) in &rows {
-                let id = ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key".into()))?;
+                let id =
+                    ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key".into()))?;
                 if wanted(&id.nspace) {
                     found.push((key.clone(), id));
                 }
@@ -160,7 +167,10 @@ impl Objects {
             // Pages are large: a few at a time.
             let rows = self.store().scan(&from..&to, 16)?;
             for (key, page) in &rows {
-                let number = key.get(9..13).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes);
+                let number = key
+                    .get(9..13)
+                    .and_then(|b| b.try_into().ok())
+                    .map_or(0, u32::from_be_bytes);
                 for slot in 0..page.len().div_ceil(Entry::LEN) {
                     let entry = Entry::from_page(page, slot);
                     if entry.exists() {
@@ -181,8 +191,10 @@ impl Objects {
         loop {
             let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
             for (key, value) in &rows {
-                let id = ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key".into()))?;
-                let state = Onode::decode(value, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()))?;
+                let id =
+                    ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key".into()))?;
+                let state =
+                    Onode::decode(value, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()))?;
                 self.usage().pool(id.pool).changed(1, state.size as i64);
             }
             match rows.last() {
@@ -222,7 +234,9 @@ impl Objects {
     /// # Errors
     /// If the store fails.
     pub fn header_removed(&self, header: &ObjectId) -> Result<(), StoreError> {
-        let Some(image) = header.name.strip_prefix(b"rbd_header.") else { return Ok(()) };
+        let Some(image) = header.name.strip_prefix(b"rbd_header.") else {
+            return Ok(());
+        };
         let mut gone = Vec::new();
         self.each_volume(None, |id, key, volume| {
             let (pool, of) = split_image_key(&key);
@@ -317,7 +331,10 @@ fn split_image_key(key: &[u8]) -> (Option<i64>, Bytes) {
         let pool = std::str::from_utf8(&key[..at]).ok()?.parse().ok()?;
         Some((pool, Bytes::copy_from_slice(&key[at + 1..])))
     });
-    split.map_or_else(|| (None, Bytes::copy_from_slice(key)), |(pool, image)| (Some(pool), image))
+    split.map_or_else(
+        || (None, Bytes::copy_from_slice(key)),
+        |(pool, image)| (Some(pool), image),
+    )
 }
 
 #[cfg(test)]
@@ -327,7 +344,9 @@ mod tests {
     #[test]
     fn placement_groups_part_the_hashes_without_gap_or_overlap() {
         for pg_num in [1, 2, 3, 8, 12, 32, 100] {
-            let mut ranges: Vec<_> = (0..pg_num).map(|s| HashRange::of_pg(s, pg_num).reversed()).collect();
+            let mut ranges: Vec<_> = (0..pg_num)
+                .map(|s| HashRange::of_pg(s, pg_num).reversed())
+                .collect();
             ranges.sort_unstable();
             assert_eq!(ranges[0].0, 0, "{pg_num}");
             assert_eq!(ranges.last().unwrap().1, u32::MAX, "{pg_num}");

@@ -117,19 +117,29 @@ impl Objects {
             let entry = self.entry(volume.0, index)?;
             if entry.exists() {
                 let state = entry.state(found.placement);
-                return if entry.extra() { self.with_extra(state, volume.0, index) } else { Ok(state) };
+                return if entry.extra() {
+                    self.with_extra(state, volume.0, index)
+                } else {
+                    Ok(state)
+                };
             }
         }
         if let Some(raw) = self.store.get(&keys::object(id))? {
             return Onode::decode(&raw, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()));
         }
-        Ok(ObjectState::absent(found.map_or(Placement::Slots, |f| f.placement)))
+        Ok(ObjectState::absent(
+            found.map_or(Placement::Slots, |f| f.placement),
+        ))
     }
 
     fn entry(&self, volume: u64, index: u64) -> Result<Entry, StoreError> {
-        let Ok(page) = u32::try_from(index / PAGE_ENTRIES) else { return Ok(Entry::default()) };
+        let Ok(page) = u32::try_from(index / PAGE_ENTRIES) else {
+            return Ok(Entry::default());
+        };
         let page = self.store.get(&keys::page(volume, page))?;
-        Ok(page.map_or_else(Entry::default, |p| Entry::from_page(&p, (index % PAGE_ENTRIES) as usize)))
+        Ok(page.map_or_else(Entry::default, |p| {
+            Entry::from_page(&p, (index % PAGE_ENTRIES) as usize)
+        }))
     }
 
     /// Adds what is recorded beside the page: onode number, truncation order.
@@ -163,7 +173,11 @@ impl Objects {
             return Ok(Data::Ready(Bytes::new()));
         }
         match state.placement {
-            Placement::Volume { volume, index, object_size } => {
+            Placement::Volume {
+                volume,
+                index,
+                object_size,
+            } => {
                 let at = index * u64::from(object_size) + offset;
                 self.read_volume(volume, at, len as usize, may_block)
             }
@@ -182,7 +196,10 @@ impl Objects {
         if may_block {
             return self.store.read(volume, at, len).map(Data::Ready);
         }
-        Ok(self.store.try_read_cached(volume, at, len)?.map_or(Data::WouldBlock, Data::Ready))
+        Ok(self
+            .store
+            .try_read_cached(volume, at, len)?
+            .map_or(Data::WouldBlock, Data::Ready))
     }
 
     fn read_inline(&self, state: &ObjectState, offset: u64, len: u64) -> Result<Bytes, StoreError> {
@@ -217,10 +234,12 @@ impl Objects {
             let n = (SLOT_SIZE - within).min(end - at);
             match self.slot_of(state, at / SLOT_SIZE)? {
                 None => out.resize(out.len() + n as usize, 0),
-                Some(slot) => match self.read_volume(volume, slot * SLOT_SIZE + within, n as usize, may_block)? {
-                    Data::Ready(piece) => out.extend_from_slice(&piece),
-                    Data::WouldBlock => return Ok(Data::WouldBlock),
-                },
+                Some(slot) => {
+                    match self.read_volume(volume, slot * SLOT_SIZE + within, n as usize, may_block)? {
+                        Data::Ready(piece) => out.extend_from_slice(&piece),
+                        Data::WouldBlock => return Ok(Data::WouldBlock),
+                    }
+                }
             }
             at += n;
         }
@@ -229,9 +248,16 @@ impl Objects {
 
     /// The slot of a block of an object, if it has one.
     fn slot_of(&self, state: &ObjectState, block: u64) -> Result<Option<u64>, StoreError> {
-        let (Some(onode), Ok(block)) = (state.onode, u32::try_from(block)) else { return Ok(None) };
-        let Some(raw) = self.store.get(&keys::block(onode, block))? else { return Ok(None) };
-        raw.as_ref().try_into().map(|b| Some(u64::from_le_bytes(b))).map_err(|_| StoreError::Corrupt("slot number".into()))
+        let (Some(onode), Ok(block)) = (state.onode, u32::try_from(block)) else {
+            return Ok(None);
+        };
+        let Some(raw) = self.store.get(&keys::block(onode, block))? else {
+            return Ok(None);
+        };
+        raw.as_ref()
+            .try_into()
+            .map(|b| Some(u64::from_le_bytes(b)))
+            .map_err(|_| StoreError::Corrupt("slot number".into()))
     }
 
     /// One attribute as stored.
@@ -239,7 +265,9 @@ impl Objects {
     /// # Errors
     /// If the store fails.
     pub fn xattr(&self, state: &ObjectState, name: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        state.onode.map_or(Ok(None), |onode| self.store.get(&keys::xattr(onode, name)))
+        state
+            .onode
+            .map_or(Ok(None), |onode| self.store.get(&keys::xattr(onode, name)))
     }
 
     /// The omap header as stored.
@@ -247,7 +275,9 @@ impl Objects {
     /// # Errors
     /// If the store fails.
     pub fn omap_header(&self, state: &ObjectState) -> Result<Option<Bytes>, StoreError> {
-        state.onode.map_or(Ok(None), |onode| self.store.get(&keys::omap_header(onode)))
+        state
+            .onode
+            .map_or(Ok(None), |onode| self.store.get(&keys::omap_header(onode)))
     }
 
     /// One omap value as stored.
@@ -255,7 +285,9 @@ impl Objects {
     /// # Errors
     /// If the store fails.
     pub fn omap(&self, state: &ObjectState, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        state.onode.map_or(Ok(None), |onode| self.store.get(&keys::omap(onode, key)))
+        state
+            .onode
+            .map_or(Ok(None), |onode| self.store.get(&keys::omap(onode, key)))
     }
 
     /// Up to `limit` rows of an object's table (`X` or `M`) from `from` on (inclusive), as stored. Keys are
@@ -270,7 +302,9 @@ impl Objects {
         from: &[u8],
         limit: usize,
     ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
-        let Some(onode) = state.onode else { return Ok(Vec::new()) };
+        let Some(onode) = state.onode else {
+            return Ok(Vec::new());
+        };
         let (first, end) = keys::onode_range(table, onode);
         let mut start = BytesMut::from(first.as_ref());
         start.extend_from_slice(from);
@@ -285,7 +319,9 @@ impl Objects {
     pub fn watches(&self, state: &ObjectState) -> Result<Vec<(i64, u64, Bytes)>, StoreError> {
         let mut out = Vec::new();
         for (key, value) in self.rows(b'W', state, &[], usize::MAX)? {
-            let (Some(client), Some(cookie)) = (key.get(..8), key.get(8..16)) else { continue };
+            let (Some(client), Some(cookie)) = (key.get(..8), key.get(8..16)) else {
+                continue;
+            };
             let number = |b: &[u8]| b.try_into().map_or(0, u64::from_be_bytes);
             out.push((number(client) as i64, number(cookie), value));
         }
@@ -309,7 +345,11 @@ impl Objects {
             _ => (&mutation.omap, mutation.omap_cleared || mutation.reset),
         };
         if staged.is_empty() {
-            return if hidden { Ok(Vec::new()) } else { self.rows(table, state, from, limit) };
+            return if hidden {
+                Ok(Vec::new())
+            } else {
+                self.rows(table, state, from, limit)
+            };
         }
         // Each staged row hides at most one stored row.
         let stored = match hidden {

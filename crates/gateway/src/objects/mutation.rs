@@ -70,7 +70,13 @@ impl Mutation {
     /// Forgets everything staged: the object is removed.
     pub fn remove(&mut self) {
         let watches = std::mem::take(&mut self.watches);
-        *self = Self { reset: true, omap_cleared: true, touched: true, watches, ..Self::default() };
+        *self = Self {
+            reset: true,
+            omap_cleared: true,
+            touched: true,
+            watches,
+            ..Self::default()
+        };
     }
 
     /// Lays the staged data over `base`, the stored bytes of `[offset, offset + base.len())`.
@@ -123,13 +129,19 @@ mod tests {
     fn staged_data_shows_in_order_over_what_is_stored() {
         let m = Mutation {
             data: vec![
-                DataChange::Write { offset: 2, data: Bytes::from_static(b"abcd") },
+                DataChange::Write {
+                    offset: 2,
+                    data: Bytes::from_static(b"abcd"),
+                },
                 DataChange::Zero { offset: 3, len: 1 },
                 DataChange::Truncate { size: 5 },
             ],
             ..Mutation::default()
         };
-        assert_eq!(m.overlay(0, Bytes::from_static(b"12345678")).as_ref(), b"12a\0c\0\0\0");
+        assert_eq!(
+            m.overlay(0, Bytes::from_static(b"12345678")).as_ref(),
+            b"12a\0c\0\0\0"
+        );
         assert_eq!(m.overlay(4, Bytes::from_static(b"5678")).as_ref(), b"c\0\0\0");
     }
 }

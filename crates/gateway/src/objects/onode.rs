@@ -105,7 +105,10 @@ impl Onode {
             exists: true,
             size: raw.get_u64_le(),
             version: raw.get_u64_le(),
-            mtime: Utime { sec: raw.get_u32_le(), nsec: raw.get_u32_le() },
+            mtime: Utime {
+                sec: raw.get_u32_le(),
+                nsec: raw.get_u32_le(),
+            },
             truncate_seq: raw.get_u32_le(),
             truncate_size: raw.get_u64_le(),
             onode: Some(onode),
@@ -189,7 +192,10 @@ impl Entry {
             flags: raw.get_u32_le(),
             size: raw.get_u32_le(),
             version: raw.get_u64_le(),
-            mtime: Utime { sec: raw.get_u32_le(), nsec: raw.get_u32_le() },
+            mtime: Utime {
+                sec: raw.get_u32_le(),
+                nsec: raw.get_u32_le(),
+            },
         }
     }
 

@@ -77,7 +77,12 @@ impl Slots {
         self.pools.lock().remove(&pool);
     }
 
-    fn with<T>(&self, store: &Store, pool: i64, f: impl FnOnce(&mut PoolSlots) -> T) -> Result<T, StoreError> {
+    fn with<T>(
+        &self,
+        store: &Store,
+        pool: i64,
+        f: impl FnOnce(&mut PoolSlots) -> T,
+    ) -> Result<T, StoreError> {
         let mut pools = self.pools.lock();
         if let Some(p) = pools.get_mut(&pool) {
             return Ok(f(p));
@@ -89,7 +94,11 @@ impl Slots {
 
 fn mark(tx: &mut Transaction, pool: i64, slot: u64, taken: u8) {
     let page = u32::try_from(slot / PAGE_SLOTS).unwrap_or(u32::MAX);
-    tx.patch(keys::slots(pool, page), slot % PAGE_SLOTS, Bytes::copy_from_slice(&[taken]));
+    tx.patch(
+        keys::slots(pool, page),
+        slot % PAGE_SLOTS,
+        Bytes::copy_from_slice(&[taken]),
+    );
 }
 
 fn load(store: &Store, pool: i64) -> Result<PoolSlots, StoreError> {
@@ -99,11 +108,19 @@ fn load(store: &Store, pool: i64) -> Result<PoolSlots, StoreError> {
     loop {
         let rows = store.scan(&from..&to, 256)?;
         for (key, page) in &rows {
-            let number = key.get(9..13).and_then(|b| b.try_into().ok()).map_or(0, u32::from_be_bytes);
+            let number = key
+                .get(9..13)
+                .and_then(|b| b.try_into().ok())
+                .map_or(0, u32::from_be_bytes);
             let first = u64::from(number) * PAGE_SLOTS;
             // Pages before this one may be missing only if all their slots are free.
             free.extend(end..first);
-            free.extend(page.iter().zip(first..).filter(|(taken, _)| **taken == 0).map(|(_, slot)| slot));
+            free.extend(
+                page.iter()
+                    .zip(first..)
+                    .filter(|(taken, _)| **taken == 0)
+                    .map(|(_, slot)| slot),
+            );
             end = first + page.len() as u64;
         }
         match rows.last() {

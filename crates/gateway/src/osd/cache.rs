@@ -33,7 +33,7 @@ pub struct Inner {
     /// An op waits for the disk; later ones queue.
     pub busy: bool,
     /// Ops that wait for that one, in order.
-    pub waiting: VecDeque<PendingOp>,
+    pub waiting: VecDeque<Box<PendingOp>>,
 }
 
 const SHARDS: usize = 64;
@@ -66,7 +66,10 @@ impl Cache {
         if objects.len() >= self.shard_capacity {
             evict(&mut objects);
         }
-        let object = Arc::new(Object { id: id.clone(), inner: Mutex::default() });
+        let object = Arc::new(Object {
+            id: id.clone(),
+            inner: Mutex::default(),
+        });
         objects.insert(id, Arc::clone(&object));
         object
     }
@@ -84,7 +87,10 @@ fn evict(objects: &mut HashMap<ObjectId, Arc<Object>>) {
     let mut quota = (objects.len() / 8).max(1);
     objects.retain(|_, object| {
         let idle = Arc::strong_count(object) == 1
-            && object.inner.try_lock().is_some_and(|inner| inner.watchers.is_empty() && !inner.busy);
+            && object
+                .inner
+                .try_lock()
+                .is_some_and(|inner| inner.watchers.is_empty() && !inner.busy);
         let drop = idle && quota > 0;
         quota -= usize::from(drop);
         !drop

@@ -38,8 +38,6 @@ pub struct Request {
     pub addr: EntityAddr,
     /// Its features.
     pub features: Features,
-    /// The client's time of the modification.
-    pub mtime: Utime,
     /// The server's time.
     pub now: Utime,
     /// `require_osd_release` of the map.
@@ -108,7 +106,11 @@ impl<'a> Context<'a> {
 
     /// The change to commit.
     pub fn into_change(self) -> Change {
-        Change { old: self.old, new: self.state, mutation: self.mutation }
+        Change {
+            old: self.old,
+            new: self.state,
+            mutation: self.mutation,
+        }
     }
 
     /// Makes the object exist (`maybe_create_new_object`).
@@ -119,7 +121,11 @@ impl<'a> Context<'a> {
 
     /// Fails with ENOENT if the object does not exist.
     pub fn must_exist(&self) -> Result<(), Errno> {
-        if self.state.exists { Ok(()) } else { Err(Errno::ENOENT) }
+        if self.state.exists {
+            Ok(())
+        } else {
+            Err(Errno::ENOENT)
+        }
     }
 
     pub(super) fn store_error(&self, error: &StoreError) -> Errno {
@@ -128,11 +134,17 @@ impl<'a> Context<'a> {
 
     /// Bytes of a range within the object's size, staged changes included.
     pub fn read_within(&self, offset: u64, len: u64) -> Result<Bytes, Errno> {
-        let stored = if self.mutation.reset || !self.old.exists { 0 } else { self.old.size };
+        let stored = if self.mutation.reset || !self.old.exists {
+            0
+        } else {
+            self.old.size
+        };
         let from_store = stored.saturating_sub(offset).min(len);
         let mut base = Bytes::new();
         if from_store > 0 {
-            let data = self.objects.read(self.id, &self.old, offset, from_store, self.may_block);
+            let data = self
+                .objects
+                .read(self.id, &self.old, offset, from_store, self.may_block);
             match data.map_err(|e| self.store_error(&e))? {
                 Data::Ready(data) => base = data,
                 Data::WouldBlock => {
@@ -272,7 +284,10 @@ impl ObjectContext for Context<'_> {
         let value = match self.mutation.xattrs.get(name) {
             Some(staged) => staged.clone(),
             None if self.mutation.reset => None,
-            None => self.objects.xattr(&self.old, name).map_err(|e| self.store_error(&e))?,
+            None => self
+                .objects
+                .xattr(&self.old, name)
+                .map_err(|e| self.store_error(&e))?,
         };
         value.ok_or(Errno::ENODATA)
     }
@@ -292,7 +307,9 @@ impl ObjectContext for Context<'_> {
             return Err(Errno::ENAMETOOLONG);
         }
         self.touch();
-        self.mutation.xattrs.insert(Bytes::copy_from_slice(name), Some(value));
+        self.mutation
+            .xattrs
+            .insert(Bytes::copy_from_slice(name), Some(value));
         Ok(())
     }
 
@@ -310,7 +327,10 @@ impl ObjectContext for Context<'_> {
         if self.mutation.omap_cleared || !self.old.has_omap {
             return Ok(Bytes::new());
         }
-        let header = self.objects.omap_header(&self.old).map_err(|e| self.store_error(&e))?;
+        let header = self
+            .objects
+            .omap_header(&self.old)
+            .map_err(|e| self.store_error(&e))?;
         Ok(header.unwrap_or_default())
     }
 
@@ -328,7 +348,9 @@ impl ObjectContext for Context<'_> {
         if self.mutation.omap_cleared || !self.old.has_omap {
             return Ok(None);
         }
-        self.objects.omap(&self.old, key).map_err(|e| self.store_error(&e))
+        self.objects
+            .omap(&self.old, key)
+            .map_err(|e| self.store_error(&e))
     }
 
     fn omap_vals(&self, start_after: &[u8], prefix: &[u8], max: usize) -> Result<OmapPage, Errno> {
@@ -362,7 +384,9 @@ impl ObjectContext for Context<'_> {
     fn omap_set(&mut self, values: Vec<(Bytes, Bytes)>) -> Result<(), Errno> {
         self.touch();
         self.state.has_omap = true;
-        self.mutation.omap.extend(values.into_iter().map(|(k, v)| (k, Some(v))));
+        self.mutation
+            .omap
+            .extend(values.into_iter().map(|(k, v)| (k, Some(v))));
         Ok(())
     }
 

@@ -25,12 +25,14 @@ enum Outcome {
     /// It was answered, or will be when its change is durable.
     Done,
     /// It would have waited for the disk.
-    Blocked(PendingOp),
+    Blocked(Box<PendingOp>),
+    /// The image's volume went away under a cached object: the object must be loaded again.
+    Stale(Box<PendingOp>),
 }
 
 impl Osd {
     /// Runs a request now, or queues it behind one that waits for the disk.
-    pub(super) fn dispatch(self: &Arc<Self>, op: PendingOp) {
+    pub(super) fn dispatch(self: &Arc<Self>, op: Box<PendingOp>) {
         let object = self.cache.get(op.object_id());
         let mut inner = object.inner.lock();
         if inner.busy {
@@ -41,12 +43,12 @@ impl Osd {
             inner.busy = true;
             drop(inner);
             let osd = Arc::clone(self);
-            tokio::task::spawn_blocking(move || osd.resume(&object, op));
+            self.runtime.spawn_blocking(move || osd.resume(&object, op));
         }
     }
 
     /// Runs a request that waits for the disk, and then those that came meanwhile, on a thread that may wait.
-    fn resume(self: &Arc<Self>, object: &Arc<Object>, first: PendingOp) {
+    fn resume(self: &Arc<Self>, object: &Arc<Object>, first: Box<PendingOp>) {
         self.warm(object, &first);
         let mut inner = object.inner.lock();
         let mut next = Some(first);
@@ -61,7 +63,9 @@ impl Osd {
 
     /// Brings what a request reads into the page cache, without holding the object's lock meanwhile.
     fn warm(&self, object: &Object, op: &PendingOp) {
-        let Some(state) = object.inner.lock().state.clone() else { return };
+        let Some(state) = object.inner.lock().state.clone() else {
+            return;
+        };
         for (offset, len) in op.message.ops.iter().filter_map(encoding::types::OsdOp::extent) {
             let len = if len == 0 { state.size } else { len };
             let len = state.size.saturating_sub(offset).min(len);
@@ -74,7 +78,7 @@ impl Osd {
         self: &Arc<Self>,
         object: &Arc<Object>,
         inner: &mut Inner,
-        mut op: PendingOp,
+        mut op: Box<PendingOp>,
         may_block: bool,
     ) -> Outcome {
         let epoch = self.cluster.osdmap().epoch;
@@ -97,12 +101,11 @@ impl Osd {
                 return Outcome::Done;
             }
             match self.run(object, inner, op, &state, epoch, may_block) {
-                Ok(outcome) => return outcome,
-                // The image's volume went away under a cached object: look again.
-                Err(again) => {
+                Outcome::Stale(again) => {
                     inner.state = None;
                     op = again;
                 }
+                outcome => return outcome,
             }
         }
     }
@@ -111,27 +114,33 @@ impl Osd {
         if let Some(state) = &inner.state {
             return Ok(state.clone());
         }
-        let state = self.objects.load(&object.id).map_err(|e| store_error(&object.id, &e))?;
+        let state = self
+            .objects
+            .load(&object.id)
+            .map_err(|e| store_error(&object.id, &e))?;
         inner.state = Some(state.clone());
         Ok(state)
     }
 
-    /// Runs the op vector on the loaded object. Fails with the request if the object must be loaded again.
+    /// Runs the op vector on the loaded object.
     fn run(
         self: &Arc<Self>,
         object: &Arc<Object>,
         inner: &mut Inner,
-        mut op: PendingOp,
+        mut op: Box<PendingOp>,
         state: &ObjectState,
         epoch: u32,
         may_block: bool,
-    ) -> Result<Outcome, PendingOp> {
+    ) -> Outcome {
         let request = self.request_of(&op);
         let watchers = inner.watchers.clients();
         let mut ctx = Context::new(&self.objects, &object.id, state, &watchers, request, may_block);
         let mut effects = Effects::default();
         let next_notify_id = || self.next_notify_id();
-        let view = WatchView { watchers: &inner.watchers, next_notify_id: &next_notify_id };
+        let view = WatchView {
+            watchers: &inner.watchers,
+            next_notify_id: &next_notify_id,
+        };
         let mut vector = std::mem::take(&mut op.message.ops);
         let result = ops::run(&mut ctx, &mut vector, &view, &mut effects);
         op.message.ops = vector;
@@ -140,7 +149,7 @@ impl Osd {
                 o.outdata.clear();
                 o.rval = 0;
             }
-            return Ok(Outcome::Blocked(op));
+            return Outcome::Blocked(op);
         }
         let bytes_read = ctx.bytes_read();
         if result < 0 || !ctx.modified() {
@@ -148,7 +157,7 @@ impl Osd {
                 self.apply_effects(object, inner, &op, effects, state.version, &request);
             }
             self.reply_to_read(inner, &op, result, epoch, bytes_read);
-            return Ok(Outcome::Done);
+            return Outcome::Done;
         }
         let change = ctx.into_change();
         self.store_change(object, inner, op, change, effects, result, epoch, &request)
@@ -159,18 +168,19 @@ impl Osd {
         self: &Arc<Self>,
         object: &Arc<Object>,
         inner: &mut Inner,
-        op: PendingOp,
+        op: Box<PendingOp>,
         mut change: Change,
         effects: Effects,
         result: i32,
         epoch: u32,
         request: &Request,
-    ) -> Result<Outcome, PendingOp> {
+    ) -> Outcome {
         let version = match self.objects.next_version() {
             Ok(version) => version,
             Err(error) => {
-                op.session.send(op.error_reply(store_error(&object.id, &error), epoch));
-                return Ok(Outcome::Done);
+                op.session
+                    .send(op.error_reply(store_error(&object.id, &error), epoch));
+                return Outcome::Done;
             }
         };
         if effects.user_modify {
@@ -184,18 +194,19 @@ impl Osd {
             ops: op.recorded_ops(),
         };
         let reqid = op.reqid();
-        let committed =
-            self.objects.commit(&object.id, &mut change, |tx| reply_log::record(tx, &reqid, &recorded));
+        let committed = self.objects.commit(&object.id, &mut change, |tx| {
+            reply_log::record(tx, &reqid, &recorded);
+        });
         let seq = match committed {
             Ok(seq) => seq,
-            Err(CommitError::Stale) => return Err(op),
+            Err(CommitError::Stale) => return Outcome::Stale(op),
             Err(error) => {
                 let errno = match &error {
                     CommitError::Store(e) => self.write_failed(&object.id, e),
                     _ => Errno::EFBIG,
                 };
                 op.session.send(op.error_reply(errno, epoch));
-                return Ok(Outcome::Done);
+                return Outcome::Done;
             }
         };
         let removed = change.old.exists && !change.new.exists;
@@ -208,60 +219,58 @@ impl Osd {
         if removed && object.id.name.starts_with(b"rbd_header.") {
             self.header_removed(object);
         }
-        Ok(Outcome::Done)
+        Outcome::Done
     }
 
     fn reply_when_durable(
         self: &Arc<Self>,
         object: &Arc<Object>,
-        op: PendingOp,
+        op: Box<PendingOp>,
         recorded: Recorded,
         seq: store::Seq,
         epoch: u32,
     ) {
         let osd = Arc::clone(self);
         let object = Arc::clone(object);
-        self.objects.store().after(
-            seq,
-            move |durable| {
-                let reply = match durable {
-                    Ok(()) => op.write_reply(&recorded, epoch),
-                    Err(error) => op.error_reply(osd.write_failed(&object.id, &error), epoch),
-                };
-                op.session.send(reply);
-            },
-        );
+        self.objects.store().after(seq, move |durable| {
+            let reply = match durable {
+                Ok(()) => op.write_reply(&recorded, epoch),
+                Err(error) => op.error_reply(osd.write_failed(&object.id, &error), epoch),
+            };
+            op.session.send(reply);
+        });
     }
 
     /// Answers a read, or a failure. What it saw may not be durable yet: then the answer waits.
     fn reply_to_read(&self, inner: &Inner, op: &PendingOp, result: i32, epoch: u32, bytes: u64) {
         let version = inner.state.as_ref().map_or(0, |s| s.version);
-        self.objects.usage().pool(op.message.pg.pg.pool as i64).read(bytes);
+        self.objects
+            .usage()
+            .pool(op.message.pg.pg.pool as i64)
+            .read(bytes);
         let reply = op.read_reply(result, epoch, self.objects.last_version(), version);
         let store = self.objects.store();
         match inner.last_seq {
             Some(seq) if store.durable() < seq => {
                 let session = Arc::clone(&op.session);
-                store.after(
-                    seq,
-                    move |durable| match durable {
-                        Ok(()) => session.send(reply),
-                        // What was read never came to be: the client must ask again, elsewhere or later.
-                        Err(_) => session.close(),
-                    },
-                );
+                store.after(seq, move |durable| match durable {
+                    Ok(()) => session.send(reply),
+                    // What was read never came to be: the client must ask again, elsewhere or later.
+                    Err(_) => session.close(),
+                });
             }
             _ => op.session.send(reply),
         }
     }
 
     /// Answers a request that was carried out before, from its record. Gives it back if it was not.
-    fn answer_again(&self, inner: &Inner, mut op: PendingOp, epoch: u32) -> Option<PendingOp> {
+    fn answer_again(&self, inner: &Inner, mut op: Box<PendingOp>, epoch: u32) -> Option<Box<PendingOp>> {
         let recorded = match reply_log::find(self.objects.store(), &op.reqid()) {
             Ok(Some(recorded)) => recorded,
             Ok(None) => return Some(op),
             Err(error) => {
-                op.session.send(op.error_reply(store_error(&op.object_id(), &error), epoch));
+                op.session
+                    .send(op.error_reply(store_error(&op.object_id(), &error), epoch));
                 return None;
             }
         };
@@ -272,13 +281,10 @@ impl Osd {
         let reply = op.write_reply(&recorded, epoch);
         let session = Arc::clone(&op.session);
         let seq = inner.last_seq.unwrap_or_else(|| self.objects.store().durable());
-        self.objects.store().after(
-            seq,
-            move |durable| match durable {
-                Ok(()) => session.send(reply),
-                Err(_) => session.close(),
-            },
-        );
+        self.objects.store().after(seq, move |durable| match durable {
+            Ok(()) => session.send(reply),
+            Err(_) => session.close(),
+        });
         None
     }
 
@@ -299,7 +305,10 @@ impl Osd {
         if inner.watchers.is_empty() {
             self.watched.lock().remove(&object.id);
         } else {
-            self.watched.lock().entry(object.id.clone()).or_insert_with(|| Arc::clone(object));
+            self.watched
+                .lock()
+                .entry(object.id.clone())
+                .or_insert_with(|| Arc::clone(object));
         }
         for ack in effects.acks {
             inner.watchers.acknowledge(request.origin, &ack);
@@ -318,7 +327,6 @@ impl Osd {
             origin: op.message.request_id(peer.name, op.tid).name,
             addr: peer.addrs.0.first().copied().unwrap_or_default(),
             features: peer.features,
-            mtime: op.message.mtime,
             now: Utime::from_system_time(SystemTime::now()),
             require_osd_release: map.require_osd_release.0,
             min_compat_client: map.require_min_compat_client.0,
@@ -329,7 +337,7 @@ impl Osd {
     fn header_removed(self: &Arc<Self>, object: &Arc<Object>) {
         let osd = Arc::clone(self);
         let id = object.id.clone();
-        tokio::task::spawn_blocking(move || {
+        self.runtime.spawn_blocking(move || {
             if let Err(error) = osd.objects.header_removed(&id) {
                 tracing::error!(%error, header = %id, "cannot delete the image's volume");
             }

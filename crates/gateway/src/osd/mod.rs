@@ -20,6 +20,9 @@ mod stats;
 mod ticker;
 mod watch;
 
+pub use ops::SUPPORTED_OPS;
+pub use pgls::SUPPORTED as PG_OPS;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -73,6 +76,8 @@ pub struct Osd {
     clients: Mutex<HashMap<i64, Presence>>,
     load: Mutex<stats::Load>,
     started: Instant,
+    /// For work that must not be done where it turns up: on a connection's task, or on the journal's thread.
+    runtime: tokio::runtime::Handle,
 }
 
 /// Whether a client is there.
@@ -92,13 +97,22 @@ impl std::fmt::Debug for Osd {
 impl Osd {
     /// Opens what is stored: objects, their watches, and recorded replies.
     ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    ///
     /// # Errors
     /// If the store fails or is damaged.
     pub fn open(store: Store, cluster: Arc<Cluster>) -> Result<Arc<Self>, StoreError> {
         let objects = Arc::new(Objects::open(store)?);
         let now = Instant::now();
-        let gone = Presence { connections: 0, since: now };
-        let clients = reply_log::clients(objects.store())?.into_iter().map(|c| (c, gone)).collect();
+        let gone = Presence {
+            connections: 0,
+            since: now,
+        };
+        let clients = reply_log::clients(objects.store())?
+            .into_iter()
+            .map(|c| (c, gone))
+            .collect();
         // Notify ids must not repeat over restarts: clients may still hold old ones.
         let epoch = u64::from(cluster.osdmap().epoch);
         let osd = Self {
@@ -111,6 +125,7 @@ impl Osd {
             clients: Mutex::new(clients),
             load: Mutex::default(),
             started: now,
+            runtime: tokio::runtime::Handle::current(),
         };
         osd.restore_watches()?;
         Ok(Arc::new(osd))
@@ -139,7 +154,9 @@ impl Osd {
 
     /// Sends the client the maps it lacks. `has`: the epoch it said it has.
     fn share_map(&self, session: &Arc<Session>, state: &OsdSession, has: u32, newest: u32) {
-        let Some(start) = state.missing_maps(has, newest) else { return };
+        let Some(start) = state.missing_maps(has, newest) else {
+            return;
+        };
         let features = session.peer().features;
         let mut next = start;
         while next <= newest {
@@ -170,8 +187,12 @@ impl Osd {
         let map = self.cluster.osdmap();
         let state = OsdSession::of(session);
         self.share_map(session, &state, message.osdmap_epoch, map.epoch);
-        let mut op =
-            PendingOp { session: Arc::clone(session), tid: raw.header.tid, message, modes: Modes::default() };
+        let mut op = Box::new(PendingOp {
+            session: Arc::clone(session),
+            tid: raw.header.tid,
+            message,
+            modes: Modes::default(),
+        });
         match self.admit(&mut op, &state, &map, raw.data_len()) {
             Ok(Admitted::Object) => self.dispatch(op),
             Ok(Admitted::Group { pg, pg_num }) => {
@@ -185,19 +206,33 @@ impl Osd {
     }
 
     /// Checks a request before it touches an object (`PrimaryLogPG::do_op`).
-    fn admit(&self, op: &mut PendingOp, state: &OsdSession, map: &OsdMap, data: usize) -> Result<Admitted, Errno> {
+    fn admit(
+        &self,
+        op: &mut PendingOp,
+        state: &OsdSession,
+        map: &OsdMap,
+        data: usize,
+    ) -> Result<Admitted, Errno> {
         let m = &op.message;
         let Some(pool) = map.pools.get(&(m.pg.pg.pool as i64)) else {
-            return if m.osdmap_epoch < map.epoch { Ok(Admitted::Dropped) } else { Err(Errno::ENOENT) };
+            return if m.osdmap_epoch < map.epoch {
+                Ok(Admitted::Dropped)
+            } else {
+                Err(Errno::ENOENT)
+            };
         };
         op.modes = Modes::of(&m.ops)?;
         state.check(op, map)?;
         let m = &op.message;
         let pg = pool.raw_seed_to_pg(m.hash);
         if m.ops.iter().any(|o| o.op.is_pg()) {
-            return Ok(Admitted::Group { pg, pg_num: pool.pg_num });
+            return Ok(Admitted::Group {
+                pg,
+                pg_num: pool.pg_num,
+            });
         }
-        if m.oid.len() > MAX_NAME || m.locator.key.len() > MAX_NAME || m.locator.nspace.len() > MAX_NAMESPACE {
+        if m.oid.len() > MAX_NAME || m.locator.key.len() > MAX_NAME || m.locator.nspace.len() > MAX_NAMESPACE
+        {
             return Err(Errno::ENAMETOOLONG);
         }
         if m.oid.is_empty() || m.ops.is_empty() {
@@ -218,15 +253,27 @@ impl Osd {
                 return Err(Errno(90)); // EMSGSIZE, Ceph's OSD_WRITETOOBIG
             }
         }
-        debug_assert_eq!(m.raw_pg(), Pg { pool: m.pg.pg.pool, seed: m.hash });
+        debug_assert_eq!(
+            m.raw_pg(),
+            Pg {
+                pool: m.pg.pg.pool,
+                seed: m.hash
+            }
+        );
         Ok(Admitted::Object)
     }
 
     fn presence(&self, session: &Session, change: impl FnOnce(usize) -> usize) {
         let now = Instant::now();
         let mut clients = self.clients.lock();
-        let client = clients.entry(session.peer().name.num).or_insert(Presence { connections: 0, since: now });
-        *client = Presence { connections: change(client.connections), since: now };
+        let client = clients.entry(session.peer().name.num).or_insert(Presence {
+            connections: 0,
+            since: now,
+        });
+        *client = Presence {
+            connections: change(client.connections),
+            since: now,
+        };
     }
 
     fn next_notify_id(&self) -> u64 {
@@ -239,7 +286,11 @@ impl Osd {
             return;
         };
         let (result, text, out) = stats::command(&command.cmd, self.started.elapsed());
-        let reply = MCommandReply { result, status: text, data: out.into() };
+        let reply = MCommandReply {
+            result,
+            status: text,
+            data: out.into(),
+        };
         session.send(reply.encode(session.peer().features).with_tid(raw.header.tid));
     }
 }

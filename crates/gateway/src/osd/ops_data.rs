@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use cls::ObjectContext;
-use encoding::{Encode, Errno, Features, Put, Reader, types::{OpArgs, OsdOp}};
+use encoding::{
+    Encode, Errno, Features, Put, Reader,
+    types::{OpArgs, OsdOp},
+};
 
 use super::{
     context::{Context, MAX_OBJECT_SIZE, check_range},
@@ -25,13 +28,28 @@ struct Range {
 
 impl Range {
     fn of(op: &OsdOp) -> Result<Self, Failure> {
-        let OpArgs::Extent { offset, length, truncate_size, truncate_seq } = op.args() else {
+        let OpArgs::Extent {
+            offset,
+            length,
+            truncate_size,
+            truncate_seq,
+        } = op.args()
+        else {
             return Err(Errno::EINVAL.into());
         };
         // Old kernels say "no truncation" this way.
         let none = truncate_seq == 1 && truncate_size == u64::MAX;
-        let (truncate_size, truncate_seq) = if none { (0, 0) } else { (truncate_size, truncate_seq) };
-        Ok(Self { offset, length, truncate_size, truncate_seq })
+        let (truncate_size, truncate_seq) = if none {
+            (0, 0)
+        } else {
+            (truncate_size, truncate_seq)
+        };
+        Ok(Self {
+            offset,
+            length,
+            truncate_size,
+            truncate_seq,
+        })
     }
 
     fn end(&self) -> u64 {
@@ -59,7 +77,11 @@ pub fn read(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
         range.length = size;
     }
     let len = range.clip(size);
-    let data = if len == 0 { Bytes::new() } else { ctx.read_within(range.offset, len)? };
+    let data = if len == 0 {
+        Bytes::new()
+    } else {
+        ctx.read_within(range.offset, len)?
+    };
     set_extent_length(op, len);
     op.outdata = if data.is_empty() { Vec::new() } else { vec![data] };
     Ok(0)
@@ -69,7 +91,11 @@ pub fn read(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
 pub fn sparse_read(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let range = Range::of(op)?;
     let len = range.clip(range.size_for_reader(ctx));
-    let data = if len == 0 { Bytes::new() } else { ctx.read_within(range.offset, len)? };
+    let data = if len == 0 {
+        Bytes::new()
+    } else {
+        ctx.read_within(range.offset, len)?
+    };
     let mut head = extent_map(range.offset, len);
     head.put_u32_le(encoding::codec::wire_len(data.len()));
     set_extent_length(op, len);
@@ -80,7 +106,14 @@ pub fn sparse_read(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
 /// MAPEXT: the map of extents alone.
 pub fn mapext(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let range = Range::of(op)?;
-    let range = Range { length: if range.length == 0 { ctx.state.size } else { range.length }, ..range };
+    let range = Range {
+        length: if range.length == 0 {
+            ctx.state.size
+        } else {
+            range.length
+        },
+        ..range
+    };
     op.outdata = vec![extent_map(range.offset, range.clip(ctx.state.size)).freeze()];
     Ok(0)
 }
@@ -102,7 +135,13 @@ fn set_extent_length(op: &mut OsdOp, length: u64) {
 /// CHECKSUM: crc32c of each chunk of a range. The xxhash kinds are not there.
 pub fn checksum(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     const CRC32C: u8 = 2;
-    let OpArgs::Checksum { offset, length, chunk_size, kind } = op.args() else {
+    let OpArgs::Checksum {
+        offset,
+        length,
+        chunk_size,
+        kind,
+    } = op.args()
+    else {
         return Err(Errno::EINVAL.into());
     };
     if kind != CRC32C {
@@ -114,14 +153,25 @@ pub fn checksum(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     if offset.checked_add(length).is_none_or(|end| end > size) {
         return Err(Errno::EOVERFLOW.into());
     }
-    let chunk = if chunk_size == 0 { length } else { chunk_size.into() };
+    let chunk = if chunk_size == 0 {
+        length
+    } else {
+        chunk_size.into()
+    };
     if chunk != 0 && !length.is_multiple_of(chunk) {
         return Err(Errno::EINVAL.into());
     }
-    let data = if length == 0 { Bytes::new() } else { ctx.read_within(offset, length)? };
+    let data = if length == 0 {
+        Bytes::new()
+    } else {
+        ctx.read_within(offset, length)?
+    };
     let sums: Vec<u32> = match chunk {
         0 => Vec::new(),
-        n => data.chunks(n as usize).map(|c| encoding::codec::ceph_crc32c(seed, c)).collect(),
+        n => data
+            .chunks(n as usize)
+            .map(|c| encoding::codec::ceph_crc32c(seed, c))
+            .collect(),
     };
     let mut out = BytesMut::new();
     out.put_vec(sums.iter(), Features::ALL);
@@ -136,7 +186,11 @@ pub fn cmpext(ctx: &Context<'_>, op: &OsdOp) -> OpResult {
         return compare(&op.indata, &[]);
     }
     let len = range.clip(range.size_for_reader(ctx));
-    let data = if len == 0 { Bytes::new() } else { ctx.read_within(range.offset, len)? };
+    let data = if len == 0 {
+        Bytes::new()
+    } else {
+        ctx.read_within(range.offset, len)?
+    };
     compare(&op.indata, &data)
 }
 
@@ -145,7 +199,9 @@ fn compare(wanted: &[u8], stored: &[u8]) -> OpResult {
     let stored = stored.iter().copied().chain(std::iter::repeat(0));
     match wanted.iter().zip(stored).position(|(a, b)| *a != b) {
         None => Ok(0),
-        Some(at) => Err(Failure(i32::try_from(MAX_ERRNO + at as u64).map_or(i32::MIN, |n| -n))),
+        Some(at) => Err(Failure(
+            i32::try_from(MAX_ERRNO + at as u64).map_or(i32::MIN, |n| -n),
+        )),
     }
 }
 
@@ -194,7 +250,12 @@ pub fn write_full(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
 
 /// WRITESAME: a pattern repeated over a range.
 pub fn write_same(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
-    let OpArgs::WriteSame { offset, length, data_length } = op.args() else {
+    let OpArgs::WriteSame {
+        offset,
+        length,
+        data_length,
+    } = op.args()
+    else {
         return Err(Errno::EINVAL.into());
     };
     if length == 0 {
@@ -249,7 +310,11 @@ pub fn zero(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
 /// TRUNCATE and TRIMTRUNC: of an object that does not exist, nothing.
 pub fn truncate(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
     let range = Range::of(op)?;
-    let offset = if op.op == encoding::types::OpCode::TRIMTRUNC { range.truncate_size } else { range.offset };
+    let offset = if op.op == encoding::types::OpCode::TRIMTRUNC {
+        range.truncate_size
+    } else {
+        range.offset
+    };
     truncate_to(ctx, offset, range)?;
     Ok(0)
 }

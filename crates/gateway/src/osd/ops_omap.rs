@@ -12,7 +12,9 @@ use super::{
 };
 
 fn limit(max_return: u64) -> usize {
-    usize::try_from(max_return).unwrap_or(usize::MAX).min(MAX_OMAP_ENTRIES)
+    usize::try_from(max_return)
+        .unwrap_or(usize::MAX)
+        .min(MAX_OMAP_ENTRIES)
 }
 
 /// OMAPGETKEYS: count, keys, and whether more follow.

@@ -4,7 +4,10 @@ use std::cmp::Ordering;
 
 use bytes::{Bytes, BytesMut};
 use cls::ObjectContext;
-use encoding::{Errno, Features, Put, Reader, types::{OpArgs, OsdOp}};
+use encoding::{
+    Errno, Features, Put, Reader,
+    types::{OpArgs, OsdOp},
+};
 
 use super::{
     context::Context,
@@ -61,7 +64,9 @@ pub fn holds(op: u8, order: Ordering) -> Option<bool> {
 pub fn compare(ctx: &Context<'_>, op: &OsdOp) -> OpResult {
     const STRING: u8 = 1;
     const U64: u8 = 2;
-    let OpArgs::Xattr { cmp_op, cmp_mode, .. } = op.args() else { return Err(Errno::EINVAL.into()) };
+    let OpArgs::Xattr { cmp_op, cmp_mode, .. } = op.args() else {
+        return Err(Errno::EINVAL.into());
+    };
     let (name, given) = op.xattr()?;
     let stored = match ctx.getxattr(&name) {
         Err(Errno::ENODATA) => Bytes::new(),

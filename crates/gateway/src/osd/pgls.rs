@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use encoding::{
     Decode, Encode, Errno, Features, Reader,
-    types::{Hobject, NOSNAP, OpArgs, OpCode, ListEntry, PgNlsResponse},
+    types::{Hobject, ListEntry, NOSNAP, OpArgs, OpCode, PgNlsResponse},
 };
 
 use super::{context::store_error, request::PendingOp};
@@ -14,22 +14,25 @@ const MAX_ENTRIES: u64 = 1024;
 /// `librados::all_nspaces`.
 const ALL_NAMESPACES: &[u8] = b"\x01";
 
+/// Ops on placement groups that are carried out.
+pub const SUPPORTED: &[OpCode] = &[OpCode::PGNLS];
+
 /// Runs the ops of a request on a placement group. The result is 1 where the listing has reached its end.
-pub fn run(
-    objects: &Objects,
-    request: &mut PendingOp,
-    pg: u32,
-    pg_num: u32,
-) -> i32 {
+pub fn run(objects: &Objects, request: &mut PendingOp, pg: u32, pg_num: u32) -> i32 {
     let pool = request.message.pg.pg.pool as i64;
     let nspace = request.message.locator.nspace.clone();
     let snapid = request.message.snapid;
     let mut result = 0;
     for op in &mut request.message.ops {
         let outcome = match (op.op, op.args()) {
-            (OpCode::PGNLS, OpArgs::Pgls { count, .. }) if snapid == NOSNAP => {
-                list(objects, pool, HashRange::of_pg(pg, pg_num), &nspace, count, &op.indata)
-            }
+            (OpCode::PGNLS, OpArgs::Pgls { count, .. }) if snapid == NOSNAP => list(
+                objects,
+                pool,
+                HashRange::of_pg(pg, pg_num),
+                &nspace,
+                count,
+                &op.indata,
+            ),
             (OpCode::PGNLS, _) => Err(Errno::EINVAL),
             _ => Err(Errno::EOPNOTSUPP),
         };
@@ -79,13 +82,20 @@ fn list(
         Some(id) => hobject(&id),
         None => end_of(pool, last),
     };
-    let entry = |id: ObjectId| ListEntry { nspace: id.nspace, oid: id.name, locator: id.key };
+    let entry = |id: ObjectId| ListEntry {
+        nspace: id.nspace,
+        oid: id.name,
+        locator: id.key,
+    };
     let entries = found.into_iter().map(entry).collect();
     Ok((done, PgNlsResponse { handle, entries }.to_bytes(Features::ALL)))
 }
 
 fn hobject(id: &ObjectId) -> Hobject {
-    Hobject { key: id.key.clone(), ..Hobject::head(id.pool, id.nspace.clone(), id.name.clone(), id.hash()) }
+    Hobject {
+        key: id.key.clone(),
+        ..Hobject::head(id.pool, id.nspace.clone(), id.name.clone(), id.hash())
+    }
 }
 
 /// The start of the next group in Ceph's order (`pg_t::get_hobj_end`).

@@ -58,8 +58,12 @@ pub fn record(tx: &mut Transaction, request: &ReqId, reply: &Recorded) {
 pub fn find(store: &Store, request: &ReqId) -> Result<Option<Recorded>, StoreError> {
     let client = request.name.num;
     let (page, at) = place(request.tid);
-    let Some(page) = store.get(&keys::replies(client, page))? else { return Ok(None) };
-    let Some(mut raw) = page.get(at as usize..at as usize + ENTRY) else { return Ok(None) };
+    let Some(page) = store.get(&keys::replies(client, page))? else {
+        return Ok(None);
+    };
+    let Some(mut raw) = page.get(at as usize..at as usize + ENTRY) else {
+        return Ok(None);
+    };
     let tid = raw.get_u64_le();
     if tid != request.tid || tid == 0 {
         return Ok(None);
@@ -72,8 +76,16 @@ pub fn find(store: &Store, request: &ReqId) -> Result<Option<Recorded>, StoreErr
         0 => None,
         _ => store.get(&keys::reply_data(client, tid))?,
     };
-    let version = Eversion { version, epoch: epoch & !HAS_DATA };
-    Ok(Some(Recorded { version, user_version, result, ops }))
+    let version = Eversion {
+        version,
+        epoch: epoch & !HAS_DATA,
+    };
+    Ok(Some(Recorded {
+        version,
+        user_version,
+        result,
+        ops,
+    }))
 }
 
 /// The clients of which replies are recorded.
@@ -85,8 +97,13 @@ pub fn clients(store: &Store) -> Result<Vec<i64>, StoreError> {
     let mut found = Vec::new();
     loop {
         let rows = store.scan(&from..&to, 1)?;
-        let Some((key, _)) = rows.first() else { return Ok(found) };
-        let client = key.get(1..9).and_then(|b| b.try_into().ok()).map_or(0, i64::from_be_bytes);
+        let Some((key, _)) = rows.first() else {
+            return Ok(found);
+        };
+        let client = key
+            .get(1..9)
+            .and_then(|b| b.try_into().ok())
+            .map_or(0, i64::from_be_bytes);
         found.push(client);
         from = keys::client_range(b'R', client).1;
     }

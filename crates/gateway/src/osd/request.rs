@@ -76,7 +76,13 @@ impl PendingOp {
 
     /// The reply to a request that was not run.
     pub fn error_reply(&self, error: Errno, epoch: u32) -> RawMessage {
-        self.encode(&MOsdOpReply::to(&self.message, -error.0, epoch, OsdFlags::empty(), false))
+        self.encode(&MOsdOpReply::to(
+            &self.message,
+            -error.0,
+            epoch,
+            OsdFlags::empty(),
+            false,
+        ))
     }
 
     fn encode(&self, reply: &MOsdOpReply) -> RawMessage {
@@ -100,7 +106,9 @@ impl PendingOp {
     pub fn restore_ops(&mut self, recorded: &Bytes) {
         let mut r = Reader::new(recorded);
         for op in &mut self.message.ops {
-            let (Ok(rval), Ok(data)) = (r.i32(), r.blob()) else { return };
+            let (Ok(rval), Ok(data)) = (r.i32(), r.blob()) else {
+                return;
+            };
             op.rval = rval;
             op.outdata = vec![data];
         }

@@ -36,7 +36,11 @@ impl OsdSession {
     /// The state kept with `session`; made at its first use.
     pub fn of(session: &Session) -> Arc<Self> {
         let make = || -> Arc<dyn Any + Send + Sync> {
-            Arc::new(Self { caps: caps_of(session), epoch: AtomicU32::new(0), watched: Mutex::default() })
+            Arc::new(Self {
+                caps: caps_of(session),
+                epoch: AtomicU32::new(0),
+                watched: Mutex::default(),
+            })
         };
         let state = Arc::clone(session.extension().get_or_init(make));
         state.downcast().expect("only the OSD has sessions of OSD ports")
@@ -74,14 +78,24 @@ impl OsdSession {
         let message = &op.message;
         let pool_id = message.pg.pg.pool as i64;
         let no_applications = Default::default();
-        let applications =
-            map.pools.get(&pool_id).map_or(&no_applications, |p| &p.application_metadata);
+        let applications = map
+            .pools
+            .get(&pool_id)
+            .map_or(&no_applications, |p| &p.application_metadata);
         let pool = map.pool_names.get(&pool_id).map_or("", String::as_str);
-        let calls = message.ops.iter().filter(|o| o.op == OpCode::CALL).filter_map(|o| o.cls_call().ok());
+        let calls = message
+            .ops
+            .iter()
+            .filter(|o| o.op == OpCode::CALL)
+            .filter_map(|o| o.cls_call().ok());
         let calls: Vec<_> = calls
             .map(|c| {
                 let flags = cls::lookup(&c.class, &c.method).map(|m| m.flags);
-                (c, flags.is_none_or(|f| f.reads()), flags.is_some_and(|f| f.writes()))
+                (
+                    c,
+                    flags.is_none_or(|f| f.reads()),
+                    flags.is_some_and(|f| f.writes()),
+                )
             })
             .collect();
         let classes: Vec<_> = calls
@@ -107,7 +121,11 @@ impl OsdSession {
             classes: &classes,
             peer: Some(op.session.peer().socket.ip()),
         };
-        if self.caps.allows(&access) { Ok(()) } else { Err(Errno::EPERM) }
+        if self.caps.allows(&access) {
+            Ok(())
+        } else {
+            Err(Errno::EPERM)
+        }
     }
 }
 

@@ -55,7 +55,11 @@ impl Osd {
 /// Runs a command sent to an OSD itself (`ceph tell osd.N`): result, text, output.
 pub fn command(words: &[String], uptime: Duration) -> (i32, String, String) {
     let parsed: Option<Value> = words.first().and_then(|w| serde_json::from_str(w).ok());
-    let prefix = parsed.as_ref().and_then(|v| v.get("prefix")).and_then(Value::as_str).unwrap_or_default();
+    let prefix = parsed
+        .as_ref()
+        .and_then(|v| v.get("prefix"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let row = |help: &str, prefix: &str| json!({ "sig": [prefix], "help": help, "module": "osd", "perm": "r", "flags": 0 });
     let out = match prefix {
         "get_command_descriptions" => json!({
@@ -75,7 +79,11 @@ pub fn command(words: &[String], uptime: Duration) -> (i32, String, String) {
 impl ClusterStats for Osd {
     fn space(&self) -> Space {
         match self.objects.store().space() {
-            Ok(space) => Space { total: space.total, used: space.used, avail: space.available },
+            Ok(space) => Space {
+                total: space.total,
+                used: space.used,
+                avail: space.available,
+            },
             Err(error) => {
                 tracing::error!(%error, "cannot tell how much space there is");
                 Space::default()

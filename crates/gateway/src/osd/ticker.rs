@@ -82,13 +82,30 @@ impl Osd {
         let mut inner = object.inner.lock();
         let state = match &inner.state {
             Some(state) => state.clone(),
-            None => self.objects.load(&object.id).map_err(|e| store_error(&object.id, &e))?,
+            None => self
+                .objects
+                .load(&object.id)
+                .map_err(|e| store_error(&object.id, &e))?,
         };
-        let row = WatchRow { client, cookie, value: None };
-        let mutation = Mutation { watches: vec![row], touched: true, ..Mutation::default() };
-        let mut change = Change { old: state.clone(), new: state, mutation };
+        let row = WatchRow {
+            client,
+            cookie,
+            value: None,
+        };
+        let mutation = Mutation {
+            watches: vec![row],
+            touched: true,
+            ..Mutation::default()
+        };
+        let mut change = Change {
+            old: state.clone(),
+            new: state,
+            mutation,
+        };
         if change.new.exists {
-            self.objects.commit(&object.id, &mut change, |_| ()).map_err(|_| Errno::EIO)?;
+            self.objects
+                .commit(&object.id, &mut change, |_| ())
+                .map_err(|_| Errno::EIO)?;
         }
         inner.watchers.remove(client, cookie, true);
         inner.state = Some(change.new);
@@ -100,17 +117,22 @@ impl Osd {
 
     fn delete_pools(self: &Arc<Self>, known: &mut BTreeSet<i64>) {
         let map = self.cluster.osdmap();
-        let gone: Vec<i64> = known.iter().copied().filter(|id| !map.pools.contains_key(id)).collect();
+        let gone: Vec<i64> = known
+            .iter()
+            .copied()
+            .filter(|id| !map.pools.contains_key(id))
+            .collect();
         known.extend(map.pools.keys());
         for pool in gone {
             known.remove(&pool);
             self.cache.forget_pool(pool);
             self.watched.lock().retain(|id, _| id.pool != pool);
             let osd = Arc::clone(self);
-            tokio::task::spawn_blocking(move || match osd.objects.delete_pool(pool) {
-                Ok(()) => tracing::info!(pool, "a deleted pool's objects are gone"),
-                Err(error) => tracing::error!(pool, %error, "cannot delete a pool's objects"),
-            });
+            self.runtime
+                .spawn_blocking(move || match osd.objects.delete_pool(pool) {
+                    Ok(()) => tracing::info!(pool, "a deleted pool's objects are gone"),
+                    Err(error) => tracing::error!(pool, %error, "cannot delete a pool's objects"),
+                });
         }
     }
 
@@ -134,12 +156,17 @@ impl Osd {
 
     fn set_full(self: &Arc<Self>, full: bool) {
         let map = self.cluster.osdmap();
-        let pools: Vec<i64> = map.pools.iter().filter(|(_, p)| p.is_full() != full).map(|(id, _)| *id).collect();
+        let pools: Vec<i64> = map
+            .pools
+            .iter()
+            .filter(|(_, p)| p.is_full() != full)
+            .map(|(id, _)| *id)
+            .collect();
         if pools.is_empty() {
             return;
         }
         let osd = Arc::clone(self);
-        tokio::task::spawn_blocking(move || {
+        self.runtime.spawn_blocking(move || {
             for pool in pools {
                 match osd.cluster.set_pool_full(pool, full, false) {
                     Ok(()) if full => tracing::warn!(pool, "the disk is full: the pool is marked full"),

@@ -118,19 +118,35 @@ impl Watchers {
         let entries = self
             .watches
             .iter()
-            .map(|(&(cookie, _), w)| WatchItem { name: w.client, cookie, timeout_seconds: w.timeout, addr: w.addr })
+            .map(|(&(cookie, _), w)| WatchItem {
+                name: w.client,
+                cookie,
+                timeout_seconds: w.timeout,
+                addr: w.addr,
+            })
             .collect();
         ListWatchersResponse { entries }.to_bytes(features)
     }
 
     /// The row that records a watch.
-    pub fn row(&self, id: &ObjectId, client: EntityName, cookie: u64, timeout: u32, addr: EntityAddr) -> WatchRow {
+    pub fn row(
+        &self,
+        id: &ObjectId,
+        client: EntityName,
+        cookie: u64,
+        timeout: u32,
+        addr: EntityAddr,
+    ) -> WatchRow {
         let mut out = BytesMut::new();
         out.put_u32_le(or_default(timeout));
         client.encode(&mut out, Features::ALL);
         addr.encode(&mut out, Features::ALL);
         id.put_sort_key(&mut out);
-        WatchRow { client: client.num, cookie, value: Some(out.freeze()) }
+        WatchRow {
+            client: client.num,
+            cookie,
+            value: Some(out.freeze()),
+        }
     }
 
     /// Takes over a watch that was recorded before a restart: not connected, its timeout starts now. Returns
@@ -166,7 +182,12 @@ impl Watchers {
     /// Carries out a change that was committed.
     pub fn apply(&mut self, op: WatchOp, session: &Arc<Session>, addr: EntityAddr) {
         match op {
-            WatchOp::Connect { client, cookie, timeout, pings } => {
+            WatchOp::Connect {
+                client,
+                cookie,
+                timeout,
+                pings,
+            } => {
                 let watch = self.watches.entry((cookie, client.num)).or_insert_with(|| Watch {
                     client,
                     addr,
@@ -193,7 +214,9 @@ impl Watchers {
 
     /// Ends a watch: notifies no longer wait for it.
     pub fn remove(&mut self, client: i64, cookie: u64, tell: bool) {
-        let Some(watch) = self.watches.remove(&(cookie, client)) else { return };
+        let Some(watch) = self.watches.remove(&(cookie, client)) else {
+            return;
+        };
         if tell && let Some(session) = &watch.session {
             let message = message(cookie, 0, 0, WatchEvent::DISCONNECT, Bytes::new(), 0);
             session.send(message.encode(session.peer().features));
@@ -222,14 +245,19 @@ impl Watchers {
             (w.session.is_none() || w.pings)
                 && now.saturating_sub(w.alive.load(Relaxed)) > u64::from(w.timeout) * 1000
         };
-        self.watches.iter().filter(|(_, w)| late(w)).map(|(&(cookie, client), _)| (client, cookie)).collect()
+        self.watches
+            .iter()
+            .filter(|(_, w)| late(w))
+            .map(|(&(cookie, client), _)| (client, cookie))
+            .collect()
     }
 
     /// Starts a notify to all watches.
     pub fn start(&mut self, notify: &Arc<Notify>) {
         let now = monotonic_ms();
         for (&(cookie, client), watch) in &mut self.watches {
-            if watch.pings && now.saturating_sub(watch.alive.load(Relaxed)) > u64::from(watch.timeout) * 1000 {
+            if watch.pings && now.saturating_sub(watch.alive.load(Relaxed)) > u64::from(watch.timeout) * 1000
+            {
                 watch.session = None;
                 continue;
             }
@@ -266,7 +294,14 @@ fn or_default(timeout: u32) -> u32 {
     if timeout == 0 { DEFAULT_TIMEOUT } else { timeout }
 }
 
-fn message(cookie: u64, version: u64, id: u64, opcode: WatchEvent, payload: Bytes, notifier: u64) -> MWatchNotify {
+fn message(
+    cookie: u64,
+    version: u64,
+    id: u64,
+    opcode: WatchEvent,
+    payload: Bytes,
+    notifier: u64,
+) -> MWatchNotify {
     MWatchNotify {
         opcode,
         cookie,
@@ -280,8 +315,14 @@ fn message(cookie: u64, version: u64, id: u64, opcode: WatchEvent, payload: Byte
 }
 
 fn send(session: &Arc<Session>, cookie: u64, notify: &Notify) {
-    let message =
-        message(cookie, notify.version, notify.id, WatchEvent::NOTIFY, notify.payload.clone(), notify.notifier_gid);
+    let message = message(
+        cookie,
+        notify.version,
+        notify.id,
+        WatchEvent::NOTIFY,
+        notify.payload.clone(),
+        notify.notifier_gid,
+    );
     session.send(message.encode(session.peer().features));
 }
 
@@ -310,7 +351,12 @@ struct NotifyState {
 
 impl Notify {
     /// A notify that no watch has yet.
-    pub fn new(request: super::ops::NotifyRequest, object: ObjectId, version: u64, notifier: &Arc<Session>) -> Self {
+    pub fn new(
+        request: super::ops::NotifyRequest,
+        object: ObjectId,
+        version: u64,
+        notifier: &Arc<Session>,
+    ) -> Self {
         Self {
             id: request.id,
             object,
@@ -362,8 +408,14 @@ impl Notify {
         data.put_map(&state.replies, Features::ALL);
         let missed: Vec<(u64, u64)> = state.waiting.iter().copied().collect();
         data.put_vec(missed.iter(), Features::ALL);
-        let mut message =
-            message(self.cookie, self.version, self.id, WatchEvent::NOTIFY_COMPLETE, Bytes::new(), self.notifier_gid);
+        let mut message = message(
+            self.cookie,
+            self.version,
+            self.id,
+            WatchEvent::NOTIFY_COMPLETE,
+            Bytes::new(),
+            self.notifier_gid,
+        );
         message.data = data.freeze();
         if timed_out {
             message.return_code = -Errno::ETIMEDOUT.0;

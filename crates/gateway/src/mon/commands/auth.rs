@@ -23,6 +23,15 @@ fn key_text(auth: &EntityAuth) -> String {
     auth.key.to_base64().to_string()
 }
 
+/// A key alone; as text it has no newline, so that it can be used as it is.
+fn key_reply(ctx: &Context<'_>, auth: &EntityAuth) -> Reply {
+    let key = key_text(auth);
+    match ctx.format {
+        Format::Plain => Reply::data(key),
+        format => Reply::value(format, "auth", &json!({ "key": key })),
+    }
+}
+
 fn caps_value(auth: &EntityAuth) -> Map<String, Value> {
     let texts = auth.caps.iter().map(|(service, raw)| {
         let text = Reader::new(raw).string().unwrap_or_default();
@@ -64,8 +73,7 @@ pub(super) fn get_key(ctx: &Context<'_>) -> CommandResult {
         .cluster()
         .entity(&name)
         .ok_or_else(|| enoent(format!("don't have {name}")))?;
-    let key = key_text(&auth);
-    Ok(Reply::either(ctx.format, "auth", &json!({ "key": key }), || key.clone()))
+    Ok(key_reply(ctx, &auth))
 }
 
 /// `auth export [ENTITY]`.
@@ -99,7 +107,11 @@ pub(super) fn ls(ctx: &Context<'_>) -> CommandResult {
         out
     });
     // The text form announces its list to people only.
-    Ok(if ctx.format == Format::Plain { reply.with_status("installed auth entries:\n") } else { reply })
+    Ok(if ctx.format == Format::Plain {
+        reply.with_status("installed auth entries:\n")
+    } else {
+        reply
+    })
 }
 
 /// The entity of that name, made if it does not exist. One that exists must have the capabilities asked for.
@@ -109,7 +121,9 @@ fn get_or_make(ctx: &Context<'_>) -> Result<(String, EntityAuth), CommandError> 
     if let Some(auth) = ctx.cluster().entity(&name) {
         for (service, text) in &wanted {
             if auth.caps_text(service).as_deref() != Some(text) {
-                return Err(einval(format!("key for {name} exists but cap {service} does not match")));
+                return Err(einval(format!(
+                    "key for {name} exists but cap {service} does not match"
+                )));
             }
         }
         return Ok((name, auth));
@@ -131,8 +145,7 @@ pub(super) fn get_or_create(ctx: &Context<'_>) -> CommandResult {
 /// `auth get-or-create-key ENTITY [SERVICE CAPS]...`.
 pub(super) fn get_or_create_key(ctx: &Context<'_>) -> CommandResult {
     let (_, auth) = get_or_make(ctx)?;
-    let key = key_text(&auth);
-    Ok(Reply::either(ctx.format, "auth", &json!({ "key": key }), || key.clone()))
+    Ok(key_reply(ctx, &auth))
 }
 
 /// The keyring that came with the command.
@@ -154,7 +167,10 @@ pub(super) fn add(ctx: &Context<'_>) -> CommandResult {
         if !caps.is_empty() && !given.caps.is_empty() {
             return Err(einval("caps cannot be specified both in keyring and in command"));
         }
-        let given_caps = given.caps.keys().map(|s| (s.clone(), given.caps_text(s).unwrap_or_default()));
+        let given_caps = given
+            .caps
+            .keys()
+            .map(|s| (s.clone(), given.caps_text(s).unwrap_or_default()));
         caps.extend(given_caps);
         key = Some(given.key);
     }

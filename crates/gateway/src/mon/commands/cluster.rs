@@ -29,13 +29,20 @@ pub(super) fn descriptions(ctx: &Context<'_>) -> CommandResult {
 /// `fsid`.
 pub(super) fn fsid(ctx: &Context<'_>) -> CommandResult {
     let fsid = ctx.cluster().fsid().to_string();
-    Ok(Reply::either(ctx.format, "fsid", &json!({ "fsid": fsid }), || fsid.clone()))
+    Ok(Reply::either(
+        ctx.format,
+        "fsid",
+        &json!({ "fsid": fsid }),
+        || fsid.clone(),
+    ))
 }
 
 /// `version`.
 pub(super) fn version(ctx: &Context<'_>) -> CommandResult {
     let value = json!({"version": VERSION_NUMBER, "release": RELEASE, "release_type": "stable"});
-    Ok(Reply::either(ctx.format, "version", &value, || VERSION.to_owned()))
+    Ok(Reply::either(ctx.format, "version", &value, || {
+        VERSION.to_owned()
+    }))
 }
 
 /// `versions`.
@@ -91,7 +98,9 @@ pub(super) fn node_ls(ctx: &Context<'_>) -> CommandResult {
     let value = match ctx.args.str("type") {
         None | Some("all") => Value::Object(all),
         Some("mds") => json!({}),
-        Some(kind) => all.remove(kind).ok_or_else(|| einval(format!("unknown type '{kind}'")))?,
+        Some(kind) => all
+            .remove(kind)
+            .ok_or_else(|| einval(format!("unknown type '{kind}'")))?,
     };
     Ok(Reply::value(ctx.format, "nodes", &value))
 }
@@ -115,7 +124,9 @@ pub(super) fn time_sync_status(ctx: &Context<'_>) -> CommandResult {
 
 /// `fs ls`.
 pub(super) fn fs_ls(ctx: &Context<'_>) -> CommandResult {
-    Ok(Reply::either(ctx.format, "fs", &json!([]), || "No filesystems enabled\n".to_owned()))
+    Ok(Reply::either(ctx.format, "fs", &json!([]), || {
+        "No filesystems enabled\n".to_owned()
+    }))
 }
 
 /// `mds stat`.
@@ -163,14 +174,23 @@ const SEVERITIES: [(&str, &str); 5] = [
 
 /// `log last [NUM] [LEVEL] [CHANNEL]`.
 pub(super) fn log_last(ctx: &Context<'_>) -> CommandResult {
-    let n = ctx.args.int("num")?.map_or(20, |n| usize::try_from(n).unwrap_or(0));
+    let n = ctx
+        .args
+        .int("num")?
+        .map_or(20, |n| usize::try_from(n).unwrap_or(0));
     let level = ctx.args.str("level").unwrap_or("info");
-    let least = SEVERITIES.iter().position(|(name, _)| *name == level).unwrap_or(1);
+    let least = SEVERITIES
+        .iter()
+        .position(|(name, _)| *name == level)
+        .unwrap_or(1);
     let channel = ctx.args.str("channel").unwrap_or("*");
-    let wanted =
-        |e: &LogEntry| usize::from(e.prio) >= least && (channel == "*" || e.channel == channel);
+    let wanted = |e: &LogEntry| usize::from(e.prio) >= least && (channel == "*" || e.channel == channel);
     let entries = ctx.mon.last_log(wanted, n);
-    let tag = |e: &LogEntry| SEVERITIES.get(usize::from(e.prio)).map_or("[UNK]", |(_, tag)| tag);
+    let tag = |e: &LogEntry| {
+        SEVERITIES
+            .get(usize::from(e.prio))
+            .map_or("[UNK]", |(_, tag)| tag)
+    };
     let dump = |e: &LogEntry| {
         json!({
             "name": format!("{}.{}", e.name.kind, e.name.id),
@@ -186,13 +206,23 @@ pub(super) fn log_last(ctx: &Context<'_>) -> CommandResult {
     Ok(Reply::either(ctx.format, "tail", &value, || {
         let line = |e: &LogEntry| {
             let who = format!("{}.{}", e.name.kind, e.name.id);
-            format!("{} {who} ({}) {} : {} {} {}\n", time::local(e.stamp), e.rank, e.seq, e.channel, tag(e), e.msg)
+            format!(
+                "{} {who} ({}) {} : {} {} {}\n",
+                time::local(e.stamp),
+                e.rank,
+                e.seq,
+                e.channel,
+                tag(e),
+                e.msg
+            )
         };
         entries.iter().map(line).collect()
     }))
 }
 
-/// `injectargs`, `config set` of one daemon and the like: accepted by nobody here.
+/// `heap ...`: there is no heap profiler.
 pub(super) fn heap(_: &Context<'_>) -> CommandResult {
-    Err(einval("could not issue heap profiler command -- not using tcmalloc!"))
+    Err(einval(
+        "could not issue heap profiler command -- not using tcmalloc!",
+    ))
 }

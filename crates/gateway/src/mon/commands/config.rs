@@ -35,7 +35,10 @@ fn section(ctx: &Context<'_>) -> Result<String, CommandError> {
 /// `config set WHO NAME VALUE`.
 pub(super) fn set(ctx: &Context<'_>) -> CommandResult {
     let (who, name) = (section(ctx)?, normalized(ctx.args.need("name")?));
-    let value = ctx.args.text("value").ok_or_else(|| einval("missing required parameter value"))?;
+    let value = ctx
+        .args
+        .text("value")
+        .ok_or_else(|| einval("missing required parameter value"))?;
     ctx.cluster().set_config(&who, &name, Some(&value))?;
     Ok(Reply::default())
 }
@@ -54,7 +57,12 @@ pub(super) fn get(ctx: &Context<'_>) -> CommandResult {
     let Some(key) = ctx.args.str("key") else {
         let value: Map<String, Value> = options
             .iter()
-            .map(|(k, v)| (k.clone(), json!({"value": v, "section": who, "level": "advanced"})))
+            .map(|(k, v)| {
+                (
+                    k.clone(),
+                    json!({"value": v, "section": who, "level": "advanced"}),
+                )
+            })
             .collect();
         return Ok(Reply::either(ctx.format, "config", &Value::Object(value), || {
             let rows = options.iter().map(|(k, v)| row(who, k, v)).collect::<Vec<_>>();
@@ -64,7 +72,9 @@ pub(super) fn get(ctx: &Context<'_>) -> CommandResult {
     let key = normalized(key);
     let default = || OURS.iter().find(|(n, _)| *n == key).map(|(_, v)| (*v).to_owned());
     match options.get(&key).cloned().or_else(default) {
-        Some(value) => Ok(Reply::either(ctx.format, "config", &json!(value), || format!("{value}\n"))),
+        Some(value) => Ok(Reply::either(ctx.format, "config", &json!(value), || {
+            format!("{value}\n")
+        })),
         None if key == "fsid" => Ok(Reply::data(format!("{}\n", ctx.cluster().fsid()))),
         None => Err(enoent(format!("'{key}' is not set: its default is the client's"))),
     }
@@ -174,11 +184,16 @@ pub(super) fn key_ls(ctx: &Context<'_>) -> CommandResult {
 
 /// `config-key dump [PREFIX]`.
 pub(super) fn key_dump(ctx: &Context<'_>) -> CommandResult {
-    let entries = ctx.cluster().config_keys(ctx.args.str("key").unwrap_or_default())?;
+    let entries = ctx
+        .cluster()
+        .config_keys(ctx.args.str("key").unwrap_or_default())?;
     let shown = |raw: &Bytes| match std::str::from_utf8(raw) {
         Ok(text) => text.to_owned(),
         Err(_) => format!("<<< binary blob of length {} >>>", raw.len()),
     };
-    let value = entries.iter().map(|(k, v)| (k.clone(), Value::from(shown(v)))).collect();
+    let value = entries
+        .iter()
+        .map(|(k, v)| (k.clone(), Value::from(shown(v))))
+        .collect();
     Ok(Reply::value(ctx.format, "keys", &Value::Object(value)))
 }

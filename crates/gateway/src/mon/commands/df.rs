@@ -28,7 +28,11 @@ fn percent_used(used: u64, avail: u64) -> f64 {
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 fn quota(v: u64, show: fn(u64) -> String) -> String {
@@ -124,9 +128,23 @@ fn df_text(ctx: &Context<'_>, detail: bool) -> String {
     let raw = |name: &str| {
         let used = bytes(space.used);
         let share = percent(ratio(space.used, space.total));
-        vec![name.to_owned(), bytes(space.total), bytes(space.avail), used.clone(), used, share]
+        vec![
+            name.to_owned(),
+            bytes(space.total),
+            bytes(space.avail),
+            used.clone(),
+            used,
+            share,
+        ]
     };
-    let columns = [Left("CLASS"), R("SIZE"), R("AVAIL"), R("USED"), R("RAW USED"), R("%RAW USED")];
+    let columns = [
+        Left("CLASS"),
+        R("SIZE"),
+        R("AVAIL"),
+        R("USED"),
+        R("RAW USED"),
+        R("%RAW USED"),
+    ];
     let mut out = "--- RAW STORAGE ---\n".to_owned();
     out += &table(&columns, &[raw("rbdgate"), raw("TOTAL")]);
     out += " \n--- POOLS ---\n";
@@ -140,7 +158,13 @@ fn df_text(ctx: &Context<'_>, detail: bool) -> String {
     }
     columns.extend([R("%USED"), R("MAX AVAIL")]);
     if detail {
-        let more = ["QUOTA OBJECTS", "QUOTA BYTES", "DIRTY", "USED COMPR", "UNDER COMPR"];
+        let more = [
+            "QUOTA OBJECTS",
+            "QUOTA BYTES",
+            "DIRTY",
+            "USED COMPR",
+            "UNDER COMPR",
+        ];
         columns.extend(more.map(R));
     }
     let rows: Vec<Vec<String>> = map
@@ -149,7 +173,12 @@ fn df_text(ctx: &Context<'_>, detail: bool) -> String {
         .map(|(id, pool)| {
             let (u, avail) = (stats.pool(*id), max_avail(&map, space));
             let name = map.pool_names.get(id).cloned().unwrap_or_default();
-            let mut row = vec![name, id.to_string(), pool.pg_num.to_string(), bytes(u.bytes_stored)];
+            let mut row = vec![
+                name,
+                id.to_string(),
+                pool.pg_num.to_string(),
+                bytes(u.bytes_stored),
+            ];
             if detail {
                 row.extend([bytes(u.bytes_stored), bytes(0)]);
             }
@@ -159,7 +188,10 @@ fn df_text(ctx: &Context<'_>, detail: bool) -> String {
             }
             row.extend([percent(percent_used(u.bytes_used, avail)), bytes(avail)]);
             if detail {
-                row.extend([quota(pool.quota_max_objects, count), quota(pool.quota_max_bytes, bytes)]);
+                row.extend([
+                    quota(pool.quota_max_objects, count),
+                    quota(pool.quota_max_bytes, bytes),
+                ]);
                 row.extend(["N/A".to_owned(), bytes(0), bytes(0)]);
             }
             row
@@ -175,7 +207,11 @@ pub(super) fn osd_df(ctx: &Context<'_>) -> CommandResult {
     let ids: Vec<i32> = osds(&map).map(|(id, _)| id).collect();
     // All OSDs are faces of one backend: each shows its equal part.
     let n = ids.len().max(1) as u64;
-    let (kb, used, avail) = (space.total / n / 1024, space.used / n / 1024, space.avail / n / 1024);
+    let (kb, used, avail) = (
+        space.total / n / 1024,
+        space.used / n / 1024,
+        space.avail / n / 1024,
+    );
     let pgs = pg_count(&map) / n;
     let use_percent = ratio(used, kb) * 100.0;
     let status = |id: i32| if map.is_up(id) { "up" } else { "down" };
@@ -199,24 +235,53 @@ pub(super) fn osd_df(ctx: &Context<'_>) -> CommandResult {
     Ok(Reply::either(ctx.format, "df", &value, || {
         use Column::Right as R;
         let columns = [
-            R("ID"), R("CLASS"), R("WEIGHT"), R("REWEIGHT"), R("SIZE"), R("RAW USE"), R("DATA"), R("OMAP"),
-            R("META"), R("AVAIL"), R("%USE"), R("VAR"), R("PGS"), R("STATUS"),
+            R("ID"),
+            R("CLASS"),
+            R("WEIGHT"),
+            R("REWEIGHT"),
+            R("SIZE"),
+            R("RAW USE"),
+            R("DATA"),
+            R("OMAP"),
+            R("META"),
+            R("AVAIL"),
+            R("%USE"),
+            R("VAR"),
+            R("PGS"),
+            R("STATUS"),
         ];
         let used = used * 1024;
         let amounts = |k: u64| {
-            [bytes(kb * 1024 * k), bytes(used * k), bytes(used * k), bytes(0), bytes(0), bytes(avail * 1024 * k)]
+            [
+                bytes(kb * 1024 * k),
+                bytes(used * k),
+                bytes(used * k),
+                bytes(0),
+                bytes(0),
+                bytes(avail * 1024 * k),
+            ]
         };
         let text = |s: &str| s.to_owned();
         let mut rows: Vec<Vec<String>> = Vec::new();
         for id in &ids {
             let mut row = vec![id.to_string(), String::new(), text("1.00000"), text("1.00000")];
             row.extend(amounts(1));
-            row.extend([format!("{use_percent:.2}"), text("1.00"), pgs.to_string(), text(status(*id))]);
+            row.extend([
+                format!("{use_percent:.2}"),
+                text("1.00"),
+                pgs.to_string(),
+                text(status(*id)),
+            ]);
             rows.push(row);
         }
         let mut total = vec![String::new(), String::new(), String::new(), text("TOTAL")];
         total.extend(amounts(n));
-        total.extend([format!("{use_percent:.2}"), String::new(), String::new(), String::new()]);
+        total.extend([
+            format!("{use_percent:.2}"),
+            String::new(),
+            String::new(),
+            String::new(),
+        ]);
         rows.push(total);
         table(&columns, &rows) + "MIN/MAX VAR: 1.00/1.00  STDDEV: 0\n"
     }))

@@ -8,7 +8,7 @@ use crate::{
     cluster::MON_NAME,
     mon::{
         reply::{Reply, enoent},
-        show::{VERSION, VERSION_NUMBER, RELEASE, addrvec, legacy_addr},
+        show::{RELEASE, VERSION, VERSION_NUMBER, addrvec, legacy_addr},
         time,
     },
 };
@@ -26,7 +26,10 @@ const MON_FEATURES: [&str; 8] = [
 ];
 
 fn mon_features(word: u64) -> Vec<&'static str> {
-    let set = MON_FEATURES.iter().enumerate().filter(|(bit, _)| word >> bit & 1 != 0);
+    let set = MON_FEATURES
+        .iter()
+        .enumerate()
+        .filter(|(bit, _)| word >> bit & 1 != 0);
     set.map(|(_, name)| *name).collect()
 }
 
@@ -104,12 +107,17 @@ pub(super) fn stat(ctx: &Context<'_>) -> CommandResult {
     let map = ctx.cluster().monmap();
     let value = json!({
         "epoch": map.epoch,
+        "min_mon_release_name": map.min_mon_release.name(),
         "num_mons": map.mons.len(),
         "leader": MON_NAME,
         "quorum": [{"rank": 0, "name": MON_NAME}],
     });
     Ok(Reply::either(ctx.format, "mon_stat", &value, || {
-        let mons: Vec<_> = map.mons.iter().map(|(n, i)| format!("{n}={}", i.public_addrs)).collect();
+        let mons: Vec<_> = map
+            .mons
+            .iter()
+            .map(|(n, i)| format!("{n}={}", i.public_addrs))
+            .collect();
         format!(
             "e{}: {} mons at {{{}}} removed_ranks: {{}}, election epoch 1, leader 0 {MON_NAME}, quorum 0 {MON_NAME}",
             map.epoch,
@@ -122,7 +130,11 @@ pub(super) fn stat(ctx: &Context<'_>) -> CommandResult {
 /// `mon getmap`.
 pub(super) fn getmap(ctx: &Context<'_>) -> CommandResult {
     let map = ctx.cluster().monmap();
-    if ctx.args.int("epoch")?.is_some_and(|e| e != 0 && e != i64::from(map.epoch)) {
+    if ctx
+        .args
+        .int("epoch")?
+        .is_some_and(|e| e != 0 && e != i64::from(map.epoch))
+    {
         return Err(enoent("there is no map for that epoch"));
     }
     Ok(Reply::data(map.to_bytes(ctx.features)).with_status(format!("got monmap epoch {}", map.epoch)))
@@ -183,7 +195,9 @@ pub(super) fn quorum_status(ctx: &Context<'_>) -> CommandResult {
         "monmap": monmap_value(&map),
     });
     // On one line also where nobody asked for JSON.
-    Ok(Reply::either(ctx.format, "quorum_status", &value, || value.to_string()))
+    Ok(Reply::either(ctx.format, "quorum_status", &value, || {
+        value.to_string()
+    }))
 }
 
 /// `mon_status`.

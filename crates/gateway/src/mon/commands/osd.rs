@@ -15,7 +15,10 @@ use crate::{
     mon::{
         format::{Column, table},
         reply::{CommandError, Reply, einval},
-        show::{RELEASE, VERSION, VERSION_NUMBER, flag_bit, operator_flags, osd_counts, osds, pg_count, plain_addr},
+        show::{
+            RELEASE, VERSION, VERSION_NUMBER, flag_bit, operator_flags, osd_counts, osds, pg_count,
+            plain_addr,
+        },
         time,
     },
 };
@@ -106,7 +109,10 @@ pub(super) fn perf(ctx: &Context<'_>) -> CommandResult {
             .iter()
             .map(|(id, l)| vec![id.to_string(), l.commit_ms.to_string(), l.apply_ms.to_string()])
             .collect();
-        table(&[R("osd"), R("commit_latency(ms)"), R("apply_latency(ms)")], &rows)
+        table(
+            &[R("osd"), R("commit_latency(ms)"), R("apply_latency(ms)")],
+            &rows,
+        )
     }))
 }
 
@@ -141,7 +147,9 @@ pub(super) fn set_min_compat_client(ctx: &Context<'_>) -> CommandResult {
     let release = encoding::maps::Release::from_name(name)
         .ok_or_else(|| einval(format!("version {name} is not recognized")))?;
     ctx.cluster().set_require_min_compat_client(release)?;
-    Ok(Reply::status(format!("set require_min_compat_client to {release}")))
+    Ok(Reply::status(format!(
+        "set require_min_compat_client to {release}"
+    )))
 }
 
 /// `osd set FLAG` and `osd unset FLAG`.
@@ -153,7 +161,10 @@ fn change_flag(ctx: &Context<'_>, on: bool) -> CommandResult {
     };
     ctx.cluster().set_flags(bits, on)?;
     let shown = if name == "pause" { "pauserd,pausewr" } else { name };
-    Ok(Reply::status(format!("{shown} is {}", if on { "set" } else { "unset" })))
+    Ok(Reply::status(format!(
+        "{shown} is {}",
+        if on { "set" } else { "unset" }
+    )))
 }
 
 /// `osd set FLAG`.
@@ -182,15 +193,26 @@ pub(super) fn blocklist(ctx: &Context<'_>) -> CommandResult {
     let text = ctx.args.need("addr")?;
     let addr = parse_address(text).ok_or_else(|| einval(format!("unable to parse address {text}")))?;
     let shown = plain_addr(&addr);
-    let op = ctx.args.str("blocklistop").or_else(|| ctx.args.str("blacklistop"));
+    let op = ctx
+        .args
+        .str("blocklistop")
+        .or_else(|| ctx.args.str("blacklistop"));
     match op {
         Some("add") => {
-            let secs = ctx.args.float("expire")?.unwrap_or(DEFAULT_EXPIRE).clamp(0.0, MAX_EXPIRE);
+            let secs = ctx
+                .args
+                .float("expire")?
+                .unwrap_or(DEFAULT_EXPIRE)
+                .clamp(0.0, MAX_EXPIRE);
             let until = ctx.cluster().blocklist_add(addr, Duration::from_secs_f64(secs))?;
             let until = time::local(until);
-            Ok(Reply::status(format!("blocklisting {shown} until {until} ({secs} sec)")))
+            Ok(Reply::status(format!(
+                "blocklisting {shown} until {until} ({secs} sec)"
+            )))
         }
-        Some("rm") if ctx.cluster().blocklist_rm(addr)? => Ok(Reply::status(format!("un-blocklisting {shown}"))),
+        Some("rm") if ctx.cluster().blocklist_rm(addr)? => {
+            Ok(Reply::status(format!("un-blocklisting {shown}")))
+        }
         Some("rm") => Ok(Reply::status(format!("{shown} isn't blocklisted"))),
         _ => Err(einval("blocklistop must be add or rm")),
     }
@@ -204,7 +226,10 @@ pub(super) fn blocklist_ls(ctx: &Context<'_>) -> CommandResult {
         .iter()
         .map(|(a, t)| (plain_addr(a), time::local(*t)))
         .collect();
-    let rows: Vec<_> = entries.iter().map(|(a, t)| json!({"addr": a, "until": t})).collect();
+    let rows: Vec<_> = entries
+        .iter()
+        .map(|(a, t)| json!({"addr": a, "until": t}))
+        .collect();
     let reply = Reply::either(ctx.format, "blocklist", &json!(rows), || {
         entries.iter().map(|(a, t)| format!("{a} {t}\n")).collect()
     });

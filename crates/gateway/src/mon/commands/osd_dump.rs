@@ -45,7 +45,11 @@ pub(super) const fn autoscale_mode(pool: &PgPool) -> &'static str {
 }
 
 const fn snap_mode(pool: &PgPool) -> &'static str {
-    if pool.flags & pool_flags::POOL_SNAPS != 0 { "pool" } else { "selfmanaged" }
+    if pool.flags & pool_flags::POOL_SNAPS != 0 {
+        "pool"
+    } else {
+        "selfmanaged"
+    }
 }
 
 const fn type_name(pool: &PgPool) -> &'static str {
@@ -238,7 +242,9 @@ fn xinfo_value(map: &OsdMap, id: i32, i: usize) -> Option<Value> {
 
 fn snaps(sets: &BTreeMap<i64, SnapIntervals>) -> Value {
     let each = sets.iter().map(|(pool, set)| {
-        let intervals = set.iter().map(|(begin, length)| json!({"begin": begin, "length": length}));
+        let intervals = set
+            .iter()
+            .map(|(begin, length)| json!({"begin": begin, "length": length}));
         json!({"pool": pool, "snaps": intervals.collect::<Vec<_>>()})
     });
     Value::Array(each.collect())
@@ -264,7 +270,9 @@ fn map_value(map: &OsdMap) -> Value {
         pool_value(*id, name, p, "pool", "pool_name")
     });
     let until = |list: &BTreeMap<encoding::types::EntityAddr, encoding::types::Utime>| {
-        let each = list.iter().map(|(a, t)| (plain_addr(a), Value::from(time::local(*t))));
+        let each = list
+            .iter()
+            .map(|(a, t)| (plain_addr(a), Value::from(time::local(*t))));
         each.collect::<Map<_, _>>()
     };
     json!({
@@ -316,7 +324,11 @@ fn osd_line(map: &OsdMap, id: i32, i: usize) -> Option<String> {
     let (addrs, info) = (map.osd_addrs.get(i)?, map.osd_info.get(i)?);
     let up = map.is_up(id);
     let is_in = map.osd_weight.get(i).is_some_and(|w| *w > 0);
-    let mut out = format!("osd.{id} {} {}", if up { "up  " } else { "down" }, if is_in { "in " } else { "out" });
+    let mut out = format!(
+        "osd.{id} {} {}",
+        if up { "up  " } else { "down" },
+        if is_in { "in " } else { "out" }
+    );
     out += &format!(" weight {}", weight(map, i));
     if affinity(map, i) != json!(1) {
         out += &format!(" primary_affinity {}", affinity(map, i));
@@ -366,13 +378,19 @@ fn map_text(map: &OsdMap) -> String {
         out += &format!("blocklist {} expires {}\n", plain_addr(addr), time::local(*until));
     }
     for (addr, until) in &map.range_blocklist {
-        out += &format!("range blocklist {} expires {}\n", plain_addr(addr), time::local(*until));
+        out += &format!(
+            "range blocklist {} expires {}\n",
+            plain_addr(addr),
+            time::local(*until)
+        );
     }
     out
 }
 
 /// The newest map, if the command asks for it or names no other.
-pub(super) fn wanted_map(ctx: &Context<'_>) -> Result<std::sync::Arc<OsdMap>, crate::mon::reply::CommandError> {
+pub(super) fn wanted_map(
+    ctx: &Context<'_>,
+) -> Result<std::sync::Arc<OsdMap>, crate::mon::reply::CommandError> {
     let map = ctx.cluster().osdmap();
     match ctx.args.int("epoch")? {
         None | Some(0) => Ok(map),
@@ -384,13 +402,19 @@ pub(super) fn wanted_map(ctx: &Context<'_>) -> Result<std::sync::Arc<OsdMap>, cr
 /// `osd dump`.
 pub(super) fn dump(ctx: &Context<'_>) -> CommandResult {
     let map = wanted_map(ctx)?;
-    Ok(Reply::either(ctx.format, "osdmap", &map_value(&map), || map_text(&map)))
+    Ok(Reply::either(ctx.format, "osdmap", &map_value(&map), || {
+        map_text(&map)
+    }))
 }
 
 /// `osd getmap`: encoded for whoever asks, or for anybody if the client is that old.
 pub(super) fn getmap(ctx: &Context<'_>) -> CommandResult {
     let map = wanted_map(ctx)?;
-    let features = if ctx.features.has(Feature::SERVER_LUMINOUS) { ctx.features } else { Features::OURS };
+    let features = if ctx.features.has(Feature::SERVER_LUMINOUS) {
+        ctx.features
+    } else {
+        Features::OURS
+    };
     let bytes = ctx.cluster().full_map(&map, features);
     Ok(Reply::data(bytes).with_status(format!("got osdmap epoch {}", map.epoch)))
 }

@@ -22,9 +22,17 @@ struct Item {
 
 /// The tree from its roots, depth first.
 fn items(crush: &CrushMap) -> Vec<Item> {
-    let children: std::collections::BTreeSet<i32> =
-        crush.buckets.iter().flatten().flat_map(|b| b.items.iter().copied()).collect();
-    let roots = crush.buckets.iter().flatten().filter(|b| !children.contains(&b.id));
+    let children: std::collections::BTreeSet<i32> = crush
+        .buckets
+        .iter()
+        .flatten()
+        .flat_map(|b| b.items.iter().copied())
+        .collect();
+    let roots = crush
+        .buckets
+        .iter()
+        .flatten()
+        .filter(|b| !children.contains(&b.id));
     let mut out = Vec::new();
     for root in roots {
         walk(crush, root.id, 0, f64::from(root.weight) / 65536.0, &mut out);
@@ -42,7 +50,9 @@ fn walk(crush: &CrushMap, id: i32, depth: usize, weight: f64, out: &mut Vec<Item
     };
     let each = f64::from(bucket.weight) / 65536.0 / bucket.items.len().max(1) as f64;
     for child in &bucket.items {
-        let weight = crush.bucket(*child).map_or(each, |b| f64::from(b.weight) / 65536.0);
+        let weight = crush
+            .bucket(*child)
+            .map_or(each, |b| f64::from(b.weight) / 65536.0);
         walk(crush, *child, depth + 1, weight, out);
     }
 }
@@ -86,20 +96,25 @@ pub(super) fn tree(ctx: &Context<'_>) -> CommandResult {
     let map = super::osd_dump::wanted_map(ctx)?;
     let items = items(&map.crush);
     let nodes: Vec<Value> = items.iter().map(|i| node(&map, i)).collect();
-    Ok(Reply::either(ctx.format, "tree", &json!({"nodes": nodes, "stray": []}), || {
-        use Column::{Left as L, Right as R};
-        let columns = [
-            R("ID"),
-            R("CLASS"),
-            Column::HeadLeft("WEIGHT"),
-            L("TYPE NAME"),
-            R("STATUS"),
-            Column::HeadLeft("REWEIGHT"),
-            Column::HeadLeft("PRI-AFF"),
-        ];
-        let rows: Vec<Vec<String>> = items.iter().map(|i| tree_row(&map, i)).collect();
-        table(&columns, &rows)
-    }))
+    Ok(Reply::either(
+        ctx.format,
+        "tree",
+        &json!({"nodes": nodes, "stray": []}),
+        || {
+            use Column::{Left as L, Right as R};
+            let columns = [
+                R("ID"),
+                R("CLASS"),
+                Column::HeadLeft("WEIGHT"),
+                L("TYPE NAME"),
+                R("STATUS"),
+                Column::HeadLeft("REWEIGHT"),
+                Column::HeadLeft("PRI-AFF"),
+            ];
+            let rows: Vec<Vec<String>> = items.iter().map(|i| tree_row(&map, i)).collect();
+            table(&columns, &rows)
+        },
+    ))
 }
 
 fn tree_row(map: &OsdMap, item: &Item) -> Vec<String> {
@@ -109,7 +124,15 @@ fn tree_row(map: &OsdMap, item: &Item) -> Vec<String> {
         let kind = type_of(&map.crush, item.id).1;
         let empty = String::new;
         let label = format!("{indent}{kind} {name}");
-        return vec![item.id.to_string(), empty(), weight_text, label, empty(), empty(), empty()];
+        return vec![
+            item.id.to_string(),
+            empty(),
+            weight_text,
+            label,
+            empty(),
+            empty(),
+            empty(),
+        ];
     }
     let i = usize::try_from(item.id).unwrap_or(usize::MAX);
     let status = if map.is_up(item.id) { "up" } else { "down" };
@@ -174,7 +197,11 @@ pub(super) fn map_object(ctx: &Context<'_>) -> CommandResult {
             "placement is computed by clients; rbdgate shows it for a single OSD only",
         ));
     };
-    let shown = if nspace.is_empty() { object.to_owned() } else { format!("{nspace}/{object}") };
+    let shown = if nspace.is_empty() {
+        object.to_owned()
+    } else {
+        format!("{nspace}/{object}")
+    };
     let value = json!({
         "epoch": map.epoch, "pool": name, "pool_id": pool, "objname": shown, "raw_pgid": raw.to_string(),
         "pgid": pg.to_string(), "up": [osd], "up_primary": osd, "acting": [osd], "acting_primary": osd,
@@ -207,7 +234,11 @@ pub(super) fn rule_dump(ctx: &Context<'_>) -> CommandResult {
         .filter_map(|(id, rule)| Some((id, crush.rule_names.get(&id)?, rule.as_ref()?)))
         .filter(|(_, name, _)| wanted.is_none_or(|w| w == *name))
         .map(|(id, name, rule)| {
-            let steps: Vec<Value> = rule.steps.iter().map(|s| step(crush, s.op, s.arg1, s.arg2)).collect();
+            let steps: Vec<Value> = rule
+                .steps
+                .iter()
+                .map(|s| step(crush, s.op, s.arg1, s.arg2))
+                .collect();
             json!({
                 "rule_id": id, "rule_name": name, "ruleset": id, "type": rule.kind,
                 "min_size": rule.min_size, "max_size": rule.max_size, "steps": steps,

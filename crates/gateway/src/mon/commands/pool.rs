@@ -43,7 +43,9 @@ fn pools(map: &OsdMap) -> impl Iterator<Item = (i64, &str)> {
 /// `osd lspools`.
 pub(super) fn lspools(ctx: &Context<'_>) -> CommandResult {
     let map = ctx.cluster().osdmap();
-    let value: Vec<Value> = pools(&map).map(|(id, n)| json!({"poolnum": id, "poolname": n})).collect();
+    let value: Vec<Value> = pools(&map)
+        .map(|(id, n)| json!({"poolnum": id, "poolname": n}))
+        .collect();
     Ok(Reply::either(ctx.format, "pools", &json!(value), || {
         pools(&map).map(|(id, n)| format!("{id} {n}\n")).collect()
     }))
@@ -81,10 +83,16 @@ const DEFAULT_PG_NUM: u32 = 32;
 pub(super) fn create(ctx: &Context<'_>) -> CommandResult {
     let name = ctx.args.need("pool")?;
     if ctx.args.str("pool_type").is_some_and(|t| t != "replicated") {
-        return Err(CommandError::new(Errno::OPNOTSUPP, "only replicated pools are supported"));
+        return Err(CommandError::new(
+            Errno::OPNOTSUPP,
+            "only replicated pools are supported",
+        ));
     }
     // The command line's fifth word is the rule of a replicated pool, whatever the parameter is called.
-    let rule = ctx.args.str("erasure_code_profile").or_else(|| ctx.args.str("rule"));
+    let rule = ctx
+        .args
+        .str("erasure_code_profile")
+        .or_else(|| ctx.args.str("rule"));
     if let Some(rule) = rule.filter(|r| *r != CrushMap::REPLICATED_RULE) {
         return Err(enoent(format!("specified rule {rule} doesn't exist")));
     }
@@ -217,7 +225,9 @@ pub(super) fn set_quota(ctx: &Context<'_>) -> CommandResult {
         other => return Err(einval(format!("unrecognized field '{other}'"))),
     };
     ctx.cluster().set_quota(id, quota)?;
-    Ok(Reply::status(format!("set-quota {field} = {value} for pool {name}")))
+    Ok(Reply::status(format!(
+        "set-quota {field} = {value} for pool {name}"
+    )))
 }
 
 /// A number, perhaps with a unit: `10M`, `1GiB`.
@@ -264,9 +274,10 @@ pub(super) fn get_quota(ctx: &Context<'_>) -> CommandResult {
 pub(super) fn application_enable(ctx: &Context<'_>) -> CommandResult {
     let (map, id, name) = pool_arg(ctx, "pool")?;
     let app = ctx.args.need("app")?;
-    let others = map.pools.get(&id).is_some_and(|p| {
-        !p.application_metadata.is_empty() && !p.application_metadata.contains_key(app)
-    });
+    let others = map
+        .pools
+        .get(&id)
+        .is_some_and(|p| !p.application_metadata.is_empty() && !p.application_metadata.contains_key(app));
     if others && !ctx.args.flag("yes_i_really_mean_it") {
         let text = format!(
             "Are you SURE? Pool '{name}' already has an enabled application; pass --yes-i-really-mean-it to \
@@ -275,7 +286,9 @@ pub(super) fn application_enable(ctx: &Context<'_>) -> CommandResult {
         return Err(CommandError::new(Errno::PERM, text));
     }
     ctx.cluster().set_application(id, app, None)?;
-    Ok(Reply::status(format!("enabled application '{app}' on pool '{name}'")))
+    Ok(Reply::status(format!(
+        "enabled application '{app}' on pool '{name}'"
+    )))
 }
 
 /// `osd pool application disable POOL APPLICATION --yes-i-really-mean-it`.
@@ -291,18 +304,32 @@ pub(super) fn application_disable(ctx: &Context<'_>) -> CommandResult {
         pool.application_metadata.remove(&app);
         Ok(())
     })?;
-    Ok(Reply::status(format!("disable application '{app}' on pool '{name}'")))
+    Ok(Reply::status(format!(
+        "disable application '{app}' on pool '{name}'"
+    )))
 }
 
 /// `osd pool application set POOL APPLICATION KEY VALUE`.
 pub(super) fn application_set(ctx: &Context<'_>) -> CommandResult {
     let (map, id, name) = pool_arg(ctx, "pool")?;
-    let (app, key, value) = (ctx.args.need("app")?, ctx.args.need("key")?, ctx.args.need("value")?);
-    if !map.pools.get(&id).is_some_and(|p| p.application_metadata.contains_key(app)) {
-        return Err(enoent(format!("application '{app}' is not enabled on pool '{name}'")));
+    let (app, key, value) = (
+        ctx.args.need("app")?,
+        ctx.args.need("key")?,
+        ctx.args.need("value")?,
+    );
+    if !map
+        .pools
+        .get(&id)
+        .is_some_and(|p| p.application_metadata.contains_key(app))
+    {
+        return Err(enoent(format!(
+            "application '{app}' is not enabled on pool '{name}'"
+        )));
     }
     ctx.cluster().set_application(id, app, Some((key, value)))?;
-    Ok(Reply::status(format!("set application '{app}' key '{key}' to '{value}' on pool '{name}'")))
+    Ok(Reply::status(format!(
+        "set application '{app}' key '{key}' to '{value}' on pool '{name}'"
+    )))
 }
 
 /// `osd pool application rm POOL APPLICATION KEY`.
@@ -315,21 +342,26 @@ pub(super) fn application_rm(ctx: &Context<'_>) -> CommandResult {
         }
         Ok(())
     })?;
-    Ok(Reply::status(format!("removed application '{app}' key '{key}' on pool '{name}'")))
+    Ok(Reply::status(format!(
+        "removed application '{app}' key '{key}' on pool '{name}'"
+    )))
 }
 
 /// `osd pool application get [POOL] [APPLICATION] [KEY]`.
 pub(super) fn application_get(ctx: &Context<'_>) -> CommandResult {
     if ctx.args.str("pool").is_none() {
         let map = ctx.cluster().osdmap();
-        let all = pools(&map).filter_map(|(id, n)| {
-            Some((n.to_owned(), json!(map.pools.get(&id)?.application_metadata)))
-        });
+        let all = pools(&map)
+            .filter_map(|(id, n)| Some((n.to_owned(), json!(map.pools.get(&id)?.application_metadata))));
         let value = Value::Object(all.collect());
         return Ok(Reply::value(ctx.format, "pool_applications", &value));
     }
     let (map, id, name) = pool_arg(ctx, "pool")?;
-    let apps = map.pools.get(&id).map(|p| p.application_metadata.clone()).unwrap_or_default();
+    let apps = map
+        .pools
+        .get(&id)
+        .map(|p| p.application_metadata.clone())
+        .unwrap_or_default();
     let Some(app) = ctx.args.str("app") else {
         return Ok(Reply::value(ctx.format, &name, &json!(apps)));
     };
@@ -339,10 +371,14 @@ pub(super) fn application_get(ctx: &Context<'_>) -> CommandResult {
     let Some(key) = ctx.args.str("key") else {
         return Ok(Reply::value(ctx.format, app, &json!(metadata)));
     };
-    let value = metadata
-        .get(key)
-        .ok_or_else(|| enoent(format!("application '{app}' on pool '{name}' does not have key '{key}'")))?;
-    Ok(Reply::either(ctx.format, key, &json!(value), || format!("{value}\n")))
+    let value = metadata.get(key).ok_or_else(|| {
+        enoent(format!(
+            "application '{app}' on pool '{name}' does not have key '{key}'"
+        ))
+    })?;
+    Ok(Reply::either(ctx.format, key, &json!(value), || {
+        format!("{value}\n")
+    }))
 }
 
 /// `osd pool autoscale-status`.
@@ -352,7 +388,12 @@ pub(super) fn autoscale_status(ctx: &Context<'_>) -> CommandResult {
         .filter_map(|(id, n)| Some((id, n, map.pools.get(&id)?)))
         .map(|(id, n, p)| {
             let size = bytes(ctx.cluster().stats().pool(id).bytes_stored);
-            vec![n.to_owned(), size, p.pg_num.to_string(), autoscale_mode(p).to_owned()]
+            vec![
+                n.to_owned(),
+                size,
+                p.pg_num.to_string(),
+                autoscale_mode(p).to_owned(),
+            ]
         })
         .collect();
     let value: Vec<Value> = pools(&map)

@@ -72,7 +72,11 @@ pub(super) fn get(ctx: &Context<'_>) -> CommandResult {
     let (map, id, name) = pool_arg(ctx, "pool")?;
     let pool = map.pools.get(&id).ok_or_else(|| enoent("unrecognized pool"))?;
     let var = ctx.args.need("var")?;
-    let wanted: Vec<&str> = if var == "all" { VARIABLES.to_vec() } else { vec![var] };
+    let wanted: Vec<&str> = if var == "all" {
+        VARIABLES.to_vec()
+    } else {
+        vec![var]
+    };
     let mut values = Map::new();
     for name in wanted {
         let value = variable(pool, name).ok_or_else(|| unset(name, &map.pool_names, id))?;
@@ -113,7 +117,10 @@ fn flag_change(bit: u64, on: bool) -> Change {
 
 /// What setting a variable does.
 fn change_of(pool: &PgPool, var: &str, text: &str) -> Result<Change, CommandError> {
-    let number = || text.parse::<u32>().map_err(|_| einval(format!("error parsing integer value '{text}'")));
+    let number = || {
+        text.parse::<u32>()
+            .map_err(|_| einval(format!("error parsing integer value '{text}'")))
+    };
     if let Some((_, bit)) = FLAGS.iter().find(|(n, _)| *n == var) {
         if var == "hashpspool" {
             return Err(einval("hashpspool cannot be changed: data would move"));
@@ -128,11 +135,15 @@ fn change_of(pool: &PgPool, var: &str, text: &str) -> Result<Change, CommandErro
                 return Err(einval("pool size must be between 1 and 10"));
             }
             if var == "size" && pool.flags & pool_flags::NOSIZECHANGE != 0 {
-                let text = "pool size change is disabled; you must unset nosizechange flag for the pool first";
+                let text =
+                    "pool size change is disabled; you must unset nosizechange flag for the pool first";
                 return Err(CommandError::new(rustix::io::Errno::PERM, text));
             }
             if var == "min_size" && n > pool.size {
-                return Err(einval(format!("pool min_size must be between 1 and size, which is set to {}", pool.size)));
+                return Err(einval(format!(
+                    "pool min_size must be between 1 and size, which is set to {}",
+                    pool.size
+                )));
             }
             let is_size = var == "size";
             Ok(Box::new(move |pool| {
@@ -151,7 +162,9 @@ fn change_of(pool: &PgPool, var: &str, text: &str) -> Result<Change, CommandErro
             "on" | "warn" => Err(unsupported("there is no autoscaler: the mode can only be off")),
             _ => Err(einval(format!("specified invalid mode {text}"))),
         },
-        "pg_num" | "pgp_num" | "pg_num_min" | "pg_num_max" if number()? == pool.pg_num => Ok(Box::new(|_| {})),
+        "pg_num" | "pgp_num" | "pg_num_min" | "pg_num_max" if number()? == pool.pg_num => {
+            Ok(Box::new(|_| {}))
+        }
         "pg_num" | "pgp_num" => Err(unsupported("the number of placement groups of a pool is fixed")),
         _ => Err(unsupported(&format!("pool variable '{var}' cannot be set"))),
     }
@@ -167,7 +180,11 @@ pub(super) fn set(ctx: &Context<'_>) -> CommandResult {
     let var = ctx.args.need("var")?;
     let value = match ctx.args.str("val") {
         Some(text) => text.to_owned(),
-        None => ctx.args.int("val")?.ok_or_else(|| einval("missing required parameter val"))?.to_string(),
+        None => ctx
+            .args
+            .int("val")?
+            .ok_or_else(|| einval("missing required parameter val"))?
+            .to_string(),
     };
     let pool = map.pools.get(&id).ok_or_else(|| enoent("unrecognized pool"))?;
     let change = change_of(pool, var, &value)?;

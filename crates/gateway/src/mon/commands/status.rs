@@ -33,7 +33,10 @@ impl Check {
     fn dump(&self, detail: bool) -> Value {
         let mut out = Map::new();
         out.insert("severity".into(), self.severity().into());
-        out.insert("summary".into(), json!({"message": self.summary, "count": self.count}));
+        out.insert(
+            "summary".into(),
+            json!({"message": self.summary, "count": self.count}),
+        );
         if detail {
             let lines = self.detail.iter().map(|m| json!({ "message": m })).collect();
             out.insert("detail".into(), Value::Array(lines));
@@ -73,7 +76,11 @@ fn checks(ctx: &Context<'_>) -> Vec<Check> {
         .iter()
         .filter(|(_, p)| p.flags & pool_flags::FULL != 0)
         .filter_map(|(id, p)| {
-            let why = if p.flags & pool_flags::FULL_QUOTA != 0 { " (running out of quota)" } else { "" };
+            let why = if p.flags & pool_flags::FULL_QUOTA != 0 {
+                " (running out of quota)"
+            } else {
+                ""
+            };
             map.pool_names.get(id).map(|n| format!("pool '{n}' is full{why}"))
         })
         .collect();
@@ -225,7 +232,11 @@ fn pgmap_value(ctx: &Context<'_>) -> Value {
     let space = ctx.cluster().stats().space();
     let (usage, rates) = totals(ctx);
     let pgs = pg_count(&map);
-    let states = if pgs == 0 { json!([]) } else { json!([{"state_name": "active+clean", "count": pgs}]) };
+    let states = if pgs == 0 {
+        json!([])
+    } else {
+        json!([{"state_name": "active+clean", "count": pgs}])
+    };
     let mut out = json!({
         "pgs_by_state": states,
         "num_pgs": pgs,
@@ -280,12 +291,19 @@ fn status_text(ctx: &Context<'_>) -> String {
     let (usage, rates) = totals(ctx);
     let pgs = pg_count(&map);
     let up = time::span(age(ctx));
-    let mut out = format!("  cluster:\n    id:     {}\n    health: {}\n", ctx.cluster().fsid(), overall(&checks));
+    let mut out = format!(
+        "  cluster:\n    id:     {}\n    health: {}\n",
+        ctx.cluster().fsid(),
+        overall(&checks)
+    );
     for check in &checks {
         out += &format!("            {}\n", check.summary);
     }
     out += &format!(" \n  services:\n    mon: 1 daemons, quorum {MON_NAME} (age {up})\n");
-    out += &format!("    mgr: {MGR_NAME}(active, since {up})\n    osd: {}\n", osd_stat_line(ctx));
+    out += &format!(
+        "    mgr: {MGR_NAME}(active, since {up})\n    osd: {}\n",
+        osd_stat_line(ctx)
+    );
     let flags = operator_flags(map.flags);
     if !flags.is_empty() {
         out += &format!("         flags {}\n", flags.join(","));
@@ -334,7 +352,11 @@ pub(super) fn pg_stat(ctx: &Context<'_>) -> CommandResult {
     let space = ctx.cluster().stats().space();
     let (usage, rates) = totals(ctx);
     let pgs = pg_count(&map);
-    let states = if pgs == 0 { json!([]) } else { json!([{"name": "active+clean", "num": pgs}]) };
+    let states = if pgs == 0 {
+        json!([])
+    } else {
+        json!([{"name": "active+clean", "num": pgs}])
+    };
     let value = json!({
         "pg_ready": true,
         "pg_summary": {

@@ -1,7 +1,8 @@
 //! The table of all commands. Rows that share words stand in the order in which clients try them.
 
 use super::{
-    Context, auth, cluster, config, df, mgr, mon, osd, osd_dump, osd_tree, pool, pool_vars, status, unsupported,
+    Context, auth, cluster, config, df, mgr, mon, osd, osd_dump, osd_tree, pool, pool_vars, status,
+    unsupported,
 };
 use crate::mon::command_table::{Command, DEPRECATED, TELL};
 
