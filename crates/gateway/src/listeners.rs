@@ -38,7 +38,7 @@ impl Ports {
     ) -> Result<Self, ServeError> {
         let v2 = match settings.max_msgr {
             MaxMsgr::V1 => None,
-            MaxMsgr::V21 => Some(bind(v2.0, v2.1).await?),
+            MaxMsgr::V20 | MaxMsgr::V21 => Some(bind(v2.0, v2.1).await?),
         };
         Ok(Self {
             v2,
@@ -56,8 +56,13 @@ impl Ports {
         Ok(EntityAddrVec(addrs))
     }
 
-    fn into_listeners(self) -> impl Iterator<Item = (Protocol, TcpListener)> {
-        let v2 = self.v2.map(|listener| (Protocol::V2, listener));
+    fn into_listeners(self, max: MaxMsgr) -> impl Iterator<Item = (Protocol, TcpListener)> {
+        let newest = if max == MaxMsgr::V20 {
+            Protocol::V20
+        } else {
+            Protocol::V2
+        };
+        let v2 = self.v2.map(|listener| (newest, listener));
         v2.into_iter().chain([(Protocol::V1, self.v1)])
     }
 }
@@ -137,7 +142,7 @@ impl Listeners {
         let endpoints = self.endpoints()?;
         let mut servers = JoinSet::new();
         let mut serve = |name, addrs: &EntityAddrVec, ports: Ports, dispatcher: Arc<dyn Dispatcher>| {
-            for (protocol, listener) in ports.into_listeners() {
+            for (protocol, listener) in ports.into_listeners(settings.max_msgr) {
                 let mut config = ServerConfig::new(name, addrs.clone(), auth.clone());
                 config.protocol = protocol;
                 config.supported = config.supported.without(settings.mask_features);

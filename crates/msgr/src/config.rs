@@ -26,7 +26,9 @@ use crate::{
 pub enum Protocol {
     /// msgr v1, the legacy one.
     V1,
-    /// msgr v2.
+    /// msgr v2.0, the first revision of v2, in crc mode alone.
+    V20,
+    /// msgr v2.1; with peers that know no better, v2.0.
     #[default]
     V2,
 }

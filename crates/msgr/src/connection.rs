@@ -92,7 +92,7 @@ impl Connection {
     pub fn server(config: Arc<ServerConfig>, peer: SocketAddr, now: Instant) -> Self {
         match config.protocol {
             Protocol::V1 => Self::V1(Box::new(v1::Connection::server(config, peer, now))),
-            Protocol::V2 => Self::V2(Box::new(v2::Connection::server(config, peer, now))),
+            Protocol::V20 | Protocol::V2 => Self::V2(Box::new(v2::Connection::server(config, peer, now))),
         }
     }
 
@@ -101,7 +101,7 @@ impl Connection {
     pub fn client(config: ClientConfig, peer: SocketAddr, now: Instant) -> Self {
         match config.protocol {
             Protocol::V1 => Self::V1(Box::new(v1::Connection::client(config, peer, now))),
-            Protocol::V2 => Self::V2(Box::new(v2::Connection::client(config, peer, now))),
+            Protocol::V20 | Protocol::V2 => Self::V2(Box::new(v2::Connection::client(config, peer, now))),
         }
     }
 

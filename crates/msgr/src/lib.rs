@@ -1,4 +1,4 @@
-//! Ceph's messenger: framing (msgr v1 and v2.1), the handshake with cephx, and sessions.
+//! Ceph's messenger: framing (msgr v1, v2.0 and v2.1), the handshake with cephx, and sessions.
 //!
 //! Each protocol is a state machine without I/O ([`v1::Connection`], [`v2::Connection`]): bytes go in, events and
 //! bytes come out, time is an argument. [`driver`] is the thin tokio layer that moves the bytes; [`cephx`] is Ceph's ticket

@@ -19,7 +19,9 @@ pub use file::commented_defaults;
 pub enum MaxMsgr {
     /// msgr v1 alone: maps name no v2 addresses.
     V1,
-    /// Both.
+    /// msgr v1 and v2.0, in crc mode alone.
+    V20,
+    /// All.
     V21,
 }
 
@@ -133,8 +135,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "max-msgr",
         default: "v2.1",
-        allowed: "v1 or v2.1",
-        help: "The newest messenger protocol that is spoken. With v1, maps name no v2 addresses.",
+        allowed: "v1, v2.0 or v2.1",
+        help: "The newest messenger protocol that is spoken. With v1, maps name no v2 addresses; v2.0 has no secure mode.",
     },
     Setting {
         key: "log",
@@ -275,6 +277,7 @@ impl Sources {
             mask_features: self.get("mask-features", parse_features)?,
             max_msgr: self.get("max-msgr", |text| match text {
                 "v1" => Some(MaxMsgr::V1),
+                "v2.0" => Some(MaxMsgr::V20),
                 "v2.1" => Some(MaxMsgr::V21),
                 _ => None,
             })?,

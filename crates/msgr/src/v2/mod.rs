@@ -1,4 +1,4 @@
-//! msgr v2, revision 1 (v2.1). Format: Ceph `src/msg/async/frames_v2.h`, `frames_v2.cc`, `crypto_onwire.cc`;
+//! msgr v2: revision 1 (v2.1), and the crc mode of revision 0 (v2.0). Format: Ceph `src/msg/async/frames_v2.h`, `frames_v2.cc`, `crypto_onwire.cc`;
 //! behaviour: `src/msg/async/ProtocolV2.cc`.
 
 pub mod banner;
@@ -12,7 +12,7 @@ mod preamble;
 mod segments;
 
 pub use crate::connection::Event;
-pub use banner::Banner;
+pub use banner::{Banner, Revision};
 pub use connection::{ClientAuth, ClientConfig, Connection, Established, HandshakeEvent, ServerConfig};
 pub use frame::{Frame, FrameReader, FrameWriter, Output, Progress};
 pub use halves::{ReadHalf, WriteHalf};

@@ -158,6 +158,10 @@ impl ServerRole {
         authorizer: &Bytes,
         now: SystemTime,
     ) -> Result<()> {
+        if !self.config.auth.modes.contains(&ConMode::CRC) {
+            // Encryption is demanded here, and there is none in this protocol.
+            return Err(Incompatible::MsgrV1.into());
+        }
         let ours = protocol_version(self.config.name.kind);
         if connect.protocol_version != ours {
             let theirs = connect.protocol_version;

@@ -90,6 +90,17 @@ fn another_protocol_version_is_refused_but_may_try_again() {
 }
 
 #[test]
+fn a_server_that_demands_secure_mode_serves_nobody_here() {
+    let mut config = server_config(EntityType::MON, keys());
+    config.auth.modes = vec![crate::auth::ConMode::SECURE];
+    let mut s = server(config);
+    let mut out = greeting();
+    connect(EntityType::MON).encode(&mut out, Features::ALL);
+    s.receive(&out);
+    assert_eq!(s.step(now()), Err(Incompatible::MsgrV1.into()));
+}
+
+#[test]
 fn bad_authorizers_are_refused_and_not_for_ever() {
     let bad = Connect {
         authorizer_protocol: 2,

@@ -146,9 +146,10 @@ impl ClientRole {
                 client.authorizer(self.config.server, self.nonce, None)?,
             ),
         };
+        let modes = self.config.modes.iter();
         wire.send(&AuthRequest {
             method: method.0,
-            modes: self.config.modes.iter().map(|m| m.0).collect(),
+            modes: modes.filter(|m| wire.can(**m)).map(|m| m.0).collect(),
             payload,
         });
         self.state = State::Auth;
@@ -167,7 +168,7 @@ impl ClientRole {
 
     fn auth_done(&mut self, wire: &mut Wire, done: &AuthDoneFrame) -> Result<()> {
         self.mode = ConMode(done.mode);
-        if !self.config.modes.contains(&self.mode) {
+        if !self.config.modes.contains(&self.mode) || !wire.can(self.mode) {
             return Err(Misbehaved::ConMode(done.mode).into());
         }
         self.global_id = done.global_id;

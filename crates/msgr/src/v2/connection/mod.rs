@@ -19,11 +19,13 @@ use subtle::ConstantTimeEq;
 use crate::{
     auth::ConMode,
     cephx::CryptoKey,
+    config::Protocol,
     error::{Error, Malformed, Misbehaved, Result},
 };
 
 use super::{
     Banner, Limits, ReadHalf, WriteHalf,
+    banner::Revision,
     control::{AuthSignature, ControlFrame, decode},
     crypto::Gcm,
     frame::{Frame, FrameReader, FrameWriter, Output, Progress},
@@ -61,7 +63,7 @@ impl Connection {
     #[must_use]
     pub fn server(config: Arc<ServerConfig>, peer: SocketAddr, now: Instant) -> Self {
         let deadline = now + config.handshake_timeout;
-        let wire = Wire::new(config.limits);
+        let wire = Wire::new(config.limits, config.protocol);
         Self {
             wire,
             role: Role::Server(Box::new(ServerRole::new(config, peer))),
@@ -73,7 +75,7 @@ impl Connection {
     #[must_use]
     pub fn client(config: ClientConfig, peer: SocketAddr, now: Instant) -> Self {
         let deadline = now + config.handshake_timeout;
-        let wire = Wire::new(config.limits);
+        let wire = Wire::new(config.limits, config.protocol);
         Self {
             wire,
             role: Role::Client(Box::new(ClientRole::new(config, peer))),
@@ -121,7 +123,7 @@ impl Connection {
         if self.role_is_ready() {
             return Ok(HandshakeEvent::Ready);
         }
-        let Some(_) = self.wire.banner()? else {
+        let Some(_) = self.wire.agree()? else {
             return Ok(HandshakeEvent::Pending);
         };
         while let Some(frame) = self.wire.next_frame()? {
@@ -185,7 +187,9 @@ struct Wire {
     writer: FrameWriter,
     /// The session's limits; before authentication much tighter ones hold.
     limits: Limits,
-    peer_banner: Option<Banner>,
+    banner: Banner,
+    /// What is spoken, once the peer's banner has come.
+    revision: Option<Revision>,
     transcript: Option<Transcript>,
     /// What the peer has to sign with.
     expected_signature: [u8; 32],
@@ -199,18 +203,23 @@ struct Transcript {
 }
 
 impl Wire {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: Limits, protocol: Protocol) -> Self {
+        let banner = match protocol {
+            Protocol::V20 => Banner::OURS_V20,
+            _ => Banner::OURS,
+        };
         let mut wire = Self {
             rx: BytesMut::new(),
             out: Output::default(),
             reader: FrameReader::default(),
             writer: FrameWriter::default(),
             limits,
-            peer_banner: None,
+            banner,
+            revision: None,
             transcript: Some(Transcript::default()),
             expected_signature: [0; 32],
         };
-        wire.put(Banner::OURS.to_bytes());
+        wire.put(banner.to_bytes());
         wire
     }
 
@@ -233,16 +242,23 @@ impl Wire {
         self.put(one.take());
     }
 
-    /// The peer's banner, once it has come.
-    fn banner(&mut self) -> Result<Option<Banner>> {
-        if self.peer_banner.is_none()
+    /// What is spoken, once the peer's banner has come.
+    fn agree(&mut self) -> Result<Option<Revision>> {
+        if self.revision.is_none()
             && let Progress::Ready((banner, raw)) = Banner::take(&mut self.rx)?
         {
-            Banner::OURS.check(banner)?;
+            let revision = self.banner.agree(banner)?;
             self.record(&raw)?;
-            self.peer_banner = Some(banner);
+            self.reader = FrameReader::crc(revision);
+            self.writer = FrameWriter::crc(revision);
+            self.revision = Some(revision);
         }
-        Ok(self.peer_banner)
+        Ok(self.revision)
+    }
+
+    /// Whether frames can be protected like that.
+    fn can(&self, mode: ConMode) -> bool {
+        mode == ConMode::CRC || self.revision == Some(Revision::V21)
     }
 
     fn record(&mut self, received: &[u8]) -> Result<()> {
@@ -265,7 +281,7 @@ impl Wire {
             });
         }
         // The transcript wants the bytes as they came: look at a whole frame before it is taken.
-        let Some(len) = frame_len(&self.rx)? else {
+        let Some(len) = frame_len(&self.rx, self.revision.unwrap_or_default())? else {
             return Ok(None);
         };
         let raw = self.rx.split_to(len);
@@ -310,7 +326,7 @@ impl Wire {
 }
 
 /// The length of the crc frame that `rx` begins with, once all of it is there.
-fn frame_len(rx: &BytesMut) -> Result<Option<usize>> {
+fn frame_len(rx: &BytesMut, revision: Revision) -> Result<Option<usize>> {
     use super::{
         preamble::{PREAMBLE_LEN, Preamble},
         segments::crc_rest,
@@ -323,7 +339,7 @@ fn frame_len(rx: &BytesMut) -> Result<Option<usize>> {
     if preamble.count != 1 {
         return Err(Malformed::ControlSegments(preamble.count).into());
     }
-    let len = PREAMBLE_LEN + crc_rest(&preamble);
+    let len = PREAMBLE_LEN + crc_rest(&preamble, revision);
     Ok((rx.len() >= len).then_some(len))
 }
 
