@@ -297,3 +297,22 @@ async fn who_says_nothing_is_sent_away() {
         "there was no session"
     );
 }
+
+#[tokio::test]
+async fn who_stops_in_the_middle_of_a_v1_handshake_is_sent_away() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = start(Echo::default(), |c| {
+        in_v1(c);
+        c.handshake_timeout = Duration::from_millis(100);
+    })
+    .await;
+    let mut idle = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    idle.write_all(b"ceph v027\0\0\0").await.unwrap();
+    let mut all = Vec::new();
+    timeout(PATIENCE, idle.read_to_end(&mut all))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(all.len(), 9 + 2 * 136, "a banner and two addresses");
+    assert_eq!(server.echo.closed.load(Ordering::SeqCst), 0);
+}
