@@ -141,9 +141,17 @@ fn streams() -> Result {
                     .unwrap_or_default()
                     .to_string_lossy()
                     .into_owned();
-                let target = if bytes.starts_with(BANNER) { "msgr_v1" } else { "msgr_v2" };
+                let target = if bytes.starts_with(BANNER) {
+                    "msgr_v1"
+                } else {
+                    "msgr_v2"
+                };
                 // The flags: is it an OSD, and with authentication.
-                let osd = if name.ends_with("osd") { msgr_v2::flag::OSD } else { 0 };
+                let osd = if name.ends_with("osd") {
+                    msgr_v2::flag::OSD
+                } else {
+                    0
+                };
                 let none = if name.contains("none") {
                     msgr_v2::flag::AUTH_NONE
                 } else {
