@@ -67,7 +67,8 @@ impl OsdSession {
             return known & 1 != 0;
         }
         let listed = session.peer().addrs.0.iter().any(|a| map.is_blocklisted(a));
-        self.blocklisted.store(u64::from(map.epoch) << 1 | u64::from(listed), Relaxed);
+        self.blocklisted
+            .store(u64::from(map.epoch) << 1 | u64::from(listed), Relaxed);
         listed
     }
 
