@@ -8,6 +8,7 @@ pub mod capture;
 pub mod cls_call;
 pub mod maps;
 pub mod message;
+pub mod msgr_v1;
 pub mod msgr_v2;
 
 use encoding::Features;

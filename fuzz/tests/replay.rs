@@ -47,6 +47,11 @@ fn maps() {
 }
 
 #[test]
+fn msgr_v1() {
+    replay("msgr_v1", rbdgate_fuzz::msgr_v1::run);
+}
+
+#[test]
 fn msgr_v2() {
     replay("msgr_v2", rbdgate_fuzz::msgr_v2::run);
 }

@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod compatibility;
 pub mod config;
 pub mod decode;
+mod listeners;
 pub mod mon;
 pub mod objects;
 pub mod osd;

@@ -1,6 +1,6 @@
 //! The `rbdgate` binary: its command line.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Arg, ArgMatches, Command, builder::NonEmptyStringValueParser};
 use rbdgate::{
@@ -86,6 +86,8 @@ fn value_name(key: &str) -> &'static str {
         "data" => "DIR",
         "auth" => "METHOD",
         "osd-count" => "N",
+        "mask-features" => "FEATURES",
+        "max-msgr" => "VERSION",
         "log" => "FILTER",
         _ => "IP:PORT",
     }
@@ -106,8 +108,11 @@ fn run_serve(args: &ArgMatches) -> Result<ExitCode, Box<dyn std::error::Error>> 
 
 fn start_log(filter: &str) -> Result<(), Box<dyn std::error::Error>> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)?;
+    // Colours are for people, not for log files.
+    let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(colours)
         .with_writer(std::io::stderr)
         .init();
     Ok(())
