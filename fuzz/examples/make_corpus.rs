@@ -1,14 +1,17 @@
 //! Makes the first corpus from the test data of the crates: `cargo run --example make_corpus` in `fuzz`.
 
 use std::error::Error;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use encoding::types::EntityType;
 use msgr::cephx::AuthEntityName;
-use msgr::v2::{ClientAuth, ClientConfig, Connection};
-use rbdgate_fuzz::{cls_call, maps, message, msgr_v2};
+use msgr::connection::Connection;
+use msgr::v1::BANNER;
+use msgr::{ClientAuth, ClientConfig, ServerConfig};
+use rbdgate_fuzz::{cls_call, maps, message, msgr_v1, msgr_v2};
 use serde_json::Value;
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -24,6 +27,7 @@ fn main() -> Result {
     messages()?;
     map_files()?;
     streams()?;
+    captures()?;
     calls()
 }
 
@@ -69,6 +73,40 @@ fn messages() -> Result {
             &message::input(kind, u16::try_from(version)?, &front, &data),
         )?;
         seen.push(key);
+    }
+    Ok(())
+}
+
+/// The first packets of recordings, and how many bytes of each.
+const CAPTURES: [(&str, usize); 6] = [
+    ("nautilus/nautilus-crc", 9000),
+    ("pacific/krbd5.10-legacy", 9000),
+    ("pacific/krbd6.1-crc", 20000),
+    ("pacific/krbd6.1-secure", 9000),
+    ("pacific/krbd6.1-v1none", 9000),
+    ("tentacle/krbd7.2-secure-aes256k", 9000),
+];
+
+/// Captures, cut behind a packet.
+fn captures() -> Result {
+    const RECORD_HEADER: usize = 16;
+    for (name, most) in CAPTURES {
+        let path = crates().join("../captures").join(format!("{name}.pcap.gz"));
+        let mut file = Vec::new();
+        flate2::read::GzDecoder::new(std::fs::File::open(path)?).read_to_end(&mut file)?;
+        let mut end = 24;
+        while let Some(len) = file.get(end + 8..).and_then(|rest| rest.first_chunk::<4>()) {
+            let next = end + RECORD_HEADER + u32::from_le_bytes(*len) as usize;
+            if next > most {
+                break;
+            }
+            end = next;
+        }
+        keep(
+            "capture",
+            &format!("{}.pcap", name.replace('/', "-")),
+            &file[..end.min(file.len())],
+        )?;
     }
     Ok(())
 }
@@ -139,28 +177,47 @@ fn streams() -> Result {
                     .unwrap_or_default()
                     .to_string_lossy()
                     .into_owned();
-                keep("msgr_v2", &name, &[&[0, 0][..], bytes].concat())?;
+                let target = if bytes.starts_with(BANNER) {
+                    "msgr_v1"
+                } else {
+                    "msgr_v2"
+                };
+                // The flags: is it an OSD, and with authentication.
+                let osd = if name.ends_with("osd") {
+                    msgr_v2::flag::OSD
+                } else {
+                    0
+                };
+                let none = if name.contains("none") {
+                    msgr_v2::flag::AUTH_NONE
+                } else {
+                    0
+                };
+                keep(target, &name, &[&[osd | none, 0][..], bytes].concat())?;
             }
         }
     }
-    let stream = session_without_authentication()?;
-    for piece in [0, 7] {
-        keep(
-            "msgr_v2",
-            &format!("auth-none-{piece}"),
-            &[&[msgr_v2::flag::AUTH_NONE, piece][..], &stream].concat(),
-        )?;
+    let flags = msgr_v2::flag::AUTH_NONE;
+    for (target, server) in [
+        ("msgr_v1", msgr_v1::config(flags)),
+        ("msgr_v2", msgr_v2::config(flags)),
+    ] {
+        let stream = session_without_authentication(server)?;
+        for piece in [0, 7] {
+            let input = [&[flags, piece][..], &stream].concat();
+            keep(target, &format!("auth-none-{piece}"), &input)?;
+        }
     }
     Ok(())
 }
 
-fn session_without_authentication() -> Result<Vec<u8>> {
+fn session_without_authentication(server: ServerConfig) -> Result<Vec<u8>> {
     let name = AuthEntityName::parse("client.admin").ok_or("client.admin is no name")?;
     let auth = ClientAuth::None { name, global_id: 0 };
-    let config = ClientConfig::new(EntityType::MON, msgr_v2::server_address(), auth);
+    let mut config = ClientConfig::new(EntityType::MON, server.addrs.0[0], auth);
+    config.protocol = server.protocol;
     let peer = SocketAddr::from(([127, 0, 0, 1], 3300));
     let mut client = Connection::client(config, peer, Instant::now());
-    let server = msgr_v2::config(msgr_v2::flag::AUTH_NONE);
     let mut server = Connection::server(
         server.into(),
         SocketAddr::from(([127, 0, 0, 1], 50_000)),

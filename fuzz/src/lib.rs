@@ -4,9 +4,11 @@
 //! `xtask fuzz` searches for new inputs with libFuzzer; `tests/replay.rs` runs the corpus without it. The example
 //! `make_corpus` makes the first corpus from the test data of the crates.
 
+pub mod capture;
 pub mod cls_call;
 pub mod maps;
 pub mod message;
+pub mod msgr_v1;
 pub mod msgr_v2;
 
 use encoding::Features;

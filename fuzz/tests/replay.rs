@@ -32,6 +32,11 @@ fn replay(target: &str, run: fn(&[u8])) {
 }
 
 #[test]
+fn capture() {
+    replay("capture", rbdgate_fuzz::capture::run);
+}
+
+#[test]
 fn message() {
     replay("message", rbdgate_fuzz::message::run);
 }
@@ -39,6 +44,11 @@ fn message() {
 #[test]
 fn maps() {
     replay("maps", rbdgate_fuzz::maps::run);
+}
+
+#[test]
+fn msgr_v1() {
+    replay("msgr_v1", rbdgate_fuzz::msgr_v1::run);
 }
 
 #[test]

@@ -15,10 +15,13 @@ struct SmallDisk {
 impl SmallDisk {
     /// Makes one of `mib` MiB; `None` where this process may not mount.
     fn new(mib: u64) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a file of the test's own");
         let image = folder.path().join("disk");
-        std::fs::File::create(&image).unwrap().set_len(mib << 20).unwrap();
-        std::fs::create_dir(folder.path().join("mnt")).unwrap();
+        std::fs::File::create(&image)
+            .expect("a file of the test's own")
+            .set_len(mib << 20)
+            .expect("a file of the test's own");
+        std::fs::create_dir(folder.path().join("mnt")).expect("a file of the test's own");
         let disk = Self { folder };
         let made = run("mkfs.ext4", &["-q", "-F", &image.display().to_string()]);
         let mounted = made
@@ -58,7 +61,7 @@ fn cluster_on(mount: &Path) -> Cluster {
     let folder = tempfile::Builder::new()
         .prefix("rbdgate-")
         .tempdir_in(mount)
-        .unwrap();
+        .expect("a file of the test's own");
     Cluster::start_at(folder, &[])
 }
 

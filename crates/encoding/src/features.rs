@@ -34,6 +34,12 @@ macro_rules! features {
                 match self { $(Self::$name => stringify!($name),)* }
             }
 
+            /// The feature of that name, in any case of letters.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().find(|f| f.name().eq_ignore_ascii_case(name)).copied()
+            }
+
             /// The feature's own bit, as a word.
             #[must_use]
             pub const fn word(self) -> Features {
@@ -209,6 +215,23 @@ impl Features {
         }
     }
 
+    /// The word without those bits.
+    #[must_use]
+    pub const fn without(self, bits: Self) -> Self {
+        Self(self.0 & !bits.0)
+    }
+
+    /// This word of ours as it is shown to `peer`: without bit 59 if the bit is the peer's private feature, lest it
+    /// takes us for one of its kind.
+    #[must_use]
+    pub const fn shown_to(self, peer: Self) -> Self {
+        if peer.has(Feature::MSG_ADDR2) {
+            self
+        } else {
+            self.without(Self(1 << 59 & peer.0))
+        }
+    }
+
     /// The names of the features in the word.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         Feature::ALL
@@ -246,6 +269,15 @@ mod tests {
         let conflicting = Features(HAMMER.0 | 1 << 59);
         assert!(!conflicting.has(Feature::MSG_ADDR2));
         assert_eq!(conflicting.sanitised(), HAMMER);
+    }
+
+    #[test]
+    fn our_bit_59_is_hidden_from_a_peer_that_means_something_else_by_it() {
+        let conflicting = Features(HAMMER.0 | 1 << 59);
+        assert_eq!(PACIFIC.shown_to(conflicting), Features(PACIFIC.0 & !(1 << 59)));
+        for word in [HAMMER, NAUTILUS, KRBD_5_10] {
+            assert_eq!(PACIFIC.shown_to(word), PACIFIC);
+        }
     }
 
     #[test]

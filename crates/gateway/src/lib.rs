@@ -10,6 +10,8 @@ pub mod client_files;
 pub mod cluster;
 pub mod compatibility;
 pub mod config;
+pub mod decode;
+mod listeners;
 pub mod mon;
 pub mod objects;
 pub mod osd;

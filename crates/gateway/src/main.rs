@@ -1,12 +1,12 @@
 //! The `rbdgate` binary: its command line.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, builder::NonEmptyStringValueParser};
 use rbdgate::{
     VERSION, admin,
     config::{ConfigError, SETTINGS, Settings, Sources, commented_defaults},
-    serve,
+    decode, serve,
 };
 
 const ABOUT: &str =
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Some(("serve", args)) => run_serve(args),
         Some(("check", args)) => run_check(args),
         Some(("sessions", args)) => run_sessions(args),
+        Some(("decode", args)) => decode::run(args),
         Some(("config", _)) => {
             print!("{}", commented_defaults());
             Ok(ExitCode::SUCCESS)
@@ -53,6 +54,7 @@ fn command() -> Command {
         .subcommand(with_settings(serve))
         .subcommand(with_settings(check))
         .subcommand(sessions_command())
+        .subcommand(decode::command())
         .subcommand(
             Command::new("config").about("Print a configuration file with every setting and its default"),
         )
@@ -99,6 +101,8 @@ fn value_name(key: &str) -> &'static str {
         "data" => "DIR",
         "auth" => "METHOD",
         "osd-count" => "N",
+        "mask-features" => "FEATURES",
+        "max-msgr" => "VERSION",
         "log" => "FILTER",
         _ => "IP:PORT",
     }
@@ -132,8 +136,11 @@ fn run_sessions(args: &ArgMatches) -> Result<ExitCode, Box<dyn std::error::Error
 
 fn start_log(filter: &str) -> Result<(), Box<dyn std::error::Error>> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)?;
+    // Colours are for people, not for log files.
+    let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(colours)
         .with_writer(std::io::stderr)
         .init();
     Ok(())

@@ -1,7 +1,6 @@
 //! `rbdgate serve`: opens the data, listens, tells that it is ready, and ends in order.
 
 use std::{
-    collections::BTreeMap,
     io::{self, Write},
     net::SocketAddr,
     os::unix::fs::DirBuilderExt,
@@ -10,33 +9,19 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use encoding::types::{EntityAddr, EntityAddrVec, EntityName, EntityType};
-use msgr::{
-    Dispatcher,
-    auth::{AuthConfig, AuthMethod, ConMode},
-    cephx::KeyServer,
-    v2::ServerConfig,
-};
+use encoding::types::EntityAddrVec;
 use store::{Options, Store, StoreError};
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
-    task::JoinSet,
 };
 
 use crate::{
-    admin::{
-        check::offset,
-        http,
-        sessions::Sessions,
-        socket::{self, AdminSocket},
-    },
     client_files::{conf_path, write_conf, write_keyring},
-    cluster::{Cluster, ClusterError, Endpoints, MGR_NAME, MON_NAME, OsdEndpoint},
-    config::{Auth, Settings},
-    mon::{MgrDispatcher, MonDispatcher, MonShared},
-    osd::{Osd, OsdDispatcher},
+    cluster::{Cluster, ClusterError},
+    config::Settings,
+    listeners::Listeners,
+    osd::Osd,
 };
 
 /// How long sessions have to end, and the store to close, once the process is told to stop.
@@ -236,147 +221,5 @@ async fn tick_cluster(cluster: Arc<Cluster>, mut stopping: watch::Receiver<bool>
             Ok(Err(error)) => tracing::error!(%error, "the cluster's periodic work failed"),
             Err(panicked) => return Err(io::Error::other(panicked)),
         }
-    }
-}
-
-/// All sockets, bound before the cluster is opened: its maps name their ports.
-struct Listeners {
-    mon: TcpListener,
-    osds: Vec<TcpListener>,
-    mgr: TcpListener,
-    http: TcpListener,
-    /// Tells this process from earlier ones at the same addresses.
-    nonce: u32,
-}
-
-async fn bind(setting: &'static str, at: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(at)
-        .await
-        .map_err(|reason| ServeError::Listen { setting, at, reason })
-}
-
-impl Listeners {
-    async fn bind(settings: &Settings) -> Result<Self, ServeError> {
-        // Port 0 stays 0 for each: every one is a free one.
-        let osd_port = |n: u16| {
-            if settings.osd.port() == 0 {
-                settings.osd
-            } else {
-                offset(settings.osd, n)
-            }
-        };
-        let mut osds = Vec::new();
-        for n in 0..settings.osd_count {
-            osds.push(bind("osd", osd_port(2 * n)).await?);
-        }
-        Ok(Self {
-            mon: bind("mon-v2", settings.mon_v2).await?,
-            mgr: bind("osd", osd_port(2 * settings.osd_count)).await?,
-            http: bind("http", settings.http).await?,
-            osds,
-            nonce: rand::random_range(1..u32::MAX),
-        })
-    }
-
-    fn addrs(&self, listener: &TcpListener, nonce: u32) -> io::Result<EntityAddrVec> {
-        Ok(EntityAddrVec(vec![EntityAddr::v2(listener.local_addr()?, nonce)]))
-    }
-
-    fn endpoints(&self) -> io::Result<Endpoints> {
-        let mut osds = BTreeMap::new();
-        for (id, listener) in (0..).zip(&self.osds) {
-            osds.insert(
-                id,
-                OsdEndpoint {
-                    addrs: self.addrs(listener, self.nonce)?,
-                },
-            );
-        }
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Ok(Endpoints {
-            fsid: None,
-            host,
-            mon: self.addrs(&self.mon, 0)?,
-            mgr: self.addrs(&self.mgr, self.nonce)?,
-            osds,
-            admin_key: None,
-        })
-    }
-
-    fn start(
-        self,
-        settings: &Settings,
-        cluster: &Arc<Cluster>,
-        osd: &Arc<Osd>,
-        stopping: &watch::Receiver<bool>,
-    ) -> io::Result<JoinSet<io::Result<()>>> {
-        let auth = auth_config(settings.auth, Arc::clone(cluster) as _);
-        let endpoints = self.endpoints()?;
-        let mut servers = JoinSet::new();
-        let sessions = Arc::<Sessions>::default();
-        let mut serve = |name: EntityName, addrs, listener, dispatcher: Arc<dyn Dispatcher>| {
-            let dispatcher = sessions.tracked(&daemon_name(name), dispatcher);
-            let config = Arc::new(ServerConfig::new(name, addrs, auth.clone()));
-            let serving = msgr::driver::serve(listener, config, dispatcher, stopping.clone());
-            servers.spawn(async move {
-                serving.await;
-                Ok(())
-            });
-        };
-        let shared = MonShared::new(Arc::clone(cluster));
-        let name = |kind, num| EntityName { kind, num };
-        serve(
-            name(EntityType::MON, 0),
-            endpoints.mon,
-            self.mon,
-            Arc::new(MonDispatcher::new(Arc::clone(&shared))),
-        );
-        let mgr_id = cluster.mgrmap().active_gid as i64;
-        serve(
-            name(EntityType::MGR, mgr_id),
-            endpoints.mgr,
-            self.mgr,
-            Arc::new(MgrDispatcher::new(shared)),
-        );
-        for ((id, endpoint), listener) in endpoints.osds.into_iter().zip(self.osds) {
-            let dispatcher = Arc::new(OsdDispatcher(Arc::clone(osd)));
-            serve(EntityName::osd(id.into()), endpoint.addrs, listener, dispatcher);
-        }
-        servers.spawn(http::serve(self.http, Arc::clone(cluster), stopping.clone()));
-        let path = socket::path(&settings.data);
-        let admin = AdminSocket {
-            cluster: Arc::clone(cluster),
-            sessions,
-            settings: settings.texts.clone(),
-        };
-        match socket::bind(&path) {
-            Ok(listener) => {
-                servers.spawn(socket::serve(listener, path, Arc::new(admin), stopping.clone()));
-            }
-            // Clients are served without it, too; a long path is too long for a socket.
-            Err(error) => tracing::warn!(path = %path.display(), %error, "no admin socket"),
-        }
-        Ok(servers)
-    }
-}
-
-/// A daemon's name as Ceph has it: the monitor and the manager go by letters.
-fn daemon_name(name: EntityName) -> String {
-    match name.kind {
-        EntityType::MON => format!("mon.{MON_NAME}"),
-        EntityType::MGR => format!("mgr.{MGR_NAME}"),
-        _ => name.to_string(),
-    }
-}
-
-fn auth_config(auth: Auth, keys: Arc<dyn KeyServer>) -> AuthConfig {
-    let method = match auth {
-        Auth::Cephx => AuthMethod::CEPHX,
-        Auth::None => AuthMethod::NONE,
-    };
-    AuthConfig {
-        methods: vec![method],
-        modes: vec![ConMode::SECURE, ConMode::CRC],
-        ..AuthConfig::cephx(keys)
     }
 }

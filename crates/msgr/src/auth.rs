@@ -3,12 +3,12 @@
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use bytes::Bytes;
-use encoding::{Decode, Reader, types::EntityType};
+use bytes::{BufMut, Bytes, BytesMut};
+use encoding::{Decode, Encode, Features, Reader, types::EntityType};
 
 use crate::cephx::{
-    Accepted, AuthCapsInfo, AuthEntityName, Authenticated, CryptoKey, KeyServer, MonAuthSession, ServiceAuth,
-    Verdict, errno,
+    Accepted, AuthCapsInfo, AuthEntityName, Authenticated, CryptoKey, KeyServer, KeyType, MonAuthSession,
+    ServiceAuth, Verdict, errno,
 };
 
 /// `CEPH_AUTH_*`: how peers authenticate. Open: unknown values survive.
@@ -93,6 +93,14 @@ pub(crate) struct AuthDone {
     pub(crate) mon: Option<MonAuthSession>,
 }
 
+impl AuthDone {
+    /// The type of the key that peer and server share; none without cephx.
+    pub(crate) fn key_type(&self) -> Option<KeyType> {
+        let shared = self.session_key.as_ref().map(CryptoKey::kind);
+        shared.or_else(|| self.mon.as_ref()?.key_type())
+    }
+}
+
 /// What to answer.
 #[derive(Debug)]
 pub(crate) enum AuthStep {
@@ -129,6 +137,8 @@ pub(crate) struct ServerAuth {
     kind: EntityType,
     mode: ConMode,
     exchange: Option<Exchange>,
+    /// Whether tickets are accepted only with the answer to a challenge of ours.
+    challenge: bool,
 }
 
 impl ServerAuth {
@@ -139,7 +149,13 @@ impl ServerAuth {
             kind,
             mode: ConMode::CRC,
             exchange: None,
+            challenge: true,
         }
+    }
+
+    /// Whether clients are challenged: those without CEPHX_V2 cannot answer.
+    pub(crate) fn set_challenge(&mut self, challenge: bool) {
+        self.challenge = challenge;
     }
 
     pub(crate) fn config(&self) -> &AuthConfig {
@@ -161,13 +177,65 @@ impl ServerAuth {
             return AuthStep::Refused(errno::EACCES);
         }
         match method {
-            AuthMethod::NONE => self.start_none(at_mon, payload),
-            AuthMethod::CEPHX if at_mon => self.start_mon(payload),
+            AuthMethod::NONE => self.start_none(at_mon, parse_claim(payload)),
+            AuthMethod::CEPHX if at_mon => self.start_mon(parse_claim(payload)),
             AuthMethod::CEPHX => {
-                self.exchange = Some(Exchange::Service(ServiceAuth::new(self.kind)));
+                let service = ServiceAuth::new(self.kind).with_challenge(self.challenge);
+                self.exchange = Some(Exchange::Service(service));
                 self.verify(payload)
             }
             _ => AuthStep::Refused(errno::EOPNOTSUPP),
+        }
+    }
+
+    /// The first `MAuth` of msgr v1: the client can do `offered`, says who it is, and which global id it has.
+    pub(crate) fn start_v1(
+        &mut self,
+        offered: &[u32],
+        claim: (AuthEntityName, u64),
+    ) -> (AuthMethod, AuthStep) {
+        self.exchange = None;
+        let chosen = self.config.methods.iter().find(|m| offered.contains(&m.0));
+        let Some(&method) = chosen else {
+            return (AuthMethod(0), AuthStep::Refused(errno::EOPNOTSUPP));
+        };
+        let step = match method {
+            AuthMethod::NONE => self.start_none(true, Some(claim)),
+            AuthMethod::CEPHX => self.start_mon(Some(claim)),
+            _ => AuthStep::Refused(errno::EOPNOTSUPP),
+        };
+        (method, step)
+    }
+
+    /// Another `MAuth` of msgr v1. A failure may be followed by another attempt.
+    pub(crate) fn more_v1(&mut self, payload: Bytes, now: SystemTime) -> AuthStep {
+        let Some(Exchange::Mon(mut mon)) = self.exchange.take() else {
+            return AuthStep::Refused(errno::EINVAL);
+        };
+        let outcome = mon.handle_request(payload, now);
+        match (outcome, mon.caps().cloned()) {
+            (Ok(reply), Some(caps)) => AuthStep::Done(Box::new(AuthDone {
+                reply,
+                entity: mon.name().clone(),
+                global_id: mon.global_id(),
+                caps,
+                // Sessions with monitors are not signed.
+                session_key: None,
+                connection_secret: Bytes::new(),
+                mon: Some(mon),
+            })),
+            (outcome, _) => {
+                self.exchange = Some(Exchange::Mon(mon));
+                outcome.map_or_else(AuthStep::from, AuthStep::More)
+            }
+        }
+    }
+
+    /// The client's number, while it authenticates with a monitor; 0 before.
+    pub(crate) fn global_id(&self) -> u64 {
+        match &self.exchange {
+            Some(Exchange::Mon(mon)) => mon.global_id(),
+            _ => 0,
         }
     }
 
@@ -190,8 +258,8 @@ impl ServerAuth {
         }
     }
 
-    fn start_none(&self, at_mon: bool, payload: &Bytes) -> AuthStep {
-        let Some((entity, claimed)) = parse_claim(payload) else {
+    fn start_none(&self, at_mon: bool, claim: Option<(AuthEntityName, u64)>) -> AuthStep {
+        let Some((entity, claimed)) = claim else {
             return AuthStep::Refused(errno::EACCES);
         };
         let global_id = match claimed {
@@ -215,8 +283,8 @@ impl ServerAuth {
         }))
     }
 
-    fn start_mon(&mut self, payload: &Bytes) -> AuthStep {
-        let Some((entity, claimed)) = parse_claim(payload) else {
+    fn start_mon(&mut self, claim: Option<(AuthEntityName, u64)>) -> AuthStep {
+        let Some((entity, claimed)) = claim else {
             return AuthStep::Refused(errno::EACCES);
         };
         match MonAuthSession::start(self.config.keys.clone(), entity, claimed) {
@@ -245,6 +313,15 @@ fn parse_claim(payload: &Bytes) -> Option<(AuthEntityName, u64)> {
     let mut r = Reader::new(payload);
     r.u8().ok()?;
     Some((AuthEntityName::decode(&mut r).ok()?, r.u64().ok()?))
+}
+
+/// What [`parse_claim`] reads, in the client role.
+pub(crate) fn claim(auth_mode: u8, name: &AuthEntityName, global_id: u64) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_u8(auth_mode);
+    name.encode(&mut out, Features::ALL);
+    out.put_u64_le(global_id);
+    out.freeze()
 }
 
 fn mon_done(mon: MonAuthSession, done: Authenticated) -> AuthDone {

@@ -3,6 +3,8 @@
 
 use encoding::DecodeError;
 
+use crate::cephx::{KeyError, SealError};
+
 /// The result of protocol steps.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -50,8 +52,8 @@ impl Error {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
-    /// The first bytes are not msgr v2's banner.
-    #[error("not a msgr v2 banner")]
+    /// The first bytes are not the messenger's banner.
+    #[error("not a messenger banner")]
     Banner,
     /// The banner's payload is shorter than two feature words.
     #[error("banner payload of {0} bytes")]
@@ -77,6 +79,12 @@ pub enum Malformed {
     /// A tag this protocol version does not have.
     #[error("unknown frame tag {0}")]
     UnknownTag(u8),
+    /// A message header's checksum is wrong (v1).
+    #[error("checksum mismatch in a message header")]
+    HeaderCrc,
+    /// The checksum of a section of a message is wrong (v1).
+    #[error("checksum mismatch in the {0} of a message")]
+    SectionCrc(&'static str),
     /// A frame's or ticket's content does not decode.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -89,12 +97,26 @@ pub enum Incompatible {
     /// The peer speaks msgr v1.
     #[error("peer speaks msgr v1")]
     MsgrV1,
+    /// The peer speaks msgr v2 where v1 is spoken.
+    #[error("peer speaks msgr v2")]
+    MsgrV2,
+    /// Other versions of the protocol between daemon and client (v1).
+    #[error("protocol version {theirs} instead of {ours}")]
+    ProtocolVersion {
+        /// Ours.
+        ours: u32,
+        /// The peer's.
+        theirs: u32,
+    },
     /// The peer demands banner features we do not have.
     #[error("peer requires msgr2 features {0:#x}")]
     RequiredByPeer(u64),
     /// The peer lacks banner features we demand.
     #[error("peer lacks msgr2 features {0:#x}")]
     RequiredByUs(u64),
+    /// The peer lacks features that are demanded here (v1).
+    #[error("peer lacks features {0:#x}")]
+    FeaturesMissing(u64),
     /// The server refuses us for want of features (client role).
     #[error("server requires features {0:#x}")]
     FeaturesRefused(u64),
@@ -154,6 +176,26 @@ pub enum Misbehaved {
     /// The server's proof of identity is wrong (client role).
     #[error("server cannot prove that it knows the key")]
     ServerProof,
+    /// An authorizer is longer than its bound (v1).
+    #[error("authorizer of {len} bytes exceeds {max}")]
+    AuthorizerTooLong {
+        /// The claimed length.
+        len: u32,
+        /// The bound.
+        max: u32,
+    },
+    /// A message's signature is wrong or absent (v1).
+    #[error("message signature mismatch")]
+    MessageSignature,
+    /// A message without an end (v1).
+    #[error("message aborted by its sender")]
+    Aborted,
+    /// The server says it is at another address than we connected to (client role, v1).
+    #[error("server says it is {0}")]
+    WrongAddress(String),
+    /// More replies to one connection attempt than make sense (client role, v1).
+    #[error("too many attempts to connect")]
+    TooManyConnects,
     /// A mode we did not offer (client role).
     #[error("connection mode {0} was not offered")]
     ConMode(u32),
@@ -162,5 +204,21 @@ pub enum Misbehaved {
 impl From<DecodeError> for Error {
     fn from(e: DecodeError) -> Self {
         Self::Malformed(Malformed::Decode(e))
+    }
+}
+
+/// In the client role: what a server sealed does not open.
+impl From<SealError> for Error {
+    fn from(e: SealError) -> Self {
+        match e {
+            SealError::Decode(e) => Malformed::Decode(e).into(),
+            SealError::Key(_) | SealError::Magic => Misbehaved::ServerProof.into(),
+        }
+    }
+}
+
+impl From<KeyError> for Error {
+    fn from(e: KeyError) -> Self {
+        SealError::Key(e).into()
     }
 }

@@ -21,7 +21,7 @@ use tokio::{net::TcpStream, sync::Notify};
 use crate::{
     auth::{AuthMethod, ConMode},
     cephx::{AuthCapsInfo, KeyType, MonAuthSession},
-    v2::WriteHalf,
+    connection::WriteHalf,
 };
 
 /// Who the peer is, as proven in the handshake.

@@ -14,10 +14,10 @@ use std::{
 use bytes::Bytes;
 use encoding::{
     MessageType, RawMessage,
-    types::{EntityAddr, EntityAddrVec, EntityName, EntityType},
+    types::{AddrType, EntityAddr, EntityAddrVec, EntityName, EntityType},
 };
 use rbdgate_msgr::{
-    Dispatcher, Session,
+    Dispatcher, Protocol, Session,
     auth::{AuthConfig, ConMode},
     cephx::{AuthEntityName, CephxClient, Keyring, KeyringServer},
     driver::{ConnectError, Connected, connect, serve},
@@ -107,10 +107,35 @@ async fn start(echo: Echo, tune: impl FnOnce(&mut ServerConfig)) -> Server {
     }
 }
 
+/// Speaks msgr v1.
+fn in_v1(config: &mut ServerConfig) {
+    config.protocol = Protocol::V1;
+    config.addrs = EntityAddrVec(vec![EntityAddr {
+        kind: AddrType::LEGACY,
+        ..config.addrs.0[0]
+    }]);
+}
+
 type Inbox = mpsc::UnboundedReceiver<Option<RawMessage>>;
 
 async fn dial(address: SocketAddr, mode: ConMode) -> Result<(Connected, Inbox), ConnectError> {
     dial_slowly(address, mode, Duration::ZERO).await
+}
+
+async fn dial_v1(address: SocketAddr) -> Result<(Connected, Inbox), ConnectError> {
+    let mut config = ClientConfig::new(EntityType::MON, EntityAddr::v1(address, 0), admin());
+    config.protocol = Protocol::V1;
+    let (sender, inbox) = mpsc::unbounded_channel();
+    let connected = connect(address, config, Arc::new(Collect(sender, Duration::ZERO))).await?;
+    Ok((connected, inbox))
+}
+
+fn admin() -> ClientAuth {
+    let key = Keyring::parse(KEYRING).unwrap().entities["client.admin"]
+        .key
+        .clone();
+    let client = CephxClient::new(AuthEntityName::parse("client.admin").unwrap(), key);
+    ClientAuth::Mon(Box::new(client), vec![EntityType::OSD])
 }
 
 /// A client that takes that long for each message.
@@ -119,12 +144,7 @@ async fn dial_slowly(
     mode: ConMode,
     pause: Duration,
 ) -> Result<(Connected, Inbox), ConnectError> {
-    let key = Keyring::parse(KEYRING).unwrap().entities["client.admin"]
-        .key
-        .clone();
-    let client = CephxClient::new(AuthEntityName::parse("client.admin").unwrap(), key);
-    let auth = ClientAuth::Mon(Box::new(client), vec![EntityType::OSD]);
-    let mut config = ClientConfig::new(EntityType::MON, EntityAddr::v2(address, 0), auth);
+    let mut config = ClientConfig::new(EntityType::MON, EntityAddr::v2(address, 0), admin());
     config.modes = vec![mode];
     let (sender, inbox) = mpsc::unbounded_channel();
     let connected = connect(address, config, Arc::new(Collect(sender, pause))).await?;
@@ -173,6 +193,38 @@ async fn many_messages_of_all_sizes_come_back_in_order() {
     server.stop.send(true).unwrap();
     timeout(PATIENCE, server.task).await.unwrap().unwrap();
     assert_eq!(server.echo.closed.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_messages_come_back_in_order_over_msgr_v1() {
+    let server = start(Echo::default(), in_v1).await;
+    let (client, mut inbox) = dial_v1(server.address).await.unwrap();
+    let sizes = [0, 1, 100, 4096, 70_000, 4 << 20];
+    for tid in 0..120 {
+        client
+            .session
+            .send(message(tid, sizes[tid as usize % sizes.len()]));
+    }
+    for tid in 0..120 {
+        let echoed = receive(&mut inbox).await.unwrap();
+        assert!(echoed == message(tid, sizes[tid as usize % sizes.len()]), "{tid}");
+    }
+    client.session.close();
+    assert_eq!(receive(&mut inbox).await, None);
+    server.stop.send(true).unwrap();
+    timeout(PATIENCE, server.task).await.unwrap().unwrap();
+    assert_eq!(server.echo.closed.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_speaks_the_other_protocol_is_sent_away_and_others_are_served() {
+    let server = start(Echo::default(), in_v1).await;
+    assert!(dial(server.address, ConMode::CRC).await.is_err());
+    let (client, mut inbox) = dial_v1(server.address).await.unwrap();
+    client.session.send(message(1, 10));
+    assert!(receive(&mut inbox).await.is_some());
+    let v2 = start(Echo::default(), |_| ()).await;
+    assert!(dial_v1(v2.address).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -244,4 +296,23 @@ async fn who_says_nothing_is_sent_away() {
         0,
         "there was no session"
     );
+}
+
+#[tokio::test]
+async fn who_stops_in_the_middle_of_a_v1_handshake_is_sent_away() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = start(Echo::default(), |c| {
+        in_v1(c);
+        c.handshake_timeout = Duration::from_millis(100);
+    })
+    .await;
+    let mut idle = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    idle.write_all(b"ceph v027\0\0\0").await.unwrap();
+    let mut all = Vec::new();
+    timeout(PATIENCE, idle.read_to_end(&mut all))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(all.len(), 9 + 2 * 136, "a banner and two addresses");
+    assert_eq!(server.echo.closed.load(Ordering::SeqCst), 0);
 }

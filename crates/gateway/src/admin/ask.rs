@@ -68,12 +68,13 @@ fn one(session: &Value) -> String {
         .map(|names| names.iter().filter_map(Value::as_str).collect())
         .unwrap_or_default();
     format!(
-        "{} at {}: {} from {}\n  release {}, auth {}, mode {}, session key {}\n  bit 59: {}\n  supports {}, used {}: {}\n",
+        "{} at {}: {} from {}\n  release {}, msgr {}, auth {}, mode {}, session key {}\n  bit 59: {}\n  supports {}, used {}: {}\n",
         text("entity"),
         text("daemon"),
         text("name"),
         text("socket_addr"),
         text("release"),
+        text("protocol"),
         text("auth"),
         text("con_mode"),
         text("key_type"),

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::config::Settings;
+use crate::config::{MaxMsgr, Settings};
 
 /// What was looked at, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,13 +122,20 @@ fn clock(data: &Path) -> Finding {
 fn ports(settings: &Settings) -> Vec<(String, SocketAddr)> {
     let mut ports = vec![
         ("mon-v2".to_owned(), settings.mon_v2),
+        ("mon-v1".to_owned(), settings.mon_v1),
         ("http".to_owned(), settings.http),
     ];
     if settings.osd.port() != 0 {
-        for n in 0..settings.osd_count {
-            ports.push((format!("osd.{n} v2"), offset(settings.osd, n * 2)));
+        let daemons = (0..settings.osd_count)
+            .map(|n| format!("osd.{n}"))
+            .chain(["mgr".to_owned()]);
+        for (n, daemon) in (0..).zip(daemons) {
+            ports.push((format!("{daemon} v2"), offset(settings.osd, n * 2)));
+            ports.push((format!("{daemon} v1"), offset(settings.osd, n * 2 + 1)));
         }
-        ports.push(("mgr v2".to_owned(), offset(settings.osd, settings.osd_count * 2)));
+    }
+    if settings.max_msgr == MaxMsgr::V1 {
+        ports.retain(|(what, _)| !what.ends_with("v2"));
     }
     ports.retain(|(_, at)| at.port() != 0);
     ports

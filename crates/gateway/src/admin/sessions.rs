@@ -8,7 +8,7 @@ use std::{
 
 use encoding::{Bit59, Features, RawMessage, types::EntityType};
 use msgr::{
-    Dispatcher, PeerInfo, Session,
+    Dispatcher, PeerInfo, Protocol, Session,
     auth::{AuthMethod, ConMode},
 };
 use parking_lot::Mutex;
@@ -23,6 +23,7 @@ pub struct Sessions {
 #[derive(Debug, Clone)]
 struct Entry {
     daemon: Arc<str>,
+    protocol: Protocol,
     since: SystemTime,
     session: Weak<Session>,
 }
@@ -30,9 +31,15 @@ struct Entry {
 impl Sessions {
     /// What serves `daemon` (`osd.0`), such that its sessions are logged and listed here.
     #[must_use]
-    pub fn tracked(self: &Arc<Self>, daemon: &str, inner: Arc<dyn Dispatcher>) -> Arc<dyn Dispatcher> {
+    pub fn tracked(
+        self: &Arc<Self>,
+        daemon: &str,
+        protocol: Protocol,
+        inner: Arc<dyn Dispatcher>,
+    ) -> Arc<dyn Dispatcher> {
         Arc::new(Tracked {
             sessions: Arc::clone(self),
+            protocol,
             daemon: daemon.into(),
             inner,
         })
@@ -57,6 +64,15 @@ impl Sessions {
             Some(describe(entry, &session))
         });
         Value::Array(shown.collect())
+    }
+}
+
+/// The messenger protocol of a session.
+fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::V1 => "v1",
+        Protocol::V20 => "v2.0",
+        Protocol::V2 => "v2",
     }
 }
 
@@ -99,6 +115,7 @@ fn describe(entry: &Entry, session: &Session) -> Value {
         "socket_addr": peer.socket.to_string(),
         "open_since": since.as_secs(),
         "release": peer.supported.peer_release().to_string(),
+        "protocol": protocol_name(entry.protocol),
         "auth": method_name(peer.method),
         "con_mode": mode_name(peer.mode),
         "key_type": key_type_name(peer),
@@ -114,6 +131,7 @@ fn describe(entry: &Entry, session: &Session) -> Value {
 struct Tracked {
     sessions: Arc<Sessions>,
     daemon: Arc<str>,
+    protocol: Protocol,
     inner: Arc<dyn Dispatcher>,
 }
 
@@ -124,15 +142,15 @@ impl Tracked {
         let peer = session.peer();
         let (release, bit_59) = (peer.supported.peer_release(), peer.supported.bit_59());
         let (mode, key_type) = (mode_name(peer.mode), key_type_name(peer));
-        let daemon = &*self.daemon;
+        let (daemon, protocol) = (&*self.daemon, protocol_name(self.protocol));
         if daemon.starts_with("mon.") && peer.name.kind == EntityType::CLIENT || bit_59 == Bit59::Private {
             tracing::info!(
-                session = session.id(), daemon, entity = peer.entity, from = %peer.socket, %release, mode, key_type,
-                %bit_59, "session"
+                session = session.id(), daemon, entity = peer.entity, from = %peer.socket, %release, protocol, mode,
+                key_type, %bit_59, "session"
             );
         }
         tracing::debug!(
-            session = session.id(), daemon, entity = peer.entity, from = %peer.socket, %release,
+            session = session.id(), daemon, entity = peer.entity, from = %peer.socket, %release, protocol,
             auth = method_name(peer.method), mode, key_type, %bit_59, supported = %peer.supported,
             used = %peer.features, features = names(peer.features).join(","), "session in detail"
         );
@@ -144,6 +162,7 @@ impl Dispatcher for Tracked {
         self.log(session);
         let entry = Entry {
             daemon: Arc::clone(&self.daemon),
+            protocol: self.protocol,
             since: SystemTime::now(),
             session: Arc::downgrade(session),
         };

@@ -10,7 +10,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use encoding::{Feature, Features};
+
 pub use file::commented_defaults;
+
+/// The newest messenger protocol that is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MaxMsgr {
+    /// msgr v1 alone: maps name no v2 addresses.
+    V1,
+    /// msgr v1 and v2.0, in crc mode alone.
+    V20,
+    /// All.
+    V21,
+}
 
 /// How clients authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +51,10 @@ pub struct Settings {
     pub auth: Auth,
     /// How many OSDs the cluster shows.
     pub osd_count: u16,
+    /// Features not offered to clients.
+    pub mask_features: Features,
+    /// The newest messenger protocol that is spoken.
+    pub max_msgr: MaxMsgr,
     /// What is logged: a level or `tracing` filter directives.
     pub log: String,
     /// All settings as text, by key: for who asks what this process runs with.
@@ -85,13 +102,13 @@ pub const SETTINGS: &[Setting] = &[
         key: "mon-v1",
         default: "127.0.0.1:6789",
         allowed: ADDRESS,
-        help: "Where the monitor listens for msgr v1. Not served yet: nothing listens there.",
+        help: "Where the monitor listens for msgr v1, which older clients speak.",
     },
     Setting {
         key: "osd",
         default: "127.0.0.1:6800",
         allowed: ADDRESS,
-        help: "The first of a run of ports: v2 and v1 of each OSD, then the manager's. With port 0 each is a free one.",
+        help: "The first of a run of ports: v2 and v1 of each OSD, then of the manager. With port 0 each is a free one.",
     },
     Setting {
         key: "http",
@@ -110,6 +127,18 @@ pub const SETTINGS: &[Setting] = &[
         default: "1",
         allowed: "a number from 1 to 64",
         help: "How many OSDs the cluster shows. Clients open a connection to each.",
+    },
+    Setting {
+        key: "mask-features",
+        default: "none",
+        allowed: "none, a hexadecimal word like 0x800000, or names like MSG_AUTH,CEPHX_V2",
+        help: "Features not offered to clients, on any port: to see how a client does without.",
+    },
+    Setting {
+        key: "max-msgr",
+        default: "v2.1",
+        allowed: "v1, v2.0 or v2.1",
+        help: "The newest messenger protocol that is spoken. With v1, maps name no v2 addresses; v2.0 has no secure mode.",
     },
     Setting {
         key: "log",
@@ -247,6 +276,13 @@ impl Sources {
             osd_count: self.get("osd-count", |text| {
                 text.parse().ok().filter(|n| (1..=64).contains(n))
             })?,
+            mask_features: self.get("mask-features", parse_features)?,
+            max_msgr: self.get("max-msgr", |text| match text {
+                "v1" => Some(MaxMsgr::V1),
+                "v2.0" => Some(MaxMsgr::V20),
+                "v2.1" => Some(MaxMsgr::V21),
+                _ => None,
+            })?,
             log: self.get("log", |text| {
                 let valid = !text.is_empty() && tracing_subscriber::EnvFilter::try_new(text).is_ok();
                 let level = text.parse::<tracing::Level>().is_ok() || text.contains(['=', ',']);
@@ -278,6 +314,21 @@ impl Sources {
             allowed: setting(key).map_or("a value", |s| s.allowed).to_owned(),
         })
     }
+}
+
+/// A feature word, or names of features.
+fn parse_features(text: &str) -> Option<Features> {
+    if text == "none" {
+        return Some(Features::NONE);
+    }
+    if let Some(hex) = text.strip_prefix("0x") {
+        return u64::from_str_radix(hex, 16).ok().map(Features);
+    }
+    text.split(',').try_fold(Features::NONE, |word, name| {
+        let name = name.trim();
+        let feature = Feature::from_name(name.strip_prefix("CEPH_FEATURE_").unwrap_or(name))?;
+        Some(Features(word.0 | feature.word().0))
+    })
 }
 
 /// The setting of that key.
@@ -314,6 +365,8 @@ mod tests {
         for (key, value) in [
             ("osd-count", "0"),
             ("auth", "yes"),
+            ("max-msgr", "v3"),
+            ("mask-features", "MSG_AUTH,NOTHING"),
             ("mon-v2", "localhost"),
             ("log", "loud"),
             ("osd-count", "65"),
@@ -325,6 +378,21 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn features_are_masked_by_word_or_by_name() {
+        let masked = |value| {
+            gather("", &[], &[("mask-features", value)])
+                .unwrap()
+                .mask_features
+        };
+        assert_eq!(masked("none"), Features::NONE);
+        assert_eq!(masked("0x800000"), Features(1 << 23));
+        assert_eq!(
+            masked("msg_auth, CEPH_FEATURE_CEPHX_V2"),
+            Features(1 << 23 | 1 << 61)
+        );
     }
 
     #[test]

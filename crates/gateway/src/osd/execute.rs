@@ -324,7 +324,7 @@ impl Osd {
         let peer = op.session.peer();
         let map = self.cluster.osdmap();
         Request {
-            origin: op.message.request_id(peer.name, op.tid).name,
+            origin: peer.name,
             addr: peer.addrs.0.first().copied().unwrap_or_default(),
             features: peer.features,
             now: Utime::from_system_time(SystemTime::now()),

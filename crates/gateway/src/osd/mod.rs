@@ -238,7 +238,7 @@ impl Osd {
         if m.oid.is_empty() || m.ops.is_empty() {
             return Err(Errno::EINVAL);
         }
-        if op.session.peer().addrs.0.iter().any(|a| map.is_blocklisted(a)) {
+        if state.is_blocklisted(&op.session, map) {
             return Err(Errno::EBLOCKLISTED);
         }
         if op.modes.write {

@@ -27,9 +27,14 @@ pub struct PendingOp {
 }
 
 impl PendingOp {
-    /// What identifies the request over its resends.
+    /// What identifies the request over its resends. The name is the one that was proven: what the message
+    /// says of another requester is for OSDs among themselves.
     pub fn reqid(&self) -> ReqId {
-        self.message.request_id(self.session.peer().name, self.tid)
+        ReqId {
+            name: self.session.peer().name,
+            tid: self.tid,
+            inc: self.message.reqid.inc,
+        }
     }
 
     /// Whether the client sent it before.

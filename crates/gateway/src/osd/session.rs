@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -29,6 +29,8 @@ pub struct OsdSession {
     caps: OsdCaps,
     /// The newest map the client was sent, or said that it has.
     epoch: AtomicU32,
+    /// The last map that was asked whether the client is blocklisted, and its answer in the lowest bit.
+    blocklisted: AtomicU64,
     watched: Mutex<HashMap<ObjectId, Arc<Object>>>,
 }
 
@@ -39,6 +41,7 @@ impl OsdSession {
             Arc::new(Self {
                 caps: caps_of(session),
                 epoch: AtomicU32::new(0),
+                blocklisted: AtomicU64::new(0),
                 watched: Mutex::default(),
             })
         };
@@ -55,6 +58,18 @@ impl OsdSession {
         }
         self.epoch.fetch_max(newest, Relaxed);
         Some(known + 1)
+    }
+
+    /// Whether the client is blocklisted. A map is asked once: lists may be long.
+    pub fn is_blocklisted(&self, session: &Session, map: &OsdMap) -> bool {
+        let known = self.blocklisted.load(Relaxed);
+        if known >> 1 == u64::from(map.epoch) {
+            return known & 1 != 0;
+        }
+        let listed = session.peer().addrs.0.iter().any(|a| map.is_blocklisted(a));
+        self.blocklisted
+            .store(u64::from(map.epoch) << 1 | u64::from(listed), Relaxed);
+        listed
     }
 
     /// Notes that the client watches an object.

@@ -65,11 +65,18 @@ impl Osd {
     }
 
     fn expire_watches(&self) {
+        let map = self.cluster.osdmap();
         let watched: Vec<Arc<Object>> = self.watched.lock().values().cloned().collect();
         for object in watched {
-            let late = object.inner.lock().watchers.timed_out();
-            for (client, cookie) in late {
-                tracing::info!(object = %object.id, client, cookie, "watch timed out");
+            let ended = {
+                let watchers = &object.inner.lock().watchers;
+                let mut ended = watchers.timed_out();
+                // A fenced client must not look alive to those who take over from it.
+                ended.extend(watchers.at(|addr| map.is_blocklisted(addr)));
+                ended
+            };
+            for (client, cookie) in ended {
+                tracing::info!(object = %object.id, client, cookie, "watch ends: timed out, or its client is blocklisted");
                 if let Err(error) = self.end_watch(&object, client, cookie) {
                     tracing::error!(object = %object.id, %error, "cannot remove a watch that timed out");
                 }

@@ -252,6 +252,12 @@ impl Watchers {
             .collect()
     }
 
+    /// Watches of clients at certain addresses.
+    pub fn at(&self, matches: impl Fn(&EntityAddr) -> bool) -> impl Iterator<Item = (i64, u64)> {
+        let found = self.watches.iter().filter(move |(_, w)| matches(&w.addr));
+        found.map(|(&(cookie, client), _)| (client, cookie))
+    }
+
     /// Starts a notify to all watches.
     pub fn start(&mut self, notify: &Arc<Notify>) {
         let now = monotonic_ms();

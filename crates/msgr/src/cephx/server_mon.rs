@@ -48,6 +48,7 @@ pub struct MonAuthSession {
     status: GlobalId,
     server_challenge: u64,
     caps: Option<AuthCapsInfo>,
+    key_type: Option<KeyType>,
 }
 
 impl fmt::Debug for MonAuthSession {
@@ -83,6 +84,7 @@ impl MonAuthSession {
             status,
             server_challenge,
             caps: None,
+            key_type: None,
         };
         Ok((session, challenge.freeze()))
     }
@@ -103,6 +105,12 @@ impl MonAuthSession {
     #[must_use]
     pub fn caps(&self) -> Option<&AuthCapsInfo> {
         self.caps.as_ref()
+    }
+
+    /// The type of the client's key, once it has authenticated.
+    #[must_use]
+    pub fn key_type(&self) -> Option<KeyType> {
+        self.key_type
     }
 
     /// The answer to the challenge, in the handshake. `secret_len` is the length of the connection secret to
@@ -191,6 +199,7 @@ impl MonAuthSession {
             reply.put_blob(&extra);
         }
         self.caps = Some(caps.clone());
+        self.key_type = Some(kind);
         Ok(Authenticated {
             reply: reply.freeze(),
             caps,

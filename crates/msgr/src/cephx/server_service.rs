@@ -39,6 +39,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct ServiceAuth {
     service: EntityType,
+    must_challenge: bool,
     challenge: Option<u64>,
 }
 
@@ -48,8 +49,17 @@ impl ServiceAuth {
     pub fn new(service: EntityType) -> Self {
         Self {
             service,
+            must_challenge: true,
             challenge: None,
         }
+    }
+
+    /// Whether clients are challenged. Only those without CEPHX_V2, which cannot answer, may be spared: whoever
+    /// listened to one of their connections can open another with the same authorizer while the ticket lives.
+    #[must_use]
+    pub fn with_challenge(mut self, challenge: bool) -> Self {
+        self.must_challenge = challenge;
+        self
     }
 
     /// Verifies `payload`. `secret_len` is the length of the connection secret to make, 0 for none.
@@ -59,18 +69,13 @@ impl ServiceAuth {
             Ok(opened) => opened,
             Err(why) => return self.refused(&why),
         };
-        let (Some(expected), Some(given)) = (self.challenge, proof.challenge_plus_one) else {
-            let challenge = rand::random();
-            self.challenge = Some(challenge);
-            let sealed = seal(
-                &info.session_key,
-                KeyUsage::AUTHORIZE_CHALLENGE,
-                &AuthorizeChallenge(challenge),
-            );
-            return sealed.map_or(Verdict::Refused, Verdict::Challenge);
-        };
-        if expected.wrapping_add(1) != given {
-            return self.refused(&Refusal::BadChallenge);
+        if self.must_challenge {
+            let (Some(expected), Some(given)) = (self.challenge, proof.challenge_plus_one) else {
+                return self.challenge(&info);
+            };
+            if expected.wrapping_add(1) != given {
+                return self.refused(&Refusal::BadChallenge);
+            }
         }
         let reply = AuthorizeReply {
             nonce_plus_one: proof.nonce.wrapping_add(1),
@@ -86,6 +91,17 @@ impl ServiceAuth {
             session_key: info.session_key,
             connection_secret: reply.connection_secret,
         }))
+    }
+
+    fn challenge(&mut self, info: &ServiceTicketInfo) -> Verdict {
+        let challenge = rand::random();
+        self.challenge = Some(challenge);
+        let sealed = seal(
+            &info.session_key,
+            KeyUsage::AUTHORIZE_CHALLENGE,
+            &AuthorizeChallenge(challenge),
+        );
+        sealed.map_or(Verdict::Refused, Verdict::Challenge)
     }
 
     /// A failed proof uses up the challenge.

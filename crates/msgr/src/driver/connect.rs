@@ -6,8 +6,9 @@ use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
     cephx::CephxClient,
+    config::ClientConfig,
+    connection::Connection,
     session::{Dispatcher, Session},
-    v2::{ClientConfig, Connection},
 };
 
 use super::{handshake::shake_hands, pump::run_session};

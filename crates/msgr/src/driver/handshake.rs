@@ -12,8 +12,8 @@ use tokio::{
 };
 
 use crate::{
+    connection::{Connection, Established, HandshakeEvent},
     error::{Error, Misbehaved},
-    v2::{Connection, Established, HandshakeEvent},
 };
 
 /// Why a handshake failed.

@@ -10,8 +10,9 @@ use tokio::{
 };
 
 use crate::{
+    config::ServerConfig,
+    connection::{Connection, Established},
     session::{Dispatcher, Session},
-    v2::{Connection, ServerConfig},
 };
 
 use super::{handshake::shake_hands, pump::run_session};
@@ -72,7 +73,7 @@ async fn accept(
     mut socket: TcpStream,
     peer: SocketAddr,
     config: &Arc<ServerConfig>,
-) -> Option<(TcpStream, crate::v2::Established)> {
+) -> Option<(TcpStream, Established)> {
     // Replies are small and awaited.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
@@ -88,7 +89,7 @@ async fn accept(
 }
 
 async fn run(
-    (socket, established): (TcpStream, crate::v2::Established),
+    (socket, established): (TcpStream, Established),
     config: &ServerConfig,
     dispatcher: Arc<dyn Dispatcher>,
     mut shutdown: watch::Receiver<bool>,

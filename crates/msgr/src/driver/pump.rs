@@ -5,8 +5,8 @@ use std::{io, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
+    connection::{Event, ReadHalf},
     session::{Dispatcher, Flushed, Session},
-    v2::{Event, ReadHalf},
 };
 
 /// `ms_connection_idle_timeout`: a peer that is silent for so long is gone.
@@ -80,12 +80,15 @@ async fn read_loop(
 }
 
 fn dispatch(session: &Arc<Session>, read: &mut ReadHalf, dispatcher: &dyn Dispatcher) -> crate::Result<()> {
-    while let Some(event) = read.poll_event()? {
+    while session.is_open()
+        && let Some(event) = read.poll_event()?
+    {
         match event {
             Event::Message(message) => dispatcher.on_message(session, message),
             Event::Keepalive(stamp) => session.send_keepalive_ack(stamp),
             // Lossy sessions keep nothing to be acknowledged.
             Event::KeepaliveAck(_) | Event::Ack(_) => {}
+            Event::Close => session.close(),
         }
     }
     Ok(())

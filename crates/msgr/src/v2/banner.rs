@@ -27,7 +27,23 @@ pub struct Banner {
     pub required: u64,
 }
 
+/// Which frames are spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Revision {
+    /// Those of v2.0, in crc mode alone: its secure mode can repeat nonces (CVE-2020-1759).
+    V20,
+    /// Those of v2.1.
+    #[default]
+    V21,
+}
+
 impl Banner {
+    /// What we send where only v2.0 is to be spoken.
+    pub const OURS_V20: Self = Self {
+        supported: 0,
+        required: 0,
+    };
+
     /// What we send: v2.1, and nothing demanded in the banner.
     pub const OURS: Self = Self {
         supported: REVISION_1,
@@ -75,8 +91,8 @@ impl Banner {
         Ok(Progress::Ready((banner, raw)))
     }
 
-    /// Whether both sides can talk.
-    pub(super) fn check(self, peer: Self) -> Result<()> {
+    /// What both sides speak, if they can talk.
+    pub(super) fn agree(self, peer: Self) -> Result<Revision> {
         let lacking = self.required & !peer.supported;
         if lacking != 0 {
             return Err(Incompatible::RequiredByUs(lacking).into());
@@ -85,11 +101,11 @@ impl Banner {
         if unknown != 0 {
             return Err(Incompatible::RequiredByPeer(unknown).into());
         }
-        // Revision 0 is not spoken here: its secure mode can repeat nonces.
-        if peer.supported & REVISION_1 == 0 {
-            return Err(Incompatible::RequiredByUs(REVISION_1).into());
-        }
-        Ok(())
+        Ok(if self.supported & peer.supported & REVISION_1 == 0 {
+            Revision::V20
+        } else {
+            Revision::V21
+        })
     }
 }
 
@@ -134,17 +150,17 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_demands_what_we_lack_or_lacks_v2_1_is_refused() {
+    fn a_peer_that_demands_what_we_lack_is_refused_and_one_without_v2_1_gets_v2_0() {
         let demanding = Banner {
             supported: 3,
             required: 2,
         };
-        let check = |peer| Banner::OURS.check(peer).unwrap_err();
-        assert_eq!(check(demanding), Error::from(Incompatible::RequiredByPeer(2)));
-        let old = Banner {
-            supported: 0,
-            required: 0,
-        };
-        assert_eq!(check(old), Error::from(Incompatible::RequiredByUs(REVISION_1)));
+        assert_eq!(
+            Banner::OURS.agree(demanding),
+            Err(Error::from(Incompatible::RequiredByPeer(2)))
+        );
+        assert_eq!(Banner::OURS.agree(Banner::OURS_V20), Ok(Revision::V20));
+        assert_eq!(Banner::OURS_V20.agree(Banner::OURS), Ok(Revision::V20));
+        assert_eq!(Banner::OURS.agree(Banner::OURS), Ok(Revision::V21));
     }
 }

@@ -8,11 +8,12 @@ use encoding::codec::{ceph_crc32c, wire_len};
 use crate::error::{Malformed, Result};
 
 use super::{
+    banner::Revision,
     crypto::Gcm,
     preamble::{MAX_SEGMENTS, PREAMBLE_LEN, Preamble, Tag},
     segments::{
-        CRC_EPILOGUE, CRC_LEN, INLINE, Limits, SECURE_EPILOGUE, SECURE_HEAD, TAG_LEN, alignment, crc_rest,
-        padded, secure_rest,
+        CRC_EPILOGUE, CRC_EPILOGUE_V20, CRC_LEN, INLINE, Limits, SECURE_EPILOGUE, SECURE_HEAD, TAG_LEN,
+        alignment, crc_rest, padded, secure_rest,
     },
 };
 
@@ -20,6 +21,9 @@ use super::{
 const LATE_MASK: u8 = 0xf;
 const LATE_ABORTED: u8 = 0x1;
 const LATE_COMPLETE: u8 = 0xe;
+
+/// `FRAME_LATE_FLAG_ABORTED` of v2.0.
+const FLAG_ABORTED_V20: u8 = 1;
 
 /// A value, or how many more bytes it takes to have one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,16 +53,35 @@ struct Head {
 /// Reads frames.
 #[derive(Default)]
 pub struct FrameReader {
+    revision: Revision,
     gcm: Option<Gcm>,
     head: Option<Head>,
 }
 
 impl FrameReader {
+    /// In crc mode.
+    pub(super) fn crc(revision: Revision) -> Self {
+        Self {
+            revision,
+            ..Self::default()
+        }
+    }
+
+    /// In secure mode, which there is in v2.1 only.
     pub(super) fn secure(gcm: Gcm) -> Self {
         Self {
             gcm: Some(gcm),
-            head: None,
+            ..Self::default()
         }
+    }
+
+    /// Readers of what the client and of what the server sends in secure mode, for who listens to both and knows
+    /// the connection secret. None if the secret is too short.
+    #[must_use]
+    pub fn observers(connection_secret: &[u8]) -> Option<[Self; 2]> {
+        let (of_client, _) = Gcm::pair(connection_secret, false)?;
+        let (of_server, _) = Gcm::pair(connection_secret, true)?;
+        Some([Self::secure(of_client), Self::secure(of_server)])
     }
 
     /// The next frame of `rx`, leaving `rx` behind it. Frames that their sender aborted are skipped.
@@ -71,7 +94,7 @@ impl FrameReader {
             }
             let Some(head) = &self.head else { continue };
             let rest = match &self.gcm {
-                None => crc_rest(&head.preamble),
+                None => crc_rest(&head.preamble, self.revision),
                 Some(_) => {
                     let (first, others) = secure_rest(&head.preamble);
                     first + others
@@ -83,6 +106,7 @@ impl FrameReader {
             let body = rx.split_to(rest);
             let Some(head) = self.head.take() else { continue };
             let frame = match &mut self.gcm {
+                None if self.revision == Revision::V20 => open_crc_v20(&head.preamble, body.freeze())?,
                 None => open_crc(&head.preamble, body.freeze())?,
                 Some(gcm) => open_secure(gcm, head, body)?,
             };
@@ -141,6 +165,22 @@ fn open_crc(preamble: &Preamble, mut body: Bytes) -> Result<Option<Frame>> {
         check_crc(n, segment, &epilogue[1 + (n - 1) * CRC_LEN..][..CRC_LEN])?;
     }
     finish(preamble.tag, segments, epilogue[0])
+}
+
+/// The same in v2.0: all checksums stand at the end.
+fn open_crc_v20(preamble: &Preamble, mut body: Bytes) -> Result<Option<Frame>> {
+    let mut segments = <[Bytes; MAX_SEGMENTS]>::default();
+    let epilogue = body.split_off(body.len() - CRC_EPILOGUE_V20);
+    let crcs = epilogue[1..].chunks(CRC_LEN);
+    for (n, ((segment, len), crc)) in segments.iter_mut().zip(preamble.lens()).zip(crcs).enumerate() {
+        *segment = body.split_to(len as usize);
+        check_crc(n, segment, crc)?;
+    }
+    let aborted = epilogue[0] & FLAG_ABORTED_V20 != 0;
+    Ok((!aborted).then_some(Frame {
+        tag: preamble.tag,
+        segments,
+    }))
 }
 
 fn open_secure(gcm: &mut Gcm, head: Head, mut body: BytesMut) -> Result<Option<Frame>> {
@@ -253,7 +293,7 @@ impl Output {
         }
     }
 
-    pub(super) fn put(&mut self, piece: Bytes) {
+    pub(crate) fn put(&mut self, piece: Bytes) {
         self.len += piece.len();
         if piece.len() < COPY_BELOW {
             self.tail.extend_from_slice(&piece);
@@ -264,7 +304,7 @@ impl Output {
     }
 
     /// Appends what `write` writes.
-    fn put_with(&mut self, write: impl FnOnce(&mut BytesMut)) {
+    pub(crate) fn put_with(&mut self, write: impl FnOnce(&mut BytesMut)) {
         let before = self.tail.len();
         if self.tail.capacity() - before < COPY_BELOW {
             self.tail.reserve(4 * COPY_BELOW);
@@ -277,12 +317,22 @@ impl Output {
 /// Writes frames.
 #[derive(Default)]
 pub struct FrameWriter {
+    revision: Revision,
     gcm: Option<Gcm>,
 }
 
 impl FrameWriter {
+    /// In crc mode.
+    pub(super) fn crc(revision: Revision) -> Self {
+        Self { revision, gcm: None }
+    }
+
+    /// In secure mode, which there is in v2.1 only.
     pub(super) fn secure(gcm: Gcm) -> Self {
-        Self { gcm: Some(gcm) }
+        Self {
+            gcm: Some(gcm),
+            ..Self::default()
+        }
     }
 
     /// A control frame.
@@ -307,6 +357,7 @@ impl FrameWriter {
         }
         let preamble = Preamble { tag, count, segments };
         match &mut self.gcm {
+            None if self.revision == Revision::V20 => put_crc_v20(&preamble, first, others, out),
             None => put_crc(&preamble, first, others, out),
             Some(gcm) => put_secure(gcm, &preamble, first, others, out),
         }
@@ -333,6 +384,27 @@ fn put_crc(preamble: &Preamble, first: &[u8], others: [&[Bytes]; 3], out: &mut O
     }
     out.put_with(|b| {
         b.put_u8(LATE_COMPLETE);
+        for crc in crcs {
+            b.put_u32_le(crc);
+        }
+    });
+}
+
+fn put_crc_v20(preamble: &Preamble, first: &[u8], others: [&[Bytes]; 3], out: &mut Output) {
+    out.put_with(|b| {
+        preamble.put(b);
+        b.put_slice(first);
+    });
+    let mut crcs = [0; MAX_SEGMENTS];
+    crcs[0] = ceph_crc32c(u32::MAX, first);
+    for (n, pieces) in others.iter().enumerate().take(preamble.count - 1) {
+        crcs[n + 1] = pieces.iter().fold(u32::MAX, |crc, piece| ceph_crc32c(crc, piece));
+        for piece in *pieces {
+            out.put(piece.clone());
+        }
+    }
+    out.put_with(|b| {
+        b.put_u8(0);
         for crc in crcs {
             b.put_u32_le(crc);
         }

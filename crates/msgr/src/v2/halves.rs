@@ -9,7 +9,10 @@ use std::sync::{
 use bytes::{BufMut, BytesMut};
 use encoding::{Encode, Features, RawMessage, types::Utime};
 
-use crate::error::{Error, Result};
+use crate::{
+    connection::{Event, make_room},
+    error::{Error, Result},
+};
 
 use super::{
     control::{Ack, ControlFrame, Keepalive2, Keepalive2Ack, decode},
@@ -18,25 +21,6 @@ use super::{
     preamble::Tag,
     segments::Limits,
 };
-
-/// Something the peer sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// A message.
-    Message(RawMessage),
-    /// To be answered with [`WriteHalf::keepalive_ack`].
-    Keepalive(Utime),
-    /// The answer to a keepalive of ours.
-    KeepaliveAck(Utime),
-    /// Our messages up to this number arrived.
-    Ack(u64),
-}
-
-/// Buffers are filled in pieces of this size while frames are small.
-const CHUNK: usize = 64 << 10;
-/// A frame larger than what is free gets a buffer of its own at once up to this size; beyond it, the buffer
-/// grows as bytes arrive.
-const AT_ONCE: usize = 8 << 20;
 
 /// Receives.
 pub struct ReadHalf {
@@ -62,13 +46,7 @@ impl ReadHalf {
     /// Where to put received bytes: room for the rest of the current frame, so that bulk data is read straight
     /// into its place. Everything read stays within the capacity left.
     pub fn read_buf(&mut self) -> &mut BytesMut {
-        let free = self.rx.capacity() - self.rx.len();
-        if self.missing > free {
-            let wanted = self.missing.min(self.rx.len().max(AT_ONCE));
-            self.rx.reserve(wanted.max(CHUNK));
-        } else if free < CHUNK / 16 && self.missing == 0 {
-            self.rx.reserve(CHUNK);
-        }
+        make_room(&mut self.rx, self.missing);
         &mut self.rx
     }
 

@@ -1,4 +1,4 @@
-//! msgr v2, revision 1 (v2.1). Format: Ceph `src/msg/async/frames_v2.h`, `frames_v2.cc`, `crypto_onwire.cc`;
+//! msgr v2: revision 1 (v2.1), and the crc mode of revision 0 (v2.0). Format: Ceph `src/msg/async/frames_v2.h`, `frames_v2.cc`, `crypto_onwire.cc`;
 //! behaviour: `src/msg/async/ProtocolV2.cc`.
 
 pub mod banner;
@@ -11,10 +11,11 @@ mod message;
 mod preamble;
 mod segments;
 
-pub use banner::Banner;
+pub use crate::connection::Event;
+pub use banner::{Banner, Revision};
 pub use connection::{ClientAuth, ClientConfig, Connection, Established, HandshakeEvent, ServerConfig};
 pub use frame::{Frame, FrameReader, FrameWriter, Output, Progress};
-pub use halves::{Event, ReadHalf, WriteHalf};
+pub use halves::{ReadHalf, WriteHalf};
 pub use message::MessageHeader2;
 pub use preamble::{Preamble, Tag};
 pub use segments::Limits;

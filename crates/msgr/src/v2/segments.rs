@@ -2,7 +2,10 @@
 
 use crate::error::{Misbehaved, Result};
 
-use super::preamble::{PREAMBLE_LEN, Preamble, Tag};
+use super::{
+    banner::Revision,
+    preamble::{PREAMBLE_LEN, Preamble, Tag},
+};
 
 /// Bounds on what a peer may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +63,8 @@ pub(super) const INLINE: usize = 48;
 pub(super) const SECURE_HEAD: usize = PREAMBLE_LEN + INLINE + TAG_LEN;
 /// `epilogue_crc_rev1_block_t`.
 pub(super) const CRC_EPILOGUE: usize = 13;
+/// `epilogue_crc_rev0_block_t`.
+pub(super) const CRC_EPILOGUE_V20: usize = 17;
 /// `epilogue_secure_rev1_block_t`, without its tag.
 pub(super) const SECURE_EPILOGUE: usize = BLOCK;
 /// Checksum behind the first segment.
@@ -71,8 +76,11 @@ pub(super) fn padded(len: usize) -> usize {
 }
 
 /// Bytes behind the head of a crc frame.
-pub(super) fn crc_rest(preamble: &Preamble) -> usize {
+pub(super) fn crc_rest(preamble: &Preamble, revision: Revision) -> usize {
     let segments: usize = preamble.lens().map(|l| l as usize).sum();
+    if revision == Revision::V20 {
+        return segments + CRC_EPILOGUE_V20;
+    }
     let first = if preamble.segments[0].0 > 0 { CRC_LEN } else { 0 };
     segments + first + if preamble.count > 1 { CRC_EPILOGUE } else { 0 }
 }

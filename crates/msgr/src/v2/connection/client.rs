@@ -2,16 +2,13 @@
 
 use std::net::SocketAddr;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use encoding::{
-    Encode, Features,
-    types::{EntityAddr, EntityName, EntityType},
-};
+use bytes::Bytes;
+use encoding::types::{EntityAddr, EntityName, EntityType};
 
 use crate::{
-    auth::{AuthMethod, ConMode},
-    cephx::{AuthCapsInfo, AuthEntityName, CephxClient, CryptoKey, KeyError, SealError},
-    error::{Error, Incompatible, Malformed, Misbehaved, Result},
+    auth::{AuthMethod, ConMode, claim},
+    cephx::{AuthCapsInfo, CephxClient, CryptoKey},
+    error::{Incompatible, Misbehaved, Result},
     session::PeerInfo,
     v2::{
         control::{
@@ -23,7 +20,7 @@ use crate::{
     },
 };
 
-use super::{ClientAuth, ClientConfig, Wire, config::MSGR2_REQUIRED, unexpected};
+use super::{ClientAuth, ClientConfig, MSGR2_REQUIRED, Wire, unexpected};
 
 enum State {
     Banner,
@@ -55,21 +52,6 @@ pub(super) struct ClientRole {
     nonce: u64,
     global_id: u64,
     mode: ConMode,
-}
-
-impl From<SealError> for Error {
-    fn from(e: SealError) -> Self {
-        match e {
-            SealError::Decode(e) => Malformed::Decode(e).into(),
-            SealError::Key(_) | SealError::Magic => Misbehaved::ServerProof.into(),
-        }
-    }
-}
-
-impl From<KeyError> for Error {
-    fn from(e: KeyError) -> Self {
-        SealError::Key(e).into()
-    }
 }
 
 impl ClientRole {
@@ -164,9 +146,10 @@ impl ClientRole {
                 client.authorizer(self.config.server, self.nonce, None)?,
             ),
         };
+        let modes = self.config.modes.iter();
         wire.send(&AuthRequest {
             method: method.0,
-            modes: self.config.modes.iter().map(|m| m.0).collect(),
+            modes: modes.filter(|m| wire.can(**m)).map(|m| m.0).collect(),
             payload,
         });
         self.state = State::Auth;
@@ -185,7 +168,7 @@ impl ClientRole {
 
     fn auth_done(&mut self, wire: &mut Wire, done: &AuthDoneFrame) -> Result<()> {
         self.mode = ConMode(done.mode);
-        if !self.config.modes.contains(&self.mode) {
+        if !self.config.modes.contains(&self.mode) || !wire.can(self.mode) {
             return Err(Misbehaved::ConMode(done.mode).into());
         }
         self.global_id = done.global_id;
@@ -251,13 +234,4 @@ impl ClientRole {
             key_type: None,
         }));
     }
-}
-
-/// Mode, entity name and global id.
-fn claim(auth_mode: u8, name: &AuthEntityName, global_id: u64) -> Bytes {
-    let mut out = BytesMut::new();
-    out.put_u8(auth_mode);
-    name.encode(&mut out, Features::ALL);
-    out.put_u64_le(global_id);
-    out.freeze()
 }

@@ -4,7 +4,6 @@
 //! [`into_session`](Connection::into_session) hands over the session's two directions.
 
 mod client;
-mod config;
 mod server;
 
 use std::{
@@ -19,46 +18,33 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     auth::ConMode,
-    cephx::{CephxClient, CryptoKey, MonAuthSession},
+    cephx::CryptoKey,
+    config::Protocol,
     error::{Error, Malformed, Misbehaved, Result},
-    session::PeerInfo,
 };
 
 use super::{
     Banner, Limits, ReadHalf, WriteHalf,
+    banner::Revision,
     control::{AuthSignature, ControlFrame, decode},
     crypto::Gcm,
     frame::{Frame, FrameReader, FrameWriter, Output, Progress},
     preamble::Tag,
 };
 
-pub use config::{ClientAuth, ClientConfig, ServerConfig};
+pub use crate::{
+    config::{ClientAuth, ClientConfig, ServerConfig},
+    connection::HandshakeEvent,
+};
 
 use client::ClientRole;
 use server::ServerRole;
 
-/// What a step of the handshake came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HandshakeEvent {
-    /// More bytes are needed.
-    Pending,
-    /// The session is established.
-    Ready,
-}
+/// `msgr2_required`: CEPH_FEATUREMASK_MSG_ADDR2.
+const MSGR2_REQUIRED: Features = Features(1 << 59);
 
 /// An established session.
-pub struct Established {
-    /// Who the peer is.
-    pub peer: PeerInfo,
-    /// At a monitor, with cephx: what renews the peer's tickets.
-    pub mon_auth: Option<MonAuthSession>,
-    /// In the client role, with cephx: the credentials with what was received.
-    pub credentials: Option<CephxClient>,
-    /// Receives.
-    pub read: ReadHalf,
-    /// Sends.
-    pub write: WriteHalf,
-}
+pub type Established = crate::connection::Established<ReadHalf, WriteHalf>;
 
 /// A connection that shakes hands.
 pub struct Connection {
@@ -77,7 +63,7 @@ impl Connection {
     #[must_use]
     pub fn server(config: Arc<ServerConfig>, peer: SocketAddr, now: Instant) -> Self {
         let deadline = now + config.handshake_timeout;
-        let wire = Wire::new(config.limits);
+        let wire = Wire::new(config.limits, config.protocol);
         Self {
             wire,
             role: Role::Server(Box::new(ServerRole::new(config, peer))),
@@ -89,7 +75,7 @@ impl Connection {
     #[must_use]
     pub fn client(config: ClientConfig, peer: SocketAddr, now: Instant) -> Self {
         let deadline = now + config.handshake_timeout;
-        let wire = Wire::new(config.limits);
+        let wire = Wire::new(config.limits, config.protocol);
         Self {
             wire,
             role: Role::Client(Box::new(ClientRole::new(config, peer))),
@@ -137,7 +123,7 @@ impl Connection {
         if self.role_is_ready() {
             return Ok(HandshakeEvent::Ready);
         }
-        let Some(_) = self.wire.banner()? else {
+        let Some(_) = self.wire.agree()? else {
             return Ok(HandshakeEvent::Pending);
         };
         while let Some(frame) = self.wire.next_frame()? {
@@ -201,7 +187,9 @@ struct Wire {
     writer: FrameWriter,
     /// The session's limits; before authentication much tighter ones hold.
     limits: Limits,
-    peer_banner: Option<Banner>,
+    banner: Banner,
+    /// What is spoken, once the peer's banner has come.
+    revision: Option<Revision>,
     transcript: Option<Transcript>,
     /// What the peer has to sign with.
     expected_signature: [u8; 32],
@@ -215,18 +203,23 @@ struct Transcript {
 }
 
 impl Wire {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: Limits, protocol: Protocol) -> Self {
+        let banner = match protocol {
+            Protocol::V20 => Banner::OURS_V20,
+            _ => Banner::OURS,
+        };
         let mut wire = Self {
             rx: BytesMut::new(),
             out: Output::default(),
             reader: FrameReader::default(),
             writer: FrameWriter::default(),
             limits,
-            peer_banner: None,
+            banner,
+            revision: None,
             transcript: Some(Transcript::default()),
             expected_signature: [0; 32],
         };
-        wire.put(Banner::OURS.to_bytes());
+        wire.put(banner.to_bytes());
         wire
     }
 
@@ -249,16 +242,23 @@ impl Wire {
         self.put(one.take());
     }
 
-    /// The peer's banner, once it has come.
-    fn banner(&mut self) -> Result<Option<Banner>> {
-        if self.peer_banner.is_none()
+    /// What is spoken, once the peer's banner has come.
+    fn agree(&mut self) -> Result<Option<Revision>> {
+        if self.revision.is_none()
             && let Progress::Ready((banner, raw)) = Banner::take(&mut self.rx)?
         {
-            Banner::OURS.check(banner)?;
+            let revision = self.banner.agree(banner)?;
             self.record(&raw)?;
-            self.peer_banner = Some(banner);
+            self.reader = FrameReader::crc(revision);
+            self.writer = FrameWriter::crc(revision);
+            self.revision = Some(revision);
         }
-        Ok(self.peer_banner)
+        Ok(self.revision)
+    }
+
+    /// Whether frames can be protected like that.
+    fn can(&self, mode: ConMode) -> bool {
+        mode == ConMode::CRC || self.revision == Some(Revision::V21)
     }
 
     fn record(&mut self, received: &[u8]) -> Result<()> {
@@ -281,7 +281,7 @@ impl Wire {
             });
         }
         // The transcript wants the bytes as they came: look at a whole frame before it is taken.
-        let Some(len) = frame_len(&self.rx)? else {
+        let Some(len) = frame_len(&self.rx, self.revision.unwrap_or_default())? else {
             return Ok(None);
         };
         let raw = self.rx.split_to(len);
@@ -326,7 +326,7 @@ impl Wire {
 }
 
 /// The length of the crc frame that `rx` begins with, once all of it is there.
-fn frame_len(rx: &BytesMut) -> Result<Option<usize>> {
+fn frame_len(rx: &BytesMut, revision: Revision) -> Result<Option<usize>> {
     use super::{
         preamble::{PREAMBLE_LEN, Preamble},
         segments::crc_rest,
@@ -339,7 +339,7 @@ fn frame_len(rx: &BytesMut) -> Result<Option<usize>> {
     if preamble.count != 1 {
         return Err(Malformed::ControlSegments(preamble.count).into());
     }
-    let len = PREAMBLE_LEN + crc_rest(&preamble);
+    let len = PREAMBLE_LEN + crc_rest(&preamble, revision);
     Ok((rx.len() >= len).then_some(len))
 }
 

@@ -6,7 +6,7 @@ use encoding::types::{AddrType, EntityAddr, EntityName, EntityType};
 
 use crate::{
     auth::{AuthDone, AuthMethod, AuthStep, ConMode, ServerAuth},
-    cephx::{CryptoKey, MonAuthSession, errno},
+    cephx::{MonAuthSession, errno},
     error::{Error, Misbehaved, Result},
     session::PeerInfo,
     v2::{
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-use super::{ServerConfig, Wire, config::MSGR2_REQUIRED, unexpected};
+use super::{MSGR2_REQUIRED, ServerConfig, Wire, unexpected};
 
 /// Refusals that a connection may collect: a client tries its methods in turn.
 const MAX_REFUSALS: u32 = 8;
@@ -142,7 +142,7 @@ impl ServerRole {
         self.method = AuthMethod(request.method);
         let allowed = &self.config.auth.modes;
         // Without authentication there is no key to derive a secure mode from.
-        let possible = |m: &ConMode| self.method != AuthMethod::NONE || *m == ConMode::CRC;
+        let possible = |m: &ConMode| wire.can(*m) && (self.method != AuthMethod::NONE || *m == ConMode::CRC);
         let mut offered = request.modes.iter().map(|m| ConMode(*m));
         let Some(mode) = offered.find(|m| allowed.contains(m) && possible(m)) else {
             return self.refuse(wire, errno::EOPNOTSUPP);
@@ -190,7 +190,12 @@ impl ServerRole {
             method: self.method.0,
             result: error,
             methods: config.methods.iter().map(|m| m.0).collect(),
-            modes: config.modes.iter().map(|m| m.0).collect(),
+            modes: config
+                .modes
+                .iter()
+                .filter(|m| wire.can(**m))
+                .map(|m| m.0)
+                .collect(),
         });
         self.state = State::Auth;
         Ok(())
@@ -249,7 +254,7 @@ impl ServerRole {
             method: self.method,
             mode: self.mode,
             supported: ident.supported,
-            key_type: done.session_key.as_ref().map(CryptoKey::kind),
+            key_type: done.key_type(),
         }
     }
 }

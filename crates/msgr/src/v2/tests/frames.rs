@@ -150,3 +150,40 @@ fn bulk_data_is_queued_and_received_without_copying() {
     };
     assert_eq!(frame.segments[3].as_ptr() as usize, at + 32 + 41 + 4);
 }
+
+#[test]
+fn frames_of_v2_0_round_trip_and_damaged_or_truncated_ones_do_not_pass() {
+    let read =
+        |bytes: &[u8]| FrameReader::crc(Revision::V20).next(&mut BytesMut::from(bytes), &Limits::default());
+    for lens in [[41, 0, 0, 0], [41, 5, 3, 0], [0, 0, 0, 5], [41, 0, 0, 3000]] {
+        let mut out = Output::default();
+        let piece = |n: usize| [Bytes::from(vec![n as u8; lens[n]])];
+        let (a, b, c) = (piece(1), piece(2), piece(3));
+        FrameWriter::crc(Revision::V20).put(Tag::MESSAGE, &vec![0; lens[0]], [&a, &b, &c], &mut out);
+        let bytes = out.take();
+        // A preamble, and the epilogue that v2.0 always has.
+        assert_eq!(bytes.len(), 32 + lens.iter().sum::<usize>() + 17);
+        let Ok(Progress::Ready(frame)) = read(&bytes) else {
+            panic!("{lens:?}")
+        };
+        for (n, segment) in frame.segments.iter().enumerate() {
+            assert_eq!(segment, &vec![n as u8; lens[n]]);
+        }
+        let body = 32..bytes.len() - 17;
+        for at in body.step_by(1 + lens[3] / 10) {
+            let mut damaged = bytes.to_vec();
+            damaged[at] ^= 1;
+            assert!(read(&damaged).is_err(), "{lens:?} {at}");
+        }
+        for n in (0..bytes.len()).step_by(1 + lens[3] / 10) {
+            assert!(matches!(read(&bytes[..n]), Ok(Progress::Need(_))));
+        }
+        let mut aborted = bytes.to_vec();
+        let epilogue = aborted.len() - 17;
+        aborted[epilogue] = 1;
+        assert!(
+            matches!(read(&aborted), Ok(Progress::Need(_))),
+            "skipped, and another awaited"
+        );
+    }
+}

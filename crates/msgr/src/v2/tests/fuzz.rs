@@ -5,7 +5,7 @@ use bytes::{BufMut, BytesMut};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use super::*;
-use crate::v2::{preamble::PREAMBLE_LEN, segments::crc_rest};
+use crate::v2::{banner::Revision, preamble::PREAMBLE_LEN, segments::crc_rest};
 
 /// Recorded client streams, and one of a manager's client.
 const STREAMS: [&[u8]; 2] = [
@@ -19,7 +19,7 @@ fn damaged(stream: &[u8], rng: &mut SmallRng) -> BytesMut {
     let mut out = rx.split_to(26);
     while let Some(head) = rx.first_chunk::<PREAMBLE_LEN>() {
         let preamble = Preamble::parse(head).unwrap();
-        let mut frame = rx.split_to(PREAMBLE_LEN + crc_rest(&preamble));
+        let mut frame = rx.split_to(PREAMBLE_LEN + crc_rest(&preamble, Revision::V21));
         if rng.random_bool(0.3) {
             for _ in 0..rng.random_range(1..4) {
                 let at = rng.random_range(0..frame.len());

@@ -5,6 +5,7 @@ use encoding::{Features, MessageType, RawMessage, types::Utime};
 
 use super::*;
 use crate::{
+    Protocol,
     auth::{AuthMethod, ConMode},
     cephx::{CryptoKey, errno},
     error::{Incompatible, Misbehaved},
@@ -37,10 +38,16 @@ fn a_client_gets_tickets_at_the_monitor_and_shows_them_to_an_osd() {
 }
 
 #[test]
-fn messages_pass_in_both_modes_with_front_middle_and_data() {
-    for mode in [ConMode::CRC, ConMode::SECURE] {
+fn messages_pass_in_all_modes_with_front_middle_and_data() {
+    let modes = [
+        (Protocol::V2, ConMode::CRC),
+        (Protocol::V2, ConMode::SECURE),
+        (Protocol::V20, ConMode::CRC),
+    ];
+    for (protocol, mode) in modes {
         let mut c = client_config(EntityType::MON, mon_auth(admin()));
         c.modes = vec![mode];
+        c.protocol = protocol;
         let (mut c, mut s) = establish(c, server_config(EntityType::MON, keys())).unwrap();
         let sizes = [
             (0, 0, 0),
@@ -77,6 +84,23 @@ fn messages_pass_in_both_modes_with_front_middle_and_data() {
         c.write.keepalive_ack(stamp);
         s.read.receive(&c.write.output().take());
         assert_eq!(s.read.poll_event(), Ok(Some(Event::KeepaliveAck(stamp))));
+    }
+}
+
+#[test]
+fn peers_of_which_one_knows_v2_0_alone_speak_v2_0_without_secure_mode() {
+    for (ours, theirs) in [(Protocol::V20, Protocol::V2), (Protocol::V2, Protocol::V20)] {
+        let mut s = server_config(EntityType::MON, keys());
+        s.protocol = ours;
+        let mut c = client_config(EntityType::MON, mon_auth(admin()));
+        c.protocol = theirs;
+        c.modes = vec![ConMode::SECURE, ConMode::CRC];
+        let (_, at_mon) = establish(c.clone(), s).unwrap();
+        assert_eq!(at_mon.peer.mode, ConMode::CRC);
+        let mut s = server_config(EntityType::MON, keys());
+        s.protocol = ours;
+        c.modes = vec![ConMode::SECURE];
+        assert_eq!(refused(establish(c, s)), errno::EOPNOTSUPP);
     }
 }
 

@@ -1,10 +1,15 @@
 //! What a connection needs to know of its own side.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
+use bytes::Bytes;
 use encoding::{
     Features,
     types::{EntityAddr, EntityAddrVec, EntityName, EntityType},
@@ -16,10 +21,50 @@ use crate::{
     v2::Limits,
 };
 
+/// Which messenger protocol is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Protocol {
+    /// msgr v1, the legacy one.
+    V1,
+    /// msgr v2.0, the first revision of v2, in crc mode alone.
+    V20,
+    /// msgr v2.1; with peers that know no better, v2.0.
+    #[default]
+    V2,
+}
+
+/// Checksums of msgr v1 (`ms_crc_header`, `ms_crc_data`): both sides must agree on that of headers; that of data
+/// is marked as absent in each message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crc {
+    /// Headers, fronts and middles.
+    pub header: bool,
+    /// Data.
+    pub data: bool,
+}
+
+impl Default for Crc {
+    fn default() -> Self {
+        Self {
+            header: true,
+            data: true,
+        }
+    }
+}
+
+/// The monitor map for clients that have no session yet: over msgr v1 they may ask for it before they
+/// authenticate, and get it right after.
+pub trait MonMapSource: fmt::Debug + Send + Sync + 'static {
+    /// The epoch, and the map encoded for a peer with `features`.
+    fn monmap(&self, features: Features) -> (u32, Bytes);
+}
+
 /// A listener's side: one daemon at its addresses. Sessions with it are lossy, as Ceph's daemons have it
 /// towards clients.
 #[derive(Debug)]
 pub struct ServerConfig {
+    /// What is spoken there.
+    pub protocol: Protocol,
     /// Who the daemon is: the number is a monitor's rank, or an OSD's id.
     pub name: EntityName,
     /// Its addresses, as maps have them.
@@ -28,7 +73,7 @@ pub struct ServerConfig {
     pub auth: AuthConfig,
     /// Features offered.
     pub supported: Features,
-    /// Features demanded; MSG_ADDR2 is, in any case.
+    /// Features demanded; over msgr v2, MSG_ADDR2 is in any case.
     pub required: Features,
     /// Refuse clients that mean to reach an address that is not among `addrs`: they hold an old map.
     pub verify_target: bool,
@@ -40,6 +85,12 @@ pub struct ServerConfig {
     pub send_high_water: usize,
     /// Counts sessions.
     pub global_seq: AtomicU64,
+    /// msgr v1: checksums made and checked.
+    pub crc: Crc,
+    /// msgr v1: sign messages and check signatures where both sides can (`cephx_sign_messages`).
+    pub sign_messages: bool,
+    /// msgr v1, at a monitor: the map. Without it clients get it in their session only.
+    pub monmap: Option<Arc<dyn MonMapSource>>,
 }
 
 impl ServerConfig {
@@ -47,26 +98,27 @@ impl ServerConfig {
     #[must_use]
     pub fn new(name: EntityName, addrs: EntityAddrVec, auth: AuthConfig) -> Self {
         Self {
+            protocol: Protocol::V2,
             name,
             addrs,
             auth,
             supported: Features::OURS,
-            required: MSGR2_REQUIRED,
+            required: Features::NONE,
             verify_target: true,
             limits: Limits::default(),
             handshake_timeout: Duration::from_secs(10),
             send_high_water: 64 << 20,
             global_seq: AtomicU64::new(0),
+            crc: Crc::default(),
+            sign_messages: true,
+            monmap: None,
         }
     }
 
-    pub(super) fn next_global_seq(&self) -> u64 {
+    pub(crate) fn next_global_seq(&self) -> u64 {
         self.global_seq.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
-
-/// `msgr2_required`: CEPH_FEATUREMASK_MSG_ADDR2.
-pub(super) const MSGR2_REQUIRED: Features = Features(1 << 59);
 
 /// How a client authenticates.
 #[derive(Debug, Clone)]
@@ -87,6 +139,8 @@ pub enum ClientAuth {
 /// A client's side of one connection.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
+    /// What is spoken.
+    pub protocol: Protocol,
     /// The server's type.
     pub server: EntityType,
     /// The server's address, as maps have it.
@@ -103,6 +157,10 @@ pub struct ClientConfig {
     pub limits: Limits,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,
+    /// msgr v1: checksums made and checked.
+    pub crc: Crc,
+    /// msgr v1: sign messages and check signatures where both sides can.
+    pub sign_messages: bool,
 }
 
 impl ClientConfig {
@@ -110,6 +168,7 @@ impl ClientConfig {
     #[must_use]
     pub fn new(server: EntityType, target: EntityAddr, auth: ClientAuth) -> Self {
         Self {
+            protocol: Protocol::V2,
             server,
             target,
             addrs: EntityAddrVec(vec![EntityAddr {
@@ -122,6 +181,8 @@ impl ClientConfig {
             supported: Features::OURS,
             limits: Limits::default(),
             handshake_timeout: Duration::from_secs(10),
+            crc: Crc::default(),
+            sign_messages: true,
         }
     }
 }
