@@ -21,7 +21,7 @@ pub enum Refusal {
     /// It claims a global id and shows no ticket.
     ReclaimWithoutTicket(u64),
     /// It claims a global id with a ticket that cannot be opened.
-    ReclaimWithBadTicket(u64, Box<Refusal>),
+    ReclaimWithBadTicket(u64, Box<Self>),
     /// It claims a global id with the ticket for another one.
     ReclaimWithForeignTicket {
         /// What it claims.
