@@ -97,6 +97,9 @@ impl AdminSocket {
         for (key, value) in &self.settings {
             out.insert((*key).to_owned(), value.as_str().into());
         }
+        for (name, value) in self.cluster.cipher_names() {
+            out.insert(name.to_owned(), value.into());
+        }
         for (section, options) in self.cluster.config() {
             out.insert(section, json!(options));
         }
@@ -290,7 +293,9 @@ mod tests {
             assert!(answer.is_object() || answer.is_array(), "{words}: {answer}");
         }
         assert_eq!(ask(&at, "version").unwrap()["version"], VERSION);
-        assert_eq!(ask(&at, "config show").unwrap()["auth"], "cephx");
+        let config = ask(&at, "config show").unwrap();
+        assert_eq!(config["auth"], "cephx");
+        assert_eq!(config["auth_allowed_ciphers"], "aes,aes256k");
         assert_eq!(ask(&at, "sessions").unwrap(), json!([]));
         let mode = std::fs::metadata(&at).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

@@ -15,7 +15,7 @@ pub const INSECURE_RECLAIM: &str = "auth_allow_insecure_global_id_reclaim";
 /// Whether keys of type aes may be made.
 pub const INSECURE_KEYS: &str = "mon_auth_allow_insecure_key";
 
-/// The options and their defaults here. Ceph's are the same but for [`INSECURE_RECLAIM`], which Ceph allows, with a
+/// The options and their defaults here. Ceph's are the same but for that of reclaiming, which Ceph allows, with a
 /// health warning, until it is forbidden.
 pub const AUTH_OPTIONS: [(&str, &str); 4] = [
     (MON_TICKET_TTL, "259200"),

@@ -100,6 +100,28 @@ impl Cluster {
         of(&self.monmap())
     }
 
+    /// The cipher fields by name, as commands take them.
+    #[must_use]
+    pub fn cipher_names(&self) -> [(&'static str, String); 3] {
+        let ciphers = self.ciphers();
+        let allowed: Vec<_> = ciphers
+            .allowed_ciphers
+            .iter()
+            .map(|n| key_type(*n).name())
+            .collect();
+        [
+            (
+                "auth_service_cipher",
+                key_type(ciphers.service_cipher).name().to_owned(),
+            ),
+            ("auth_allowed_ciphers", allowed.join(",")),
+            (
+                "auth_preferred_cipher",
+                key_type(ciphers.preferred_cipher).name().to_owned(),
+            ),
+        ]
+    }
+
     /// The type of keys that are made without a wish.
     #[must_use]
     pub fn preferred_cipher(&self) -> KeyType {
