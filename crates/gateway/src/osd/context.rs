@@ -457,7 +457,7 @@ impl ObjectContext for Context<'_> {
     }
 
     fn snapset_seq(&self) -> Option<u64> {
-        self.state.exists.then_some(self.old.seq)
+        self.state.recorded().then_some(self.old.seq)
     }
 
     fn clones(&self) -> Vec<u64> {

@@ -17,6 +17,8 @@ mod pgls;
 mod reply_log;
 mod request;
 mod session;
+#[cfg(test)]
+mod snap_tests;
 mod snaps;
 mod stats;
 mod ticker;
