@@ -90,7 +90,7 @@ impl CloneRecord {
         }
         let (state, mut raw) = raw.split_at(Onode::LEN);
         let state = Onode::decode(state, Placement::Slots)?;
-        let mut count = |width: usize, raw: &mut &[u8]| {
+        let count = |width: usize, raw: &mut &[u8]| {
             let count = (raw.len() >= 4).then(|| raw.get_u32_le() as usize)?;
             (raw.len() >= count.checked_mul(width)?).then_some(count)
         };

@@ -93,11 +93,7 @@ impl Objects {
         new.clones = old.clones || preserve.makes_clone();
         let removed = old.recorded() && (mutation.reset || !new.exists);
         // What is left of a removed object keeps its number, under which its clones are recorded.
-        new.onode = if removed && !new.clones {
-            None
-        } else {
-            old.onode
-        };
+        new.onode = if removed && !new.clones { None } else { old.onode };
         if new.onode.is_none() && (new.exists || new.clones) && needs_onode(new, mutation) {
             new.onode = Some(self.onodes.next(self.store())?);
         }
@@ -490,7 +486,13 @@ impl BlockWriter<'_> {
                 None => self.take(block, (n as u64) < SLOT_SIZE)?,
             };
             let at = slot * SLOT_SIZE + within;
-            stage_write(self.tx, self.volume, at, data.slice(done..done + n), self.journaled);
+            stage_write(
+                self.tx,
+                self.volume,
+                at,
+                data.slice(done..done + n),
+                self.journaled,
+            );
             done += n;
         }
         Ok(())

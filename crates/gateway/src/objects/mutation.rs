@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{preserve::Preserve, extents::Extents, onode::ObjectState};
+use super::{extents::Extents, onode::ObjectState, preserve::Preserve};
 
 /// A change of an object's data, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]

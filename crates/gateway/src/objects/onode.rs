@@ -188,7 +188,11 @@ impl Entry {
         if !state.recorded() {
             return Self::default();
         }
-        let seq = if state.seq < ENTRY_SEQS { state.seq as u32 } else { 0 };
+        let seq = if state.seq < ENTRY_SEQS {
+            state.seq as u32
+        } else {
+            0
+        };
         let kind = if state.whiteout { GONE } else { EXISTS };
         Self {
             flags: kind | if extra { EXTRA } else { 0 } | seq << SEQ_SHIFT,

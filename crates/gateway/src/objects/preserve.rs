@@ -59,7 +59,9 @@ impl Objects {
     /// # Errors
     /// If the store fails.
     pub fn prepare(&self, id: &ObjectId, change: &mut Change, may_block: bool) -> Result<bool, StoreError> {
-        let Change { old, new, mutation, .. } = &*change;
+        let Change {
+            old, new, mutation, ..
+        } = &*change;
         let mut plan = Preserve::default();
         let made = (old.exists && !change.snaps.fresh.is_empty()).then(|| CloneRecord {
             id: change.snaps.seq,
@@ -85,7 +87,12 @@ impl Objects {
             }
         }
         change.journaled |= plan.has_blocks();
-        let bytes: usize = change.mutation.data.iter().map(super::mutation::DataChange::bytes).sum();
+        let bytes: usize = change
+            .mutation
+            .data
+            .iter()
+            .map(super::mutation::DataChange::bytes)
+            .sum();
         change.journaled &= bytes <= JOURNALED_MAX;
         change.preserve = Some(plan);
         Ok(true)
@@ -114,8 +121,8 @@ impl Objects {
                     Data::WouldBlock => return Ok(false),
                     Data::Ready(data) if data.iter().all(|b| *b == 0) => {}
                     Data::Ready(data) => {
-                        let block = u32::try_from(block)
-                            .map_err(|_| StoreError::Corrupt("a clone's size".into()))?;
+                        let block =
+                            u32::try_from(block).map_err(|_| StoreError::Corrupt("a clone's size".into()))?;
                         plan.blocks.push((block, data));
                     }
                 }

@@ -99,7 +99,11 @@ impl Objects {
         self.account_states(&which.id, state, &new);
         self.release_when_durable(which.id.pool, seq, slots.freed);
         let gone = state.recorded() && !new.recorded();
-        Ok(TrimResult { state: new, seq, gone })
+        Ok(TrimResult {
+            state: new,
+            seq,
+            gone,
+        })
     }
 
     /// The object has no clones any more: its record says so, or goes if nothing else is left of the object.

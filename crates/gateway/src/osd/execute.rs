@@ -277,7 +277,15 @@ impl Osd {
     }
 
     /// Answers a read, or a failure. What it saw may not be durable yet: then the answer waits.
-    fn reply_to_read(&self, inner: &Inner, op: &PendingOp, result: i32, epoch: u32, bytes: u64, version: u64) {
+    fn reply_to_read(
+        &self,
+        inner: &Inner,
+        op: &PendingOp,
+        result: i32,
+        epoch: u32,
+        bytes: u64,
+        version: u64,
+    ) {
         self.objects
             .usage()
             .pool(op.message.pg.pg.pool as i64)

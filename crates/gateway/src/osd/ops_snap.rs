@@ -11,11 +11,7 @@ use super::{
     context::Context,
     ops::{self, Effects, Failure, OpResult, WatchView},
 };
-use crate::objects::{
-    extents::Extents,
-    mutation::DataChange,
-    onode::ObjectState,
-};
+use crate::objects::{extents::Extents, mutation::DataChange, onode::ObjectState};
 
 /// LIST_SNAPS: the clones, oldest first, and the head if it exists.
 pub fn list(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
@@ -25,7 +21,11 @@ pub fn list(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
         .map(|clone| CloneInfo {
             cloneid: clone.id,
             snaps: clone.snaps.into_iter().rev().collect(),
-            overlap: clone.overlap.iter().map(|(start, end)| (start, end - start)).collect(),
+            overlap: clone
+                .overlap
+                .iter()
+                .map(|(start, end)| (start, end - start))
+                .collect(),
             size: clone.state.size,
         })
         .collect();
@@ -46,12 +46,7 @@ pub fn list(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
 
 /// ROLLBACK: the object becomes what it was at a snapshot; if it did not exist then, it goes
 /// (`PrimaryLogPG::_rollback_to`).
-pub fn rollback(
-    ctx: &mut Context<'_>,
-    op: &OsdOp,
-    view: &WatchView<'_>,
-    effects: &mut Effects,
-) -> OpResult {
+pub fn rollback(ctx: &mut Context<'_>, op: &OsdOp, view: &WatchView<'_>, effects: &mut Effects) -> OpResult {
     let OpArgs::Snap { snapid } = op.args() else {
         return Err(Errno::EINVAL.into());
     };

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
+use encoding::{Decode, Features, types::snap::Extents};
 use encoding::{
     Put, Reader,
     types::{EntityAddr, EntityName, ListSnapsResponse, NOSNAP, OpArgs, OpCode, OsdOp, Utime},
 };
-use encoding::{Decode, Features, types::snap::Extents};
 use proptest::prelude::*;
 use store::{Options, Store};
 
@@ -236,15 +236,7 @@ impl Rig {
             watchers: &watchers,
             next_notify_id: &|| 1,
         };
-        let mut ctx = Context::new(
-            &self.objects,
-            &self.id,
-            &self.state,
-            &[],
-            request(),
-            snaps,
-            true,
-        );
+        let mut ctx = Context::new(&self.objects, &self.id, &self.state, &[], request(), snaps, true);
         let result = ops::run(&mut ctx, &mut [op], &view, &mut Effects::default());
         if result < 0 {
             return Err(result);
@@ -450,7 +442,11 @@ fn differ(what: &str, snap: u64, is: Option<&Content>, wanted: Option<&Content>)
         return;
     }
     let (Some(is), Some(wanted)) = (is, wanted) else {
-        panic!("{what} {snap}: exists {}, wanted {}", is.is_some(), wanted.is_some());
+        panic!(
+            "{what} {snap}: exists {}, wanted {}",
+            is.is_some(),
+            wanted.is_some()
+        );
     };
     let at = is.data.iter().zip(&wanted.data).position(|(a, b)| a != b);
     panic!(

@@ -175,7 +175,11 @@ impl Osd {
     /// Trims a pool's removed snapshots and reports them as purged.
     fn trim_pool(self: &Arc<Self>, pool: i64, snaps: &SnapIntervals) -> Result<(), TrimError> {
         let mut last = None;
-        let ids = || snaps.iter().flat_map(|(start, len)| start..start.saturating_add(len));
+        let ids = || {
+            snaps
+                .iter()
+                .flat_map(|(start, len)| start..start.saturating_add(len))
+        };
         for snap in ids() {
             loop {
                 let found = self.objects.clones_of_snap(pool, snap, TRIM_BATCH)?;
@@ -206,9 +210,7 @@ impl Osd {
         let object = self.cache.get(which.id.clone());
         let mut inner = object.inner.lock();
         let state = self.loaded(&object, &mut inner).map_err(|_| TrimError::Load)?;
-        let trimmed = self
-            .objects
-            .trim(which, &state, |snap| removed.contains(snap))?;
+        let trimmed = self.objects.trim(which, &state, |snap| removed.contains(snap))?;
         inner.last_seq = inner.last_seq.max(Some(trimmed.seq));
         inner.state = Some(trimmed.state);
         drop(inner);
