@@ -173,7 +173,6 @@ fn request() -> Request {
         origin: EntityName::default(),
         addr: EntityAddr::default(),
         features: Features::ALL,
-        mtime: Utime::default(),
         now: Utime::default(),
         require_osd_release: 18,
         min_compat_client: 14,
