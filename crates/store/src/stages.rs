@@ -142,20 +142,28 @@ fn apply(core: &Core, tx: &Queued) -> Result<()> {
                     volume.write_at(&file, *offset, data)?;
                     note_dirty(core, op);
                 }
-                volume.pending.write().applied(*offset, data.len() as u64, tx.seq);
             }
-            DataKind::Direct { offset, data } => {
-                volume.pending.write().applied(*offset, data.len() as u64, tx.seq);
-            }
+            DataKind::Direct { .. } => {}
             DataKind::Discard { offset, len } => {
                 if let Some(file) = core.volumes.file(volume)? {
                     volume.punch(&file, *offset, *len)?;
                     note_dirty(core, op);
                 }
-                volume.pending.write().applied(*offset, *len, tx.seq);
             }
             DataKind::Delete => volume.unlink()?,
         }
+    }
+    // Not before: what one change put over the file must stay there until all changes of the transaction are in the
+    // file, or a reader could see a range discarded that the same transaction writes.
+    for op in &tx.data {
+        let (offset, len) = match &op.kind {
+            DataKind::Journaled { offset, data } | DataKind::Direct { offset, data } => {
+                (*offset, data.len() as u64)
+            }
+            DataKind::Discard { offset, len } => (*offset, *len),
+            DataKind::Delete => continue,
+        };
+        op.volume.pending.write().applied(offset, len, tx.seq);
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::{Cluster, ClusterError, Edit, keys, state_store::Change};
 
 impl Cluster {
     /// All snapshots of a pool that were ever removed.
-    fn removed_snaps(&self, pool: i64) -> Result<SnapIntervals, ClusterError> {
+    pub fn removed_snaps(&self, pool: i64) -> Result<SnapIntervals, ClusterError> {
         let key = keys::numbered(keys::REMOVED_SNAPS, pool.unsigned_abs());
         match self.store.get(&key)? {
             Some(raw) => keys::load("removed snapshots", raw),

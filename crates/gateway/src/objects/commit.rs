@@ -10,7 +10,8 @@ use super::{
     id::ObjectId,
     keys,
     mutation::{Change, DataChange, Mutation},
-    onode::{Entry, ObjectState, Onode, PAGE_ENTRIES, Placement},
+    onode::{ENTRY_SEQS, Entry, ObjectState, Onode, PAGE_ENTRIES, Placement},
+    preserve::stage_write,
     slots::SLOT_SIZE,
 };
 
@@ -29,10 +30,12 @@ pub enum CommitError {
 }
 
 /// Slots that a transaction takes and gives back.
-#[derive(Default)]
-struct SlotChanges {
-    taken: Vec<u64>,
-    freed: Vec<u64>,
+#[derive(Debug, Default)]
+pub(super) struct SlotChanges {
+    /// To be given back if the transaction is not submitted.
+    pub taken: Vec<u64>,
+    /// To be given back once it is durable.
+    pub freed: Vec<u64>,
 }
 
 impl Objects {
@@ -49,6 +52,9 @@ impl Objects {
         change: &mut Change,
         more: impl FnOnce(&mut Transaction),
     ) -> Result<Seq, CommitError> {
+        if change.preserve.is_none() {
+            self.prepare(id, change, true)?;
+        }
         let mut tx = Transaction::new();
         let mut slots = SlotChanges::default();
         let staged = self.stage(id, change, &mut tx, &mut slots);
@@ -74,16 +80,38 @@ impl Objects {
         tx: &mut Transaction,
         slots: &mut SlotChanges,
     ) -> Result<(), CommitError> {
-        let Change { old, new, mutation } = change;
-        if old.exists && (mutation.reset || !new.exists) {
+        let Change {
+            old,
+            new,
+            mutation,
+            snaps,
+            preserve,
+            journaled,
+        } = change;
+        let preserve = preserve.take().unwrap_or_default();
+        new.seq = old.seq.max(snaps.seq);
+        new.clones = old.clones || preserve.makes_clone();
+        let removed = old.recorded() && (mutation.reset || !new.exists);
+        // What is left of a removed object keeps its number, under which its clones are recorded.
+        new.onode = if removed && !new.clones { None } else { old.onode };
+        if new.onode.is_none() && (new.exists || new.clones) && needs_onode(new, mutation) {
+            new.onode = Some(self.onodes.next(self.store())?);
+        }
+        new.newest = match new.onode {
+            Some(onode) if new.clones => self.stage_preserved(id, old, preserve, onode, tx, slots)?,
+            _ => None,
+        };
+        if removed {
             self.stage_removal(id, old, tx, slots)?;
-            new.onode = None;
+        }
+        new.whiteout = !new.exists && new.clones;
+        if new.whiteout {
+            return self.stage_record(id, new, tx);
         }
         if !new.exists {
+            // Nothing is left that could know of snapshots.
+            new.seq = 0;
             return Ok(());
-        }
-        if new.onode.is_none() && needs_onode(new, mutation) {
-            new.onode = Some(self.onodes.next(self.store())?);
         }
         match new.placement {
             Placement::Volume {
@@ -94,28 +122,46 @@ impl Objects {
                 if new.size > object_size.into() {
                     return Err(CommitError::TooBig);
                 }
-                if !old.exists && !self.images.is_known(volume) {
+                if !old.recorded() && !self.images.is_known(volume) {
                     return Err(CommitError::Stale);
                 }
                 let base = index * u64::from(object_size);
-                stage_volume_data(tx, volume, base, start_size(old, mutation), mutation);
-                self.stage_entry(new, volume, index, tx)?;
+                let size = start_size(old, mutation);
+                stage_volume_data(tx, volume, base, size, mutation, *journaled);
             }
-            Placement::Slots => {
-                self.stage_slot_data(id, old, new, mutation, tx, slots)?;
-                if let Some(onode) = new.onode {
-                    tx.put(keys::object(id), Onode::encode(new, onode));
-                }
-            }
+            Placement::Slots => self.stage_slot_data(id, old, new, mutation, *journaled, tx, slots)?,
         }
+        self.stage_record(id, new, tx)?;
         if let Some(onode) = new.onode {
             stage_rows(onode, old, mutation, tx);
         }
         Ok(())
     }
 
+    /// Stores the record of an object.
+    pub(super) fn stage_record(
+        &self,
+        id: &ObjectId,
+        state: &ObjectState,
+        tx: &mut Transaction,
+    ) -> Result<(), CommitError> {
+        match (state.placement, state.onode) {
+            (Placement::Volume { volume, index, .. }, onode) => {
+                stage_page_entry(tx, volume, index, Entry::of(state, onode.is_some()))?;
+                if let Some(onode) = onode {
+                    tx.put(keys::extra(volume.0, index), Onode::encode(state, onode));
+                }
+            }
+            (Placement::Slots, Some(onode)) => {
+                tx.put(keys::object(id), Onode::encode(state, onode));
+            }
+            (Placement::Slots, None) => {}
+        }
+        Ok(())
+    }
+
     /// Removes everything that is stored of the object.
-    fn stage_removal(
+    pub(super) fn stage_removal(
         &self,
         id: &ObjectId,
         old: &ObjectState,
@@ -154,26 +200,14 @@ impl Objects {
         Ok(())
     }
 
-    fn stage_entry(
-        &self,
-        new: &ObjectState,
-        volume: VolumeId,
-        index: u64,
-        tx: &mut Transaction,
-    ) -> Result<(), CommitError> {
-        stage_page_entry(tx, volume, index, Entry::of(new, new.onode.is_some()))?;
-        if let Some(onode) = new.onode {
-            tx.put(keys::extra(volume.0, index), Onode::encode(new, onode));
-        }
-        Ok(())
-    }
-
+    #[allow(clippy::too_many_arguments)]
     fn stage_slot_data(
         &self,
         id: &ObjectId,
         old: &ObjectState,
         new: &mut ObjectState,
         mutation: &Mutation,
+        journaled: bool,
         tx: &mut Transaction,
         slots: &mut SlotChanges,
     ) -> Result<(), CommitError> {
@@ -203,6 +237,7 @@ impl Objects {
             volume: self.slots.volume(self.store(), id.pool)?,
             blocks: BTreeMap::new(),
             size: 0,
+            journaled,
             tx,
             slots,
         };
@@ -261,8 +296,13 @@ impl Objects {
 
     fn account(&self, id: &ObjectId, change: &Change) {
         let Change { old, new, .. } = change;
+        self.account_states(id, old, new);
+    }
+
+    /// Counts what came into being or went. A whiteout is an object, as it is to Ceph.
+    pub(super) fn account_states(&self, id: &ObjectId, old: &ObjectState, new: &ObjectState) {
         let size = |s: &ObjectState| if s.exists { s.size as i64 } else { 0 };
-        let objects = i64::from(new.exists) - i64::from(old.exists);
+        let objects = i64::from(new.recorded()) - i64::from(old.recorded());
         self.usage.pool(id.pool).changed(objects, size(new) - size(old));
         if objects != 0
             && let Placement::Volume { volume, .. } = new.placement
@@ -271,7 +311,7 @@ impl Objects {
         }
     }
 
-    fn release_when_durable(&self, pool: i64, seq: Seq, freed: Vec<u64>) {
+    pub(super) fn release_when_durable(&self, pool: i64, seq: Seq, freed: Vec<u64>) {
         if freed.is_empty() {
             return;
         }
@@ -296,6 +336,8 @@ fn start_size(old: &ObjectState, mutation: &Mutation) -> u64 {
 
 fn needs_onode(new: &ObjectState, mutation: &Mutation) -> bool {
     matches!(new.placement, Placement::Slots)
+        || new.clones
+        || new.seq >= ENTRY_SEQS
         || new.has_omap
         || new.truncate_seq != 0
         || !mutation.xattrs.is_empty()
@@ -316,14 +358,21 @@ fn stage_page_entry(
 
 /// Bytes of a volume behind an object's size are undefined (a write that was never acknowledged may have left
 /// some): whatever grows the object over them zeroes them first.
-fn stage_volume_data(tx: &mut Transaction, volume: VolumeId, base: u64, mut size: u64, mutation: &Mutation) {
+fn stage_volume_data(
+    tx: &mut Transaction,
+    volume: VolumeId,
+    base: u64,
+    mut size: u64,
+    mutation: &Mutation,
+    journaled: bool,
+) {
     for change in &mutation.data {
         match change {
             DataChange::Write { offset, data } => {
                 if *offset > size {
                     tx.discard(volume, base + size, offset - size);
                 }
-                tx.write(volume, base + offset, data.clone());
+                stage_write(tx, volume, base + offset, data.clone(), journaled);
                 size = size.max(offset + data.len() as u64);
             }
             DataChange::Zero { offset, len } => {
@@ -385,6 +434,8 @@ struct BlockWriter<'a> {
     /// Blocks looked up or changed in this transaction.
     blocks: BTreeMap<u32, Option<u64>>,
     size: u64,
+    /// Data must go through the journal.
+    journaled: bool,
     tx: &'a mut Transaction,
     slots: &'a mut SlotChanges,
 }
@@ -434,8 +485,14 @@ impl BlockWriter<'_> {
                 Some(slot) => slot,
                 None => self.take(block, (n as u64) < SLOT_SIZE)?,
             };
-            self.tx
-                .write(self.volume, slot * SLOT_SIZE + within, data.slice(done..done + n));
+            let at = slot * SLOT_SIZE + within;
+            stage_write(
+                self.tx,
+                self.volume,
+                at,
+                data.slice(done..done + n),
+                self.journaled,
+            );
             done += n;
         }
         Ok(())

@@ -16,7 +16,12 @@
 //! | `R` | client, page number | recorded replies |
 //! | `Q` | client, tid | recorded reply data |
 //! | `S` | pool, page number | which slots are taken |
+//! | `C` | onode, clone id (inverted: newest first) | [`CloneRecord`](super::clones::CloneRecord) |
+//! | `I` | pool, snapshot, onode | clone id, object sort key: the clone that serves the snapshot |
 //! | `N` | counter name | counter |
+//!
+//! A clone has an onode number of its own, and rows of the tables `X`, `H`, `M`, `D` and `B` under it; its blocks
+//! are those that differ from the next newer clone's.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -172,13 +177,44 @@ pub fn slots(pool: i64, page: u32) -> Bytes {
     })
 }
 
+/// One clone of an object.
+#[must_use]
+pub fn clone(onode: u64, clone: u64) -> Bytes {
+    table(b'C', |out| {
+        out.put_u64(onode);
+        out.put_u64(!clone);
+    })
+}
+
+/// The clone that serves a snapshot of an object.
+#[must_use]
+pub fn snap(pool: i64, snap: u64, onode: u64) -> Bytes {
+    table(b'I', |out| {
+        out.put_i64(pool);
+        out.put_u64(snap);
+        out.put_u64(onode);
+    })
+}
+
+/// All clones that serve a snapshot.
+#[must_use]
+pub fn snap_range(pool: i64, snap: u64) -> (Bytes, Bytes) {
+    let start = |snap: u64| {
+        table(b'I', |out| {
+            out.put_i64(pool);
+            out.put_u64(snap);
+        })
+    };
+    (start(snap), start(snap.saturating_add(1)))
+}
+
 /// A counter.
 #[must_use]
 pub fn counter(name: &str) -> Bytes {
     table(b'N', |out| out.put_slice(name.as_bytes()))
 }
 
-/// The rows of a pool in the tables that start with the pool id (`O`, `V`, `S`).
+/// The rows of a pool in the tables that start with the pool id (`O`, `V`, `S`, `I`).
 #[must_use]
 pub fn pool_range(prefix: u8, pool: i64) -> (Bytes, Bytes) {
     (

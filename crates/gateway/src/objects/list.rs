@@ -160,7 +160,7 @@ impl Objects {
         }
     }
 
-    /// Calls `f` with number and entry of each data object that exists in a volume.
+    /// Calls `f` with number and entry of each data object that is recorded in a volume.
     fn each_entry(&self, volume: ImageVolume, mut f: impl FnMut(u64, Entry)) -> Result<(), StoreError> {
         let (mut from, to) = keys::onode_range(b'P', volume.volume.0);
         loop {
@@ -173,7 +173,7 @@ impl Objects {
                     .map_or(0, u32::from_be_bytes);
                 for slot in 0..page.len().div_ceil(Entry::LEN) {
                     let entry = Entry::from_page(page, slot);
-                    if entry.exists() {
+                    if entry.recorded() {
                         f(u64::from(number) * PAGE_ENTRIES + slot as u64, entry);
                     }
                 }
@@ -281,19 +281,45 @@ impl Objects {
             Ok(ControlFlow::Continue(()))
         })?;
         for (id, image, volume) in volumes {
+            self.delete_extras(volume)?;
             self.delete_volume(&id, &image, volume)?;
         }
         self.delete_named(pool)?;
         let slots = self.slots.volume(self.store(), pool)?;
         let mut tx = Transaction::new();
-        let (from, to) = keys::pool_range(b'S', pool);
-        tx.delete_range(from, to);
+        for table in *b"SI" {
+            let (from, to) = keys::pool_range(table, pool);
+            tx.delete_range(from, to);
+        }
         tx.delete_volume(slots);
         self.store().submit(tx)?;
         self.slots.forget(pool);
         self.images.forget_pool(pool);
         self.usage().forget(pool);
         Ok(())
+    }
+
+    /// Deletes attributes and clones of the data objects in a volume.
+    fn delete_extras(&self, volume: ImageVolume) -> Result<(), StoreError> {
+        let (from, to) = keys::onode_range(b'E', volume.volume.0);
+        loop {
+            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let mut tx = Transaction::new();
+            for (key, value) in rows {
+                tx.delete(key);
+                let Some(state) = Onode::decode(&value, Placement::Slots) else {
+                    continue;
+                };
+                self.stage_clones_of_deleted(&state, &mut tx)?;
+                if let Some(onode) = state.onode {
+                    self.stage_rows_removed(onode, &mut tx);
+                }
+            }
+            self.store().submit(tx)?;
+        }
     }
 
     fn delete_named(&self, pool: i64) -> Result<(), StoreError> {
@@ -305,14 +331,13 @@ impl Objects {
             }
             let mut tx = Transaction::new();
             for (key, value) in rows {
-                let onode = Onode::decode(&value, Placement::Slots).and_then(|s| s.onode);
                 tx.delete(key);
-                let Some(onode) = onode else { continue };
-                tx.delete(keys::omap_header(onode));
-                tx.delete(keys::inline_data(onode));
-                for table in *b"XMWB" {
-                    let (from, to) = keys::onode_range(table, onode);
-                    tx.delete_range(from, to);
+                let Some(state) = Onode::decode(&value, Placement::Slots) else {
+                    continue;
+                };
+                self.stage_clones_of_deleted(&state, &mut tx)?;
+                if let Some(onode) = state.onode {
+                    self.stage_rows_removed(onode, &mut tx);
                 }
             }
             self.store().submit(tx)?;

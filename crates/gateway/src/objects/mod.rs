@@ -4,15 +4,19 @@
 //! Image data lies in the image's own volume at its natural place ([`images`]); everything else in metadata
 //! and, if large, in slots ([`slots`]). The key layout is in [`keys`].
 
+pub mod clones;
 pub mod commit;
 pub mod counter;
+pub mod extents;
 pub mod id;
 pub mod images;
 pub mod keys;
 pub mod list;
 pub mod mutation;
 pub mod onode;
+pub mod preserve;
 pub mod slots;
+pub mod trim;
 pub mod usage;
 
 use bytes::{Bytes, BytesMut};
@@ -115,17 +119,18 @@ impl Objects {
             && let Placement::Volume { volume, index, .. } = found.placement
         {
             let entry = self.entry(volume.0, index)?;
-            if entry.exists() {
+            if entry.recorded() {
                 let state = entry.state(found.placement);
                 return if entry.extra() {
-                    self.with_extra(state, volume.0, index)
+                    self.with_newest(self.with_extra(state, volume.0, index)?)
                 } else {
                     Ok(state)
                 };
             }
         }
         if let Some(raw) = self.store.get(&keys::object(id))? {
-            return Onode::decode(&raw, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()));
+            let state = Onode::decode(&raw, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()))?;
+            return self.with_newest(state);
         }
         Ok(ObjectState::absent(
             found.map_or(Placement::Slots, |f| f.placement),
@@ -152,6 +157,8 @@ impl Objects {
             has_omap: extra.has_omap,
             truncate_seq: extra.truncate_seq,
             truncate_size: extra.truncate_size,
+            seq: extra.seq,
+            clones: extra.clones,
             ..entry
         })
     }
@@ -171,6 +178,9 @@ impl Objects {
     ) -> Result<Data, StoreError> {
         if len == 0 {
             return Ok(Data::Ready(Bytes::new()));
+        }
+        if let (Some(view), false) = (&state.view, state.inline) {
+            return self.read_clone(id, view, offset, len, may_block);
         }
         match state.placement {
             Placement::Volume {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 
-use super::onode::ObjectState;
+use super::{extents::Extents, onode::ObjectState, preserve::Preserve};
 
 /// A change of an object's data, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,17 @@ pub enum DataChange {
         /// The new size.
         size: u64,
     },
+}
+
+impl DataChange {
+    /// How many bytes it brings.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        match self {
+            Self::Write { data, .. } => data.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// Changes of a key-value table: `None` removes.
@@ -67,6 +78,23 @@ pub struct Mutation {
 }
 
 impl Mutation {
+    /// The ranges of the object's old data that are changed.
+    #[must_use]
+    pub fn touched_data(&self) -> Extents {
+        if self.reset {
+            return Extents::of(0, u64::MAX);
+        }
+        let mut touched = Extents::default();
+        for change in &self.data {
+            match change {
+                DataChange::Write { offset, data } => touched.insert(*offset, offset + data.len() as u64),
+                DataChange::Zero { offset, len } => touched.insert(*offset, offset.saturating_add(*len)),
+                DataChange::Truncate { size } => touched.insert(*size, u64::MAX),
+            }
+        }
+        touched
+    }
+
     /// Forgets everything staged: the object is removed.
     pub fn remove(&mut self) {
         let watches = std::mem::take(&mut self.watches);
@@ -119,6 +147,37 @@ pub struct Change {
     pub new: ObjectState,
     /// What changed.
     pub mutation: Mutation,
+    /// The snapshots that the writer knows of.
+    pub snaps: WriterSnaps,
+    /// What of the old data must be preserved for snapshots, once that was found out.
+    pub preserve: Option<Preserve>,
+    /// No data may be written in place before the transaction is durable: an earlier one that preserves old data
+    /// of the object is not durable yet.
+    pub journaled: bool,
+}
+
+/// What a change needs of its writer's snap context.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WriterSnaps {
+    /// The newest snapshot the writer knows of.
+    pub seq: u64,
+    /// Existing snapshots that are newer than the object's sequence number, newest first.
+    pub fresh: Vec<u64>,
+}
+
+impl Change {
+    /// A change by a writer that knows of no snapshots.
+    #[must_use]
+    pub fn new(old: ObjectState, new: ObjectState, mutation: Mutation) -> Self {
+        Self {
+            old,
+            new,
+            mutation,
+            snaps: WriterSnaps::default(),
+            preserve: None,
+            journaled: false,
+        }
+    }
 }
 
 #[cfg(test)]

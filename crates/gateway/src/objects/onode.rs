@@ -1,9 +1,13 @@
 //! What is stored of an object besides its data: the [`Onode`] of a named object and the 24-byte [`Entry`] of
 //! an image's data object. Both become an [`ObjectState`] in memory.
 
+use std::sync::Arc;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use encoding::types::Utime;
 use store::VolumeId;
+
+use super::clones::{CloneRecord, CloneView};
 
 /// Where an object's data lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,16 @@ pub struct ObjectState {
     pub inline: bool,
     /// Where the data is.
     pub placement: Placement,
+    /// The newest snapshot the object has seen (`SnapSet::seq`).
+    pub seq: u64,
+    /// It does not exist, but its clones do: its record stays.
+    pub whiteout: bool,
+    /// Whether it has clones.
+    pub clones: bool,
+    /// The newest of them.
+    pub newest: Option<Arc<CloneRecord>>,
+    /// Set if this is not the head but a clone: where its data is to be looked for.
+    pub view: Option<Arc<CloneView>>,
 }
 
 impl ObjectState {
@@ -61,13 +75,26 @@ impl ObjectState {
             has_omap: false,
             inline: matches!(placement, Placement::Slots),
             placement,
+            seq: 0,
+            whiteout: false,
+            clones: false,
+            newest: None,
+            view: None,
         }
+    }
+
+    /// Whether there is a record of it: it exists, or its clones do.
+    #[must_use]
+    pub const fn recorded(&self) -> bool {
+        self.exists || self.whiteout
     }
 }
 
-const ONODE_VERSION: u8 = 1;
+const ONODE_VERSION: u8 = 2;
 const OMAP: u8 = 1;
 const INLINE: u8 = 2;
+const CLONES: u8 = 4;
+const WHITEOUT: u8 = 8;
 
 /// The stored form of a named object's state.
 #[derive(Debug)]
@@ -75,14 +102,20 @@ pub struct Onode;
 
 impl Onode {
     /// Bytes of the stored form.
-    const LEN: usize = 1 + 1 + 8 + 8 + 8 + 8 + 4 + 8;
+    pub const LEN: usize = 1 + 1 + 8 + 8 + 8 + 8 + 4 + 8 + 8;
 
-    /// The stored form. The state must have an onode number.
+    /// The stored form.
     #[must_use]
     pub fn encode(state: &ObjectState, onode: u64) -> Bytes {
         let mut out = BytesMut::with_capacity(Self::LEN);
         out.put_u8(ONODE_VERSION);
-        out.put_u8(if state.has_omap { OMAP } else { 0 } | if state.inline { INLINE } else { 0 });
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        out.put_u8(
+            flag(state.has_omap, OMAP)
+                | flag(state.inline, INLINE)
+                | flag(state.clones, CLONES)
+                | flag(state.whiteout, WHITEOUT),
+        );
         out.put_u64_le(onode);
         out.put_u64_le(state.size);
         out.put_u64_le(state.version);
@@ -90,10 +123,11 @@ impl Onode {
         out.put_u32_le(state.mtime.nsec);
         out.put_u32_le(state.truncate_seq);
         out.put_u64_le(state.truncate_size);
+        out.put_u64_le(state.seq);
         out.freeze()
     }
 
-    /// Reads the stored form; `None` if it is damaged or from a newer release.
+    /// Reads the stored form, without the newest clone; `None` if it is damaged or from another release.
     #[must_use]
     pub fn decode(mut raw: &[u8], placement: Placement) -> Option<ObjectState> {
         if raw.len() < Self::LEN || raw.get_u8() != ONODE_VERSION {
@@ -102,7 +136,7 @@ impl Onode {
         let flags = raw.get_u8();
         let onode = raw.get_u64_le();
         Some(ObjectState {
-            exists: true,
+            exists: flags & WHITEOUT == 0,
             size: raw.get_u64_le(),
             version: raw.get_u64_le(),
             mtime: Utime {
@@ -115,6 +149,11 @@ impl Onode {
             has_omap: flags & OMAP != 0,
             inline: flags & INLINE != 0,
             placement,
+            seq: raw.get_u64_le(),
+            whiteout: flags & WHITEOUT != 0,
+            clones: flags & CLONES != 0,
+            newest: None,
+            view: None,
         })
     }
 }
@@ -124,6 +163,11 @@ pub const PAGE_ENTRIES: u64 = 1024;
 
 const EXISTS: u32 = 1;
 const EXTRA: u32 = 2;
+const GONE: u32 = 4;
+/// The flags' upper bits are the snapshot sequence number; larger ones are in the onode beside the page.
+const SEQ_SHIFT: u32 = 8;
+/// Snapshot sequence numbers from here on do not fit into an entry.
+pub const ENTRY_SEQS: u64 = 1 << (32 - SEQ_SHIFT);
 
 /// The stored form of a data object's state: 24 bytes of its page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -141,21 +185,27 @@ impl Entry {
     /// The entry of a state. `extra`: an onode is recorded beside the page.
     #[must_use]
     pub fn of(state: &ObjectState, extra: bool) -> Self {
-        if !state.exists {
+        if !state.recorded() {
             return Self::default();
         }
+        let seq = if state.seq < ENTRY_SEQS {
+            state.seq as u32
+        } else {
+            0
+        };
+        let kind = if state.whiteout { GONE } else { EXISTS };
         Self {
-            flags: EXISTS | if extra { EXTRA } else { 0 },
+            flags: kind | if extra { EXTRA } else { 0 } | seq << SEQ_SHIFT,
             size: u32::try_from(state.size).unwrap_or(u32::MAX),
             version: state.version,
             mtime: state.mtime,
         }
     }
 
-    /// Whether the object exists.
+    /// Whether the object exists, or its clones do.
     #[must_use]
-    pub const fn exists(&self) -> bool {
-        self.flags & EXISTS != 0
+    pub const fn recorded(&self) -> bool {
+        self.flags & (EXISTS | GONE) != 0
     }
 
     /// The object's size in bytes.
@@ -203,8 +253,10 @@ impl Entry {
     #[must_use]
     pub fn state(&self, placement: Placement) -> ObjectState {
         let mut state = ObjectState::absent(placement);
-        if self.exists() {
-            state.exists = true;
+        if self.recorded() {
+            state.exists = self.flags & GONE == 0;
+            state.whiteout = !state.exists;
+            state.seq = u64::from(self.flags >> SEQ_SHIFT);
             state.size = self.size.into();
             state.version = self.version;
             state.mtime = self.mtime;
@@ -225,6 +277,8 @@ mod tests {
         state.version = 7;
         state.onode = Some(9);
         state.has_omap = true;
+        state.seq = 1 << 40;
+        state.clones = true;
         let raw = Onode::encode(&state, 9);
         assert_eq!(Onode::decode(&raw, Placement::Slots), Some(state));
         for cut in 0..raw.len() {
@@ -240,8 +294,9 @@ mod tests {
         state.size = 4096;
         state.version = 3;
         state.inline = true;
+        state.seq = ENTRY_SEQS - 1;
         let raw = Entry::of(&state, false).encode();
         assert_eq!(Entry::from_page(&raw, 0).state(placement), state);
-        assert!(!Entry::from_page(&raw, 1).exists());
+        assert!(!Entry::from_page(&raw, 1).recorded());
     }
 }

@@ -28,6 +28,8 @@ pub struct Inner {
     pub state: Option<ObjectState>,
     /// The last transaction that changed it: replies that tell of the change wait until it is durable.
     pub last_seq: Option<Seq>,
+    /// The last transaction that preserved old data: until it is durable no data may be written in place.
+    pub preserved: Option<Seq>,
     /// Its watches.
     pub watchers: Watchers,
     /// An op waits for the disk; later ones queue.

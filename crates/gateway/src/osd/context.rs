@@ -14,7 +14,7 @@ use store::StoreError;
 use crate::objects::{
     Data, Objects,
     id::ObjectId,
-    mutation::{Change, DataChange, Mutation},
+    mutation::{Change, DataChange, Mutation, WriterSnaps},
     onode::ObjectState,
 };
 
@@ -52,7 +52,9 @@ pub struct Context<'a> {
     pub(super) objects: &'a Objects,
     pub(super) id: &'a ObjectId,
     pub(super) request: Request,
-    old: ObjectState,
+    pub(super) old: ObjectState,
+    /// What a writer knows of snapshots.
+    snaps: WriterSnaps,
     /// The state with what the vector did so far.
     pub state: ObjectState,
     /// What the vector staged.
@@ -73,6 +75,7 @@ impl<'a> Context<'a> {
         state: &ObjectState,
         watchers: &'a [(EntityName, EntityAddr)],
         request: Request,
+        snaps: WriterSnaps,
         may_block: bool,
     ) -> Self {
         Self {
@@ -80,6 +83,7 @@ impl<'a> Context<'a> {
             id,
             request,
             old: state.clone(),
+            snaps,
             state: state.clone(),
             mutation: Mutation::default(),
             watchers,
@@ -106,11 +110,9 @@ impl<'a> Context<'a> {
 
     /// The change to commit.
     pub fn into_change(self) -> Change {
-        Change {
-            old: self.old,
-            new: self.state,
-            mutation: self.mutation,
-        }
+        let mut change = Change::new(self.old, self.state, self.mutation);
+        change.snaps = self.snaps;
+        change
     }
 
     /// Makes the object exist (`maybe_create_new_object`).
@@ -128,6 +130,25 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// The object at a snapshot; `None` if it did not exist then.
+    pub fn at_snap(&self, snap: u64) -> Result<Option<ObjectState>, Errno> {
+        self.objects
+            .at_snap(&self.old, snap, false)
+            .map_err(|e| self.store_error(&e))
+    }
+
+    /// Bytes of the object at a snapshot, a range within its size then.
+    pub fn read_at(&self, state: &ObjectState, offset: u64, len: u64) -> Result<Bytes, Errno> {
+        let data = self.objects.read(self.id, state, offset, len, self.may_block);
+        match data.map_err(|e| self.store_error(&e))? {
+            Data::Ready(data) => Ok(data),
+            Data::WouldBlock => {
+                self.blocked.set(true);
+                Err(Errno::EAGAIN)
+            }
+        }
+    }
+
     pub(super) fn store_error(&self, error: &StoreError) -> Errno {
         store_error(self.id, error)
     }
@@ -142,16 +163,7 @@ impl<'a> Context<'a> {
         let from_store = stored.saturating_sub(offset).min(len);
         let mut base = Bytes::new();
         if from_store > 0 {
-            let data = self
-                .objects
-                .read(self.id, &self.old, offset, from_store, self.may_block);
-            match data.map_err(|e| self.store_error(&e))? {
-                Data::Ready(data) => base = data,
-                Data::WouldBlock => {
-                    self.blocked.set(true);
-                    return Err(Errno::EAGAIN);
-                }
-            }
+            base = self.read_at(&self.old, offset, from_store)?;
         }
         if (base.len() as u64) < len {
             let mut padded = bytes::BytesMut::with_capacity(len as usize);
@@ -445,11 +457,15 @@ impl ObjectContext for Context<'_> {
     }
 
     fn snapset_seq(&self) -> Option<u64> {
-        self.state.exists.then_some(0)
+        self.state.recorded().then_some(self.old.seq)
     }
 
     fn clones(&self) -> Vec<u64> {
-        Vec::new()
+        let clones = self.objects.clones(&self.old, 0).unwrap_or_else(|error| {
+            self.store_error(&error);
+            Vec::new()
+        });
+        clones.into_iter().map(|clone| clone.id).collect()
     }
 
     fn require_osd_release(&self) -> u8 {

@@ -18,7 +18,9 @@ use super::{
     session::OsdSession,
     watch::Notify,
 };
-use crate::objects::{commit::CommitError, mutation::Change, onode::ObjectState};
+use crate::objects::{
+    commit::CommitError, mutation::Change, onode::ObjectState, preserve::Preserve, slots::SLOT_SIZE,
+};
 
 /// What became of a request.
 enum Outcome {
@@ -68,6 +70,15 @@ impl Osd {
         };
         for (offset, len) in op.message.ops.iter().filter_map(encoding::types::OsdOp::extent) {
             let len = if len == 0 { state.size } else { len };
+            // A write may have to preserve the whole blocks that it changes.
+            let (offset, len) = match op.modes.write {
+                true => {
+                    let start = offset - offset % SLOT_SIZE;
+                    let end = offset.saturating_add(len).checked_next_multiple_of(SLOT_SIZE);
+                    (start, end.unwrap_or(u64::MAX) - start)
+                }
+                false => (offset, len),
+            };
             let len = state.size.saturating_sub(offset).min(len);
             // A failure shows again, and is answered, when the request runs.
             drop(self.objects.read(&object.id, &state, offset, len, true));
@@ -96,10 +107,13 @@ impl Osd {
                     return Outcome::Done;
                 }
             };
-            if !op.modes.write && !state.exists {
-                self.reply_to_read(inner, &op, -Errno::ENOENT.0, epoch, 0);
-                return Outcome::Done;
-            }
+            let state = match self.seen_by(&op, state) {
+                Ok(state) => state,
+                Err(error) => {
+                    self.reply_to_read(inner, &op, -error.0, epoch, 0, 0);
+                    return Outcome::Done;
+                }
+            };
             match self.run(object, inner, op, &state, epoch, may_block) {
                 Outcome::Stale(again) => {
                     inner.state = None;
@@ -110,7 +124,7 @@ impl Osd {
         }
     }
 
-    fn loaded(&self, object: &Object, inner: &mut Inner) -> Result<ObjectState, Errno> {
+    pub(super) fn loaded(&self, object: &Object, inner: &mut Inner) -> Result<ObjectState, Errno> {
         if let Some(state) = &inner.state {
             return Ok(state.clone());
         }
@@ -134,7 +148,17 @@ impl Osd {
     ) -> Outcome {
         let request = self.request_of(&op);
         let watchers = inner.watchers.clients();
-        let mut ctx = Context::new(&self.objects, &object.id, state, &watchers, request, may_block);
+        // Held until a clone for the snapshots is stored, if there is to be one.
+        let mut trim_gate = None;
+        let snaps = match self.writer_snaps(&op, state, &mut trim_gate) {
+            Ok(snaps) => snaps,
+            Err(error) => {
+                self.reply_to_read(inner, &op, -error.0, epoch, 0, state.version);
+                return Outcome::Done;
+            }
+        };
+        let objects = &self.objects;
+        let mut ctx = Context::new(objects, &object.id, state, &watchers, request, snaps, may_block);
         let mut effects = Effects::default();
         let next_notify_id = || self.next_notify_id();
         let view = WatchView {
@@ -145,21 +169,28 @@ impl Osd {
         let result = ops::run(&mut ctx, &mut vector, &view, &mut effects);
         op.message.ops = vector;
         if ctx.blocked() {
-            for o in &mut op.message.ops {
-                o.outdata.clear();
-                o.rval = 0;
-            }
-            return Outcome::Blocked(op);
+            return Outcome::Blocked(unanswered(op));
         }
         let bytes_read = ctx.bytes_read();
         if result < 0 || !ctx.modified() {
             if result >= 0 {
                 self.apply_effects(object, inner, &op, effects, state.version, &request);
             }
-            self.reply_to_read(inner, &op, result, epoch, bytes_read);
+            self.reply_to_read(inner, &op, result, epoch, bytes_read, state.version);
             return Outcome::Done;
         }
-        let change = ctx.into_change();
+        let mut change = ctx.into_change();
+        let durable = self.objects.store().durable();
+        change.journaled = inner.preserved.is_some_and(|seq| durable < seq);
+        match self.objects.prepare(&object.id, &mut change, may_block) {
+            Ok(true) => {}
+            Ok(false) => return Outcome::Blocked(unanswered(op)),
+            Err(error) => {
+                op.session
+                    .send(op.error_reply(store_error(&object.id, &error), epoch));
+                return Outcome::Done;
+            }
+        }
         self.store_change(object, inner, op, change, effects, result, epoch, &request)
     }
 
@@ -193,6 +224,7 @@ impl Osd {
             result: if op.wants_returnvec() { result } else { 0 },
             ops: op.recorded_ops(),
         };
+        let preserves = change.preserve.as_ref().is_some_and(Preserve::has_blocks);
         let reqid = op.reqid();
         let committed = self.objects.commit(&object.id, &mut change, |tx| {
             reply_log::record(tx, &reqid, &recorded);
@@ -213,6 +245,9 @@ impl Osd {
         let written: usize = op.message.ops.iter().map(|o| o.indata.len()).sum();
         self.objects.usage().pool(object.id.pool).wrote(written as u64);
         inner.last_seq = Some(seq);
+        if preserves {
+            inner.preserved = Some(seq);
+        }
         self.apply_effects(object, inner, &op, effects, change.new.version, request);
         inner.state = Some(change.new);
         self.reply_when_durable(object, op, recorded, seq, epoch);
@@ -242,8 +277,15 @@ impl Osd {
     }
 
     /// Answers a read, or a failure. What it saw may not be durable yet: then the answer waits.
-    fn reply_to_read(&self, inner: &Inner, op: &PendingOp, result: i32, epoch: u32, bytes: u64) {
-        let version = inner.state.as_ref().map_or(0, |s| s.version);
+    fn reply_to_read(
+        &self,
+        inner: &Inner,
+        op: &PendingOp,
+        result: i32,
+        epoch: u32,
+        bytes: u64,
+        version: u64,
+    ) {
         self.objects
             .usage()
             .pool(op.message.pg.pg.pool as i64)
@@ -343,4 +385,13 @@ impl Osd {
             }
         });
     }
+}
+
+/// A request without what its run put into it.
+fn unanswered(mut op: Box<PendingOp>) -> Box<PendingOp> {
+    for o in &mut op.message.ops {
+        o.outdata.clear();
+        o.rval = 0;
+    }
+    op
 }

@@ -11,11 +11,15 @@ mod execute;
 mod ops;
 mod ops_data;
 mod ops_omap;
+mod ops_snap;
 mod ops_xattr;
 mod pgls;
 mod reply_log;
 mod request;
 mod session;
+#[cfg(test)]
+mod snap_tests;
+mod snaps;
 mod stats;
 mod ticker;
 mod watch;
@@ -70,6 +74,7 @@ pub struct Osd {
     cache: Cache,
     /// Objects that have watches.
     watched: Mutex<HashMap<ObjectId, Arc<Object>>>,
+    snaps: snaps::Snaps,
     notifies: Mutex<Vec<Arc<Notify>>>,
     next_notify: AtomicU64,
     /// The clients whose replies are recorded.
@@ -120,6 +125,7 @@ impl Osd {
             objects,
             cache: Cache::new(CACHE_OBJECTS),
             watched: Mutex::default(),
+            snaps: snaps::Snaps::default(),
             notifies: Mutex::default(),
             next_notify: AtomicU64::new(epoch << 32 | u64::from(rand::random::<u32>())),
             clients: Mutex::new(clients),
@@ -245,14 +251,11 @@ impl Osd {
             if m.snapid != NOSNAP {
                 return Err(Errno::EINVAL);
             }
-            if !m.snaps.is_empty() {
-                // Snapshots cannot be made yet; a write that wants one preserved must not pass as if it were.
-                return Err(Errno::EOPNOTSUPP);
-            }
             if data > MAX_WRITE {
                 return Err(Errno(90)); // EMSGSIZE, Ceph's OSD_WRITETOOBIG
             }
         }
+        Self::check_snapdir(op)?;
         debug_assert_eq!(
             m.raw_pg(),
             Pg {

@@ -7,12 +7,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use cls::ObjectContext;
 use encoding::{
     Encode, Errno, Features,
-    types::{CloneInfo, EntityName, ListSnapsResponse, NOSNAP, OpArgs, OpCode, OpFlags, OsdOp},
+    types::{EntityName, OpArgs, OpCode, OpFlags, OsdOp},
 };
 
 use super::{
     context::Context,
-    ops_data, ops_omap, ops_xattr,
+    ops_data, ops_omap, ops_snap, ops_xattr,
     watch::{WatchOp, Watchers},
 };
 
@@ -250,7 +250,8 @@ fn run_one(ctx: &mut Context<'_>, op: &mut OsdOp, view: &WatchView<'_>, effects:
             op.outdata = vec![view.watchers.list(ctx.request.features)];
             Ok(0)
         }
-        OpCode::LIST_SNAPS => list_snaps(ctx, op),
+        OpCode::LIST_SNAPS => ops_snap::list(ctx, op),
+        OpCode::ROLLBACK => ops_snap::rollback(ctx, op, view, effects),
         OpCode::WATCH => watch(ctx, op, view, effects),
         OpCode::NOTIFY => notify(op, view, effects),
         OpCode::NOTIFY_ACK => notify_ack(op, effects),
@@ -282,7 +283,7 @@ fn create(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
     Ok(0)
 }
 
-fn delete(ctx: &mut Context<'_>, view: &WatchView<'_>, effects: &mut Effects) -> OpResult {
+pub(super) fn delete(ctx: &mut Context<'_>, view: &WatchView<'_>, effects: &mut Effects) -> OpResult {
     ctx.remove()?;
     effects.watches.extend(
         view.watchers
@@ -317,21 +318,6 @@ fn call(ctx: &mut Context<'_>, op: &mut OsdOp, effects: &mut Effects) -> OpResul
     if !out.is_empty() {
         op.outdata = vec![out];
     }
-    Ok(0)
-}
-
-fn list_snaps(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
-    ctx.must_exist()?;
-    let head = CloneInfo {
-        cloneid: NOSNAP,
-        size: ctx.state.size,
-        ..CloneInfo::default()
-    };
-    let response = ListSnapsResponse {
-        clones: vec![head],
-        seq: 0,
-    };
-    op.outdata = vec![response.to_bytes(Features::ALL)];
     Ok(0)
 }
 
@@ -468,7 +454,8 @@ mod tests {
             require_osd_release: 16,
             min_compat_client: 12,
         };
-        let mut ctx = Context::new(objects, &id, &state, &[], request, true);
+        let snaps = Default::default();
+        let mut ctx = Context::new(objects, &id, &state, &[], request, snaps, true);
         ctx.touch();
         let watchers = Watchers::default();
         let view = WatchView {

@@ -36,6 +36,7 @@ impl Osd {
             self.expire_notifies();
             self.expire_watches();
             self.delete_pools(&mut pools);
+            self.trim_snaps();
             if tick.is_multiple_of(4) {
                 self.update_full_flags();
                 self.measure();
@@ -104,11 +105,7 @@ impl Osd {
             touched: true,
             ..Mutation::default()
         };
-        let mut change = Change {
-            old: state.clone(),
-            new: state,
-            mutation,
-        };
+        let mut change = Change::new(state.clone(), state, mutation);
         if change.new.exists {
             self.objects
                 .commit(&object.id, &mut change, |_| ())

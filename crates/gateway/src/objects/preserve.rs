@@ -1,0 +1,261 @@
+//! Preserving what a change overwrites, for the snapshots made before it (`PrimaryLogPG::make_writeable`).
+//!
+//! This happens in two steps: the old data is read while that may still be put off because the disk is busy, and
+//! stored by the transaction that overwrites it.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use store::{StoreError, Transaction};
+
+use super::{
+    Data, Objects, SCAN_BATCH,
+    clones::CloneRecord,
+    commit::{CommitError, SlotChanges},
+    extents::Extents,
+    id::ObjectId,
+    keys,
+    mutation::Change,
+    onode::{ObjectState, Placement},
+    slots::SLOT_SIZE,
+};
+
+/// Most bytes of attributes and omap that a clone copies in one transaction.
+const MAX_ROW_BYTES: usize = 64 << 20;
+/// Data is journaled in pieces of this size where it must not be written in place at once.
+pub const JOURNALED_PIECE: usize = 32 << 10;
+/// Larger changes are written in place nevertheless: they would not fit into a journal transaction.
+const JOURNALED_MAX: usize = 16 << 20;
+
+/// What a change has to preserve.
+#[derive(Debug, Clone, Default)]
+pub struct Preserve {
+    /// The newest clone as it will be; `None` if none is made or changed.
+    clone: Option<CloneRecord>,
+    /// That clone is new.
+    made: bool,
+    /// Old blocks, those that are not all zeros.
+    blocks: Vec<(u32, Bytes)>,
+}
+
+impl Preserve {
+    /// Whether a clone is made.
+    #[must_use]
+    pub fn makes_clone(&self) -> bool {
+        self.made
+    }
+
+    /// Whether old data is preserved.
+    #[must_use]
+    pub fn has_blocks(&self) -> bool {
+        !self.blocks.is_empty()
+    }
+}
+
+impl Objects {
+    /// Finds out what `change` has to preserve and reads it. Returns false, and leaves everything as it was, if
+    /// that would wait for the disk and `may_block` is not set.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn prepare(&self, id: &ObjectId, change: &mut Change, may_block: bool) -> Result<bool, StoreError> {
+        let Change {
+            old, new, mutation, ..
+        } = &*change;
+        let mut plan = Preserve::default();
+        let made = (old.exists && !change.snaps.fresh.is_empty()).then(|| CloneRecord {
+            id: change.snaps.seq,
+            snaps: change.snaps.fresh.clone(),
+            overlap: Extents::of(0, old.size),
+            state: state_of_clone(old),
+        });
+        if let Some(before) = made.as_ref().or(old.newest.as_deref()) {
+            let touched = if new.exists {
+                mutation.touched_data()
+            } else {
+                Extents::of(0, u64::MAX)
+            };
+            let lost = before.overlap.intersection(&touched);
+            if !before.state.inline && !self.read_blocks(id, old, before, &lost, may_block, &mut plan)? {
+                return Ok(false);
+            }
+            if !lost.is_empty() || made.is_some() {
+                plan.made = made.is_some();
+                let mut after = before.clone();
+                after.overlap.subtract(&lost);
+                plan.clone = Some(after);
+            }
+        }
+        change.journaled |= plan.has_blocks();
+        let bytes: usize = change
+            .mutation
+            .data
+            .iter()
+            .map(super::mutation::DataChange::bytes)
+            .sum();
+        change.journaled &= bytes <= JOURNALED_MAX;
+        change.preserve = Some(plan);
+        Ok(true)
+    }
+
+    /// Reads the blocks that the clone loses with `lost`.
+    fn read_blocks(
+        &self,
+        id: &ObjectId,
+        old: &ObjectState,
+        clone: &CloneRecord,
+        lost: &Extents,
+        may_block: bool,
+        plan: &mut Preserve,
+    ) -> Result<bool, StoreError> {
+        let mut next = 0;
+        for (start, end) in lost.iter() {
+            for block in (start / SLOT_SIZE).max(next)..end.div_ceil(SLOT_SIZE) {
+                next = block + 1;
+                if clone.keeps(block) {
+                    continue;
+                }
+                let at = block * SLOT_SIZE;
+                let len = SLOT_SIZE.min(clone.state.size - at);
+                match self.read(id, old, at, len, may_block)? {
+                    Data::WouldBlock => return Ok(false),
+                    Data::Ready(data) if data.iter().all(|b| *b == 0) => {}
+                    Data::Ready(data) => {
+                        let block =
+                            u32::try_from(block).map_err(|_| StoreError::Corrupt("a clone's size".into()))?;
+                        plan.blocks.push((block, data));
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Adds to `tx` what is preserved. `onode` is the object's. Returns the newest clone.
+    pub(super) fn stage_preserved(
+        &self,
+        id: &ObjectId,
+        old: &ObjectState,
+        plan: Preserve,
+        onode: u64,
+        tx: &mut Transaction,
+        slots: &mut SlotChanges,
+    ) -> Result<Option<Arc<CloneRecord>>, CommitError> {
+        let Some(mut clone) = plan.clone else {
+            return Ok(old.newest.clone());
+        };
+        let number = match clone.state.onode {
+            Some(number) => number,
+            None => self.onodes.next(self.store())?,
+        };
+        clone.state.onode = Some(number);
+        if plan.made {
+            self.stage_copied_rows(old, number, tx)?;
+            let mut value = BytesMut::new();
+            value.put_u64_le(clone.id);
+            id.put_sort_key(&mut value);
+            let value = value.freeze();
+            for snap in &clone.snaps {
+                tx.put(keys::snap(id.pool, *snap, onode), value.clone());
+            }
+        }
+        let volume = self.slots.volume(self.store(), id.pool)?;
+        for (block, data) in plan.blocks {
+            let slot = self.slots.take(self.store(), id.pool, tx)?;
+            slots.taken.push(slot);
+            if (data.len() as u64) < SLOT_SIZE {
+                tx.discard(volume, slot * SLOT_SIZE, SLOT_SIZE);
+            }
+            tx.write(volume, slot * SLOT_SIZE, data);
+            tx.put(keys::block(number, block), slot.to_le_bytes().to_vec());
+        }
+        tx.put(keys::clone(onode, clone.id), clone.encode());
+        Ok(Some(Arc::new(clone)))
+    }
+
+    /// Copies attributes, omap and inline data of the head to a new clone.
+    fn stage_copied_rows(
+        &self,
+        old: &ObjectState,
+        number: u64,
+        tx: &mut Transaction,
+    ) -> Result<(), CommitError> {
+        let Some(from) = old.onode else { return Ok(()) };
+        if old.inline
+            && let Some(data) = self.store().get(&keys::inline_data(from))?
+        {
+            tx.put(keys::inline_data(number), data);
+        }
+        let mut bytes = self.stage_copied_table(b'X', old, number, tx)?;
+        if old.has_omap {
+            bytes += self.stage_copied_table(b'M', old, number, tx)?;
+            if let Some(header) = self.store().get(&keys::omap_header(from))? {
+                tx.put(keys::omap_header(number), header);
+            }
+        }
+        if bytes > MAX_ROW_BYTES {
+            return Err(CommitError::TooBig);
+        }
+        Ok(())
+    }
+
+    fn stage_copied_table(
+        &self,
+        table: u8,
+        old: &ObjectState,
+        number: u64,
+        tx: &mut Transaction,
+    ) -> Result<usize, CommitError> {
+        let mut from = Bytes::new();
+        let mut bytes = 0;
+        loop {
+            let rows = self.rows(table, old, &from, SCAN_BATCH)?;
+            for (key, value) in &rows {
+                bytes += key.len() + value.len();
+                let key = match table {
+                    b'X' => keys::xattr(number, key),
+                    _ => keys::omap(number, key),
+                };
+                tx.put(key, value.clone());
+            }
+            match rows.last() {
+                Some((key, _)) if rows.len() == SCAN_BATCH && bytes <= MAX_ROW_BYTES => {
+                    from = [key.as_ref(), &[0]].concat().into();
+                }
+                _ => return Ok(bytes),
+            }
+        }
+    }
+}
+
+/// The state of a clone that is made of `old`, still without a number.
+fn state_of_clone(old: &ObjectState) -> ObjectState {
+    ObjectState {
+        onode: None,
+        inline: old.inline && old.placement == Placement::Slots,
+        placement: Placement::Slots,
+        seq: 0,
+        clones: false,
+        newest: None,
+        view: None,
+        ..old.clone()
+    }
+}
+
+/// Adds a write of data, in pieces that go to the journal if it must not be written in place at once.
+pub(super) fn stage_write(
+    tx: &mut Transaction,
+    volume: store::VolumeId,
+    offset: u64,
+    data: Bytes,
+    journaled: bool,
+) {
+    if !journaled {
+        tx.write(volume, offset, data);
+        return;
+    }
+    for from in (0..data.len()).step_by(JOURNALED_PIECE) {
+        let to = data.len().min(from + JOURNALED_PIECE);
+        tx.write(volume, offset + from as u64, data.slice(from..to));
+    }
+}

@@ -1,0 +1,241 @@
+//! Removing snapshots from clones, and clones that serve none any more (`PrimaryLogPG::trim_object`).
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use store::{Seq, StoreError, Transaction};
+
+use super::{
+    Objects, SCAN_BATCH,
+    clones::CloneRecord,
+    commit::{CommitError, SlotChanges},
+    id::ObjectId,
+    keys,
+    onode::{ObjectState, Placement},
+    slots::SLOT_SIZE,
+};
+
+/// A clone that serves a removed snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trimmed {
+    /// The row that says so.
+    key: Bytes,
+    /// The object.
+    pub id: ObjectId,
+    /// The clone.
+    clone: u64,
+}
+
+/// What trimming a clone led to.
+#[derive(Debug)]
+pub struct TrimResult {
+    /// The object as it is now.
+    pub state: ObjectState,
+    /// The transaction.
+    pub seq: Seq,
+    /// The object's record went with its last clone.
+    pub gone: bool,
+}
+
+impl Objects {
+    /// Some of the clones that serve a snapshot, at most `limit`.
+    ///
+    /// # Errors
+    /// If the store fails or is damaged.
+    pub fn clones_of_snap(&self, pool: i64, snap: u64, limit: usize) -> Result<Vec<Trimmed>, StoreError> {
+        let (from, to) = keys::snap_range(pool, snap);
+        let rows = self.store().scan(&from..&to, limit)?;
+        let parse = |(key, mut value): (Bytes, Bytes)| {
+            let clone = (value.len() >= 8).then(|| value.get_u64_le())?;
+            let id = ObjectId::from_sort_key(&value)?;
+            Some(Trimmed { key, id, clone })
+        };
+        rows.into_iter()
+            .map(|row| parse(row).ok_or(StoreError::Corrupt("snapshot index".into())))
+            .collect()
+    }
+
+    /// Removes all snapshots that `removed` names from a clone, and the clone if it serves no other, in one
+    /// transaction. `state` is the object's.
+    ///
+    /// # Errors
+    /// If the store fails: nothing was changed then.
+    pub fn trim(
+        &self,
+        which: &Trimmed,
+        state: &ObjectState,
+        removed: impl Fn(u64) -> bool,
+    ) -> Result<TrimResult, CommitError> {
+        let mut tx = Transaction::new();
+        let mut slots = SlotChanges::default();
+        let mut new = state.clone();
+        tx.delete(which.key.clone());
+        let clone = match state.onode {
+            Some(onode) if state.clones => self.clone_from(onode, which.clone)?,
+            _ => None,
+        };
+        // An earlier trim, of another snapshot, may have removed the clone.
+        if let (Some(onode), Some(mut clone)) = (state.onode, clone.filter(|c| c.id == which.clone)) {
+            clone.snaps.retain(|snap| !removed(*snap));
+            let changed = if clone.snaps.is_empty() {
+                self.stage_clone_removal(&which.id, onode, &clone, &mut tx, &mut slots)?
+            } else {
+                tx.put(keys::clone(onode, clone.id), clone.encode());
+                Some(clone.clone())
+            };
+            if state.newest.as_ref().is_some_and(|newest| newest.id == clone.id) {
+                new.clones = changed.is_some();
+                new.newest = changed.map(Arc::new);
+            } else if let (Some(changed), Some(newest)) = (changed, &state.newest)
+                && changed.id == newest.id
+            {
+                new.newest = Some(Arc::new(changed));
+            }
+            if state.clones && !new.clones {
+                self.stage_last_clone_gone(&which.id, state, &mut new, &mut tx, &mut slots)?;
+            }
+        }
+        let seq = self.store().submit(tx)?;
+        self.account_states(&which.id, state, &new);
+        self.release_when_durable(which.id.pool, seq, slots.freed);
+        let gone = state.recorded() && !new.recorded();
+        Ok(TrimResult {
+            state: new,
+            seq,
+            gone,
+        })
+    }
+
+    /// The object has no clones any more: its record says so, or goes if nothing else is left of the object.
+    fn stage_last_clone_gone(
+        &self,
+        id: &ObjectId,
+        state: &ObjectState,
+        new: &mut ObjectState,
+        tx: &mut Transaction,
+        slots: &mut SlotChanges,
+    ) -> Result<(), CommitError> {
+        if state.whiteout {
+            self.stage_removal(id, state, tx, slots)?;
+            *new = ObjectState::absent(state.placement);
+            return Ok(());
+        }
+        self.stage_record(id, new, tx)
+    }
+
+    /// Removes a clone. What the next older one shares with it but not with the next newer one becomes that one's.
+    /// Returns the older one as it is then.
+    fn stage_clone_removal(
+        &self,
+        id: &ObjectId,
+        onode: u64,
+        clone: &CloneRecord,
+        tx: &mut Transaction,
+        slots: &mut SlotChanges,
+    ) -> Result<Option<CloneRecord>, CommitError> {
+        let mut older = match clone.id.checked_sub(1) {
+            Some(below) => self.clone_from(onode, below)?,
+            None => None,
+        };
+        tx.delete(keys::clone(onode, clone.id));
+        self.stage_blocks_of_removed(id, clone, older.as_ref(), tx, slots)?;
+        if let Some(number) = clone.state.onode {
+            tx.delete(keys::omap_header(number));
+            tx.delete(keys::inline_data(number));
+            for table in *b"XMB" {
+                let (from, to) = keys::onode_range(table, number);
+                tx.delete_range(from, to);
+            }
+        }
+        if let Some(older) = &mut older {
+            older.overlap = older.overlap.intersection(&clone.overlap);
+            tx.put(keys::clone(onode, older.id), older.encode());
+        }
+        Ok(older)
+    }
+
+    /// Gives the blocks of a removed clone to the older one, where that relied on them, or frees them.
+    fn stage_blocks_of_removed(
+        &self,
+        id: &ObjectId,
+        clone: &CloneRecord,
+        older: Option<&CloneRecord>,
+        tx: &mut Transaction,
+        slots: &mut SlotChanges,
+    ) -> Result<(), CommitError> {
+        let mut from = Vec::new();
+        loop {
+            let rows = self.rows(b'B', &clone.state, &from, SCAN_BATCH)?;
+            for (key, slot) in &rows {
+                let block = key.as_ref().try_into().map(u32::from_be_bytes);
+                let number = slot.as_ref().try_into().map(u64::from_le_bytes);
+                let (Ok(block), Ok(number)) = (block, number) else {
+                    return Err(StoreError::Corrupt("block of a clone".into()).into());
+                };
+                let relies = |older: &&CloneRecord| {
+                    let within = u64::from(block) * SLOT_SIZE < older.state.size;
+                    within && !older.state.inline && !older.keeps(block.into())
+                };
+                match older.filter(relies).and_then(|o| o.state.onode) {
+                    Some(to) => drop(tx.put(keys::block(to, block), slot.clone())),
+                    None => {
+                        self.slots.free(self.store(), id.pool, number, tx)?;
+                        slots.freed.push(number);
+                    }
+                }
+            }
+            match rows.last() {
+                Some((key, _)) if rows.len() == SCAN_BATCH => from = [key.as_ref(), &[0]].concat(),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Adds to `tx` the removal of all rows of the clones of an object whose pool is deleted.
+    pub(super) fn stage_clones_of_deleted(
+        &self,
+        state: &ObjectState,
+        tx: &mut Transaction,
+    ) -> Result<(), StoreError> {
+        let Some(onode) = state.onode else { return Ok(()) };
+        for number in self.clones(state, 0)?.into_iter().filter_map(|c| c.state.onode) {
+            self.stage_rows_removed(number, tx);
+        }
+        let (from, to) = keys::onode_range(b'C', onode);
+        tx.delete_range(from, to);
+        Ok(())
+    }
+
+    /// Adds to `tx` the removal of all rows under an onode number.
+    pub(super) fn stage_rows_removed(&self, onode: u64, tx: &mut Transaction) {
+        tx.delete(keys::omap_header(onode));
+        tx.delete(keys::inline_data(onode));
+        for table in *b"XMWB" {
+            let (from, to) = keys::onode_range(table, onode);
+            tx.delete_range(from, to);
+        }
+    }
+
+    /// Deletes the volume of a data object's image, if it holds nothing and the image has no header any more.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn delete_unused_volume(&self, id: &ObjectId, placement: Placement) -> Result<(), StoreError> {
+        let Placement::Volume { volume, .. } = placement else {
+            return Ok(());
+        };
+        let Some(name) = super::images::DataName::parse(&id.name) else {
+            return Ok(());
+        };
+        if self.images.count(volume) > 0 {
+            return Ok(());
+        }
+        let pool = name.header_pool.unwrap_or(id.pool);
+        let header = [b"rbd_header.", name.image.as_ref()].concat();
+        let header = ObjectId::new(pool, id.nspace.clone(), header);
+        if self.store().get(&keys::object(&header))?.is_some() {
+            return Ok(());
+        }
+        self.header_removed(&header)
+    }
+}
