@@ -16,7 +16,7 @@ use crate::{
     journal::batch_len,
     kv::Kv,
     meta::Meta,
-    options::Options,
+    options::{BLOCK, Options},
     pending::Extent,
     record,
     transaction::{Op, Seq, Transaction},
@@ -270,14 +270,23 @@ impl Core {
         }
     }
 
+    /// From which length on writes of this transaction go straight to their volumes. Much data in small pieces
+    /// must not fill the journal.
+    fn direct_threshold(&self, ops: &[Op]) -> u64 {
+        let len = |op: &Op| if let Op::Write { data, .. } = op { data.len() as u64 } else { 0 };
+        let total: u64 = ops.iter().map(len).sum();
+        if total > self.options.most_journaled() { BLOCK } else { self.options.direct_threshold }
+    }
+
     /// Splits a transaction into what goes to the journal and what goes to volume files.
     fn prepare(&self, tx: Transaction) -> Result<Queued> {
         let mut data = Vec::new();
         let mut ops = tx.ops;
         let mut direct_after = None;
+        let threshold = self.direct_threshold(&ops);
         for (at, op) in ops.iter_mut().enumerate() {
             let (volume, kind) = match op {
-                Op::Write { volume, offset, data } if data.len() as u64 >= self.options.direct_threshold => {
+                Op::Write { volume, offset, data } if data.len() as u64 >= threshold => {
                     direct_after = Some(0);
                     let kind = DataKind::Direct {
                         offset: *offset,

@@ -59,6 +59,11 @@ impl Options {
         self.journal_bytes / 8 / BLOCK * BLOCK
     }
 
+    /// The most data of one transaction that travels in the journal, whatever its pieces are.
+    pub(crate) fn most_journaled(&self) -> u64 {
+        self.max_transaction() / 2
+    }
+
     /// The most that one journal write gathers.
     pub(crate) fn max_batch(&self) -> u64 {
         self.max_transaction().min(4 << 20)

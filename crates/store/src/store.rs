@@ -318,6 +318,13 @@ impl Store {
             .collect())
     }
 
+    /// The most data, in bytes, that one transaction can have travel in the journal: writes below the direct
+    /// threshold are atomic up to this sum.
+    #[must_use]
+    pub fn most_journaled(&self) -> u64 {
+        self.core().options.most_journaled()
+    }
+
     /// How the filesystem is filled. Looks at every volume's file.
     pub fn space(&self) -> Result<Space> {
         let core = self.core();

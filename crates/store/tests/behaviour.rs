@@ -396,3 +396,23 @@ fn direct_writes_wait_for_memory_and_all_arrive() {
     assert_eq!(store.read(volume, 0, 2 << 20).unwrap(), vec![99; 2 << 20]);
     assert_eq!(store.read(volume, 23 << 19, 1 << 19).unwrap(), vec![23; 1 << 19]);
 }
+
+#[test]
+fn a_transaction_with_more_small_pieces_of_data_than_the_journal_takes_is_stored() {
+    const PIECE: usize = 8 << 10;
+    const PIECES: usize = 256;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    let volume = store.volume("v").unwrap();
+    let mut tx = Transaction::new();
+    // Every other piece, so that none can be joined with its neighbour.
+    for n in 0..PIECES {
+        tx.write(volume, (2 * n * PIECE) as u64, vec![n as u8; PIECE]);
+    }
+    assert!((PIECES * PIECE) as u64 > store.most_journaled());
+    store.commit(tx).unwrap();
+    for n in 0..PIECES {
+        let piece = store.read(volume, (2 * n * PIECE) as u64, PIECE).unwrap();
+        assert!(piece.iter().all(|b| *b == n as u8), "piece {n}");
+    }
+}

@@ -475,6 +475,8 @@ impl BlockWriter<'_> {
     }
 
     fn write(&mut self, offset: u64, data: &Bytes) -> Result<(), CommitError> {
+        // Neighbouring blocks in neighbouring slots are one write: (where in the volume, the part of the data).
+        let mut run: Option<(u64, std::ops::Range<usize>)> = None;
         let mut done = 0;
         while done < data.len() {
             let at = offset + done as u64;
@@ -486,16 +488,21 @@ impl BlockWriter<'_> {
                 None => self.take(block, (n as u64) < SLOT_SIZE)?,
             };
             let at = slot * SLOT_SIZE + within;
-            stage_write(
-                self.tx,
-                self.volume,
-                at,
-                data.slice(done..done + n),
-                self.journaled,
-            );
+            match &mut run {
+                Some((start, part)) if *start + part.len() as u64 == at => part.end += n,
+                _ => self.flush(run.replace((at, done..done + n)), data),
+            }
             done += n;
         }
+        self.flush(run, data);
         Ok(())
+    }
+
+    /// Adds a run of neighbouring blocks to the transaction.
+    fn flush(&mut self, run: Option<(u64, std::ops::Range<usize>)>, data: &Bytes) {
+        if let Some((at, part)) = run {
+            stage_write(self.tx, self.volume, at, data.slice(part), self.journaled);
+        }
     }
 
     /// Takes a slot for a block; `clear` if the coming write leaves old bytes of the slot in place.

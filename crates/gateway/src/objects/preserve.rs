@@ -24,8 +24,6 @@ use super::{
 const MAX_ROW_BYTES: usize = 64 << 20;
 /// Data is journaled in pieces of this size where it must not be written in place at once.
 pub const JOURNALED_PIECE: usize = 32 << 10;
-/// Larger changes are written in place nevertheless: they would not fit into a journal transaction.
-const JOURNALED_MAX: usize = 16 << 20;
 
 /// What a change has to preserve.
 #[derive(Debug, Clone, Default)]
@@ -93,7 +91,8 @@ impl Objects {
             .iter()
             .map(super::mutation::DataChange::bytes)
             .sum();
-        change.journaled &= bytes <= JOURNALED_MAX;
+        // What is preserved may double it. Larger changes are written in place nevertheless: they do not fit.
+        change.journaled &= bytes as u64 * 2 <= self.store().most_journaled();
         change.preserve = Some(plan);
         Ok(true)
     }
