@@ -132,6 +132,8 @@ impl Osd {
             .objects
             .load(&object.id)
             .map_err(|e| store_error(&object.id, &e))?;
+        // What preserved data before the object left the memory may not be durable yet.
+        inner.preserved = state.clones.then(|| self.objects.store().progress().submitted);
         inner.state = Some(state.clone());
         Ok(state)
     }

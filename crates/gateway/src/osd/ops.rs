@@ -142,6 +142,7 @@ pub const SUPPORTED_OPS: &[OpCode] = &[
     OpCode::CREATE,
     OpCode::DELETE,
     OpCode::STARTSYNC,
+    OpCode::ROLLBACK,
     OpCode::SETALLOCHINT,
     OpCode::ASSERT_VER,
     OpCode::ISDIRTY,
