@@ -216,7 +216,8 @@ pub fn speaks_v1(port: u16) -> bool {
 mod tests {
     use super::*;
 
-    const SERVER: &str = "[global]\nfsid = f\nmon_host = [v2:127.0.0.1:3300,v1:127.0.0.1:6789]\nkeyring = /data/k\n";
+    const SERVER: &str =
+        "[global]\nfsid = f\nmon_host = [v2:127.0.0.1:3300,v1:127.0.0.1:6789]\nkeyring = /data/k\n";
 
     #[test]
     fn the_default_conf_differs_from_the_servers_in_the_keyring_alone() {

@@ -11,14 +11,14 @@ use rbdgate_tests::generations::{Generation, Mode};
 type Lived = Result<(), String>;
 
 /// One thing that a client does, independent of the others.
-pub struct Step {
-    pub name: &'static str,
-    pub what: &'static str,
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
     run: fn(&Life<'_>) -> Lived,
 }
 
 /// All steps, in order. Each makes its images and removes them.
-pub const STEPS: [Step; 9] = [
+pub(crate) const STEPS: [Step; 9] = [
     Step {
         name: "status",
         what: "`ceph -s`, `ceph df`, `ceph osd pool ls`",
@@ -67,7 +67,7 @@ pub const STEPS: [Step; 9] = [
 ];
 
 /// A client of one generation in one mode.
-pub struct Life<'a> {
+pub(crate) struct Life<'a> {
     cluster: &'a Cluster,
     generation: &'a Generation,
     mode: Mode,
@@ -83,7 +83,7 @@ fn holds(condition: bool, what: &str, seen: impl std::fmt::Display) -> Lived {
 
 impl<'a> Life<'a> {
     /// Writes the client's ceph.conf.
-    pub fn new(cluster: &'a Cluster, generation: &'a Generation, mode: Mode, v1: u16) -> Self {
+    pub(crate) fn new(cluster: &'a Cluster, generation: &'a Generation, mode: Mode, v1: u16) -> Self {
         let server = std::fs::read_to_string(cluster.conf()).unwrap();
         let keyring = server
             .lines()
@@ -104,7 +104,7 @@ impl<'a> Life<'a> {
 
 impl Life<'_> {
     /// Goes through all steps, and returns those that failed with what was seen.
-    pub fn live(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn live(&self) -> Vec<(&'static str, String)> {
         let failed = |step: &Step| (step.run)(self).err().map(|why| (step.name, why));
         STEPS.iter().filter_map(failed).collect()
     }
@@ -270,9 +270,7 @@ impl Life<'_> {
     }
 
     fn exclusive_lock(&self) -> Lived {
-        let script = self
-            .generation
-            .python(self.cluster.folder(), "exclusive_lock.py");
+        let script = self.generation.python(self.cluster.folder(), "exclusive_lock.py");
         self.run(script.args([self.conf.as_str(), "pass"]))?;
         self.rbd(&["rm", "--no-progress", "disk"])?;
         Ok(())

@@ -6,7 +6,7 @@ use rbdgate_tests::generations::Mode;
 
 /// One generation in one mode.
 #[derive(Debug, Clone)]
-pub enum Cell {
+pub(crate) enum Cell {
     Passed,
     /// Steps that failed, each with what was seen.
     Failed(Vec<(&'static str, String)>),
@@ -32,13 +32,13 @@ impl Cell {
 
 /// One generation in all modes.
 #[derive(Debug, Clone)]
-pub struct Row {
-    pub name: String,
+pub(crate) struct Row {
+    pub(crate) name: String,
     /// Empty if not run.
-    pub version: String,
-    pub origin: String,
+    pub(crate) version: String,
+    pub(crate) origin: String,
     /// In the order of [`Mode::ALL`].
-    pub cells: Vec<Cell>,
+    pub(crate) cells: Vec<Cell>,
 }
 
 impl Row {
@@ -50,7 +50,7 @@ impl Row {
 }
 
 /// Oldest first: Ceph's generations are in alphabetical order.
-pub fn sort(rows: &mut [Row]) {
+pub(crate) fn sort(rows: &mut [Row]) {
     rows.sort_by(|a, b| (&a.name, &a.origin).cmp(&(&b.name, &b.origin)));
 }
 
@@ -61,7 +61,7 @@ fn heads() -> Vec<String> {
 }
 
 /// Aligned columns, with the bars of a Markdown table.
-pub fn plain(rows: &[Row]) -> String {
+pub(crate) fn plain(rows: &[Row]) -> String {
     let mut lines = vec![heads()];
     lines.extend(rows.iter().map(Row::words));
     let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0);
@@ -78,7 +78,7 @@ pub fn plain(rows: &[Row]) -> String {
 }
 
 /// The whole page.
-pub fn markdown(rows: &[Row]) -> String {
+pub(crate) fn markdown(rows: &[Row]) -> String {
     let mut page = String::from(ABOVE);
     page.push_str(&plain(rows));
     page.push_str(BELOW);
@@ -89,7 +89,7 @@ pub fn markdown(rows: &[Row]) -> String {
 }
 
 /// What failed, in full.
-pub fn failures(rows: &[Row]) -> Vec<String> {
+pub(crate) fn failures(rows: &[Row]) -> Vec<String> {
     let mut failures = Vec::new();
     for row in rows {
         for (cell, mode) in row.cells.iter().zip(Mode::ALL) {
@@ -120,8 +120,9 @@ const BELOW: &str = "
 - **v2 crc**, **v2 secure**: `ms_client_mode` and `ms_mon_client_mode` set to that mode; the server's log confirms
   that every session with monitor, manager and OSDs had it.
 - **default**: the ceph.conf that rbdgate writes, nothing set. Clients then choose secure for the monitor and crc for
-  the others.
-- **v1 mon_host**: `mon_host` has the monitor's v1 address alone. What the client finds in the maps it may reach by v2.
+  the OSDs; for the manager nautilus chooses crc, pacific and later secure.
+- **v1 mon_host**: `mon_host` has the monitor's v1 address alone. With the maps that it gets
+  there the client goes on by v2, as it does with Ceph.
 - **v1 only**: the server speaks v1 alone (`--max-msgr v1`), so every session is v1.
 
 *Not served*: the server does not listen for that mode. *Not run*: the clients were not to be had where this was
