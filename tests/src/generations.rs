@@ -133,11 +133,20 @@ pub enum Mode {
     V1Mon,
     /// A server that speaks v1 alone, so that every connection is v1.
     V1,
+    /// A server that knows v2.0 at most, as before Nautilus 14.2.11, and no v1 address.
+    V20,
 }
 
 impl Mode {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 5] = [Self::Crc, Self::Secure, Self::Default, Self::V1Mon, Self::V1];
+    pub const ALL: [Self; 6] = [
+        Self::Crc,
+        Self::Secure,
+        Self::Default,
+        Self::V1Mon,
+        Self::V1,
+        Self::V20,
+    ];
 
     /// The head of its column.
     #[must_use]
@@ -148,6 +157,7 @@ impl Mode {
             Self::Default => "default",
             Self::V1Mon => "v1 mon_host",
             Self::V1 => "v1 only",
+            Self::V20 => "v2.0 only",
         }
     }
 
@@ -160,6 +170,17 @@ impl Mode {
             Self::Default => "default",
             Self::V1Mon => "v1-mon",
             Self::V1 => "v1",
+            Self::V20 => "v2.0",
+        }
+    }
+
+    /// The newest protocol that the server may speak in this mode, as `--max-msgr` takes it, if not all it can.
+    #[must_use]
+    pub const fn max_msgr(self) -> Option<&'static str> {
+        match self {
+            Self::V1 => Some("v1"),
+            Self::V20 => Some("v2.0"),
+            _ => None,
         }
     }
 
@@ -192,7 +213,7 @@ impl Mode {
                 .map_or_else(|| server.to_owned(), |address| format!("[{address}]"))
         };
         match self {
-            Self::Crc | Self::Secure => v2(),
+            Self::Crc | Self::Secure | Self::V20 => v2(),
             Self::Default => server.to_owned(),
             Self::V1Mon | Self::V1 => format!("[v1:127.0.0.1:{v1}]"),
         }

@@ -79,17 +79,11 @@ fn forget_a_twin_of_this_machine(generations: &mut Vec<Generation>) {
 fn try_all_modes(generation: &Generation) -> Row {
     let cluster = start(&[]);
     let (version, name) = generation.version().unwrap();
-    let cells = Mode::ALL.map(|mode| {
-        let served = match mode {
-            Mode::Crc | Mode::Secure | Mode::Default => true,
-            Mode::V1Mon => v1_port(&cluster).is_some_and(speaks_v1),
-            Mode::V1 => serves_v1_alone(),
-        };
-        match (served, mode) {
-            (false, _) => Cell::NotServed,
-            (true, Mode::V1) => try_mode(&start(&["--max-msgr", "v1"]), generation, mode),
-            (true, _) => try_mode(&cluster, generation, mode),
-        }
+    let cells = Mode::ALL.map(|mode| match mode.max_msgr() {
+        Some(limit) if can_be_limited(limit) => try_mode(&start(&["--max-msgr", limit]), generation, mode),
+        Some(_) => Cell::NotServed,
+        None if mode == Mode::V1Mon && !v1_port(&cluster).is_some_and(speaks_v1) => Cell::NotServed,
+        None => try_mode(&cluster, generation, mode),
     });
     Row {
         name,
@@ -132,8 +126,13 @@ fn v1_port(cluster: &Cluster) -> Option<u16> {
         .or_else(|| cluster.v1_port())
 }
 
-/// Whether rbdgate can be told to speak v1 alone.
-fn serves_v1_alone() -> bool {
-    let help = |program: std::path::PathBuf| Program::new(program).args(["serve", "--help"]).run();
-    !against_ceph() && help(binary().unwrap()).unwrap().text().contains("--max-msgr")
+/// Whether rbdgate can be told to speak this protocol at most.
+fn can_be_limited(protocol: &str) -> bool {
+    if against_ceph() {
+        return false;
+    }
+    let program = Program::new(binary().unwrap());
+    let help = program.args(["serve", "--help"]).run().unwrap().text();
+    help.lines()
+        .any(|line| line.contains("--max-msgr") && line.contains(protocol))
 }

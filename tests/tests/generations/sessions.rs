@@ -37,7 +37,7 @@ pub(crate) fn check(log: &str, mode: Mode) -> Result<(), String> {
         let is = |number: u32| !v1 && line.contains(&format!("mode: ConMode({number})"));
         let (crc, secure) = (is(1), is(2));
         match mode {
-            Mode::Crc => !crc,
+            Mode::Crc | Mode::V20 => !crc,
             Mode::Secure => !secure,
             // Clients prefer secure for the monitor, crc for OSDs. The manager goes with the OSDs in nautilus, with
             // the monitor from pacific on (auth/AuthRegistry.cc).
@@ -72,7 +72,7 @@ mod tests {
     fn a_session_in_another_mode_is_found() {
         let (crc, secure, v1) = ((3, 1), (3, 2), (1, 1));
         let cases = [
-            (log_of(crc, crc, crc), vec![Mode::Crc]),
+            (log_of(crc, crc, crc), vec![Mode::Crc, Mode::V20]),
             (log_of(secure, secure, secure), vec![Mode::Secure]),
             (log_of(secure, crc, crc), vec![Mode::Default]),
             (log_of(secure, secure, crc), vec![Mode::Default]),

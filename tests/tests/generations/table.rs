@@ -124,6 +124,7 @@ const BELOW: &str = "
 - **v1 mon_host**: `mon_host` has the monitor's v1 address alone. With the maps that it gets
   there the client goes on by v2, as it does with Ceph.
 - **v1 only**: the server speaks v1 alone (`--max-msgr v1`), so every session is v1.
+- **v2.0 only**: the server speaks v2.0 at most (`--max-msgr v2.0`), where clients get by with crc.
 
 *Not served*: the server does not listen for that mode. *Not run*: the clients were not to be had where this was
 written.
