@@ -8,7 +8,8 @@
 # NAME is a Debian suite: bullseye (nautilus), bookworm (pacific), trixie (reef), sid (tentacle). They are kept in
 # RBDGATE_CHROOTS (default /var/tmp/rbdgate-chroots), about 350 MB each. The packages come from where this machine's
 # apt takes its own, with apt's settings for downloads; RBDGATE_MIRROR names another mirror. A suite that cannot be
-# had is reported, the others are made all the same, and the exit code is 1.
+# had is reported, the others are made all the same, and the exit code is 1. sid moves on: to have its newest clients,
+# remove its folder first.
 #
 # Making needs root (or sudo). Running needs root or user namespaces; what it mounts is in a mount namespace
 # of its own and goes away with the command.
@@ -91,6 +92,11 @@ make() {
     as_root mv "$part" "$folder/$suite" && recipe "$suite" | as_root tee "$folder/$suite.made" >/dev/null
 }
 
+install_maker() {
+    local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends mmdebstrap)
+    as_root "${install[@]}" || { as_root apt-get update -q && as_root "${install[@]}"; }
+}
+
 make_all() {
     local suite failed=()
     for suite in "$@"; do
@@ -110,7 +116,7 @@ make_all() {
             continue
         fi
         if ! command -v mmdebstrap >/dev/null; then
-            as_root apt-get install -y -q --no-install-recommends mmdebstrap >&2 || exit 1
+            install_maker >&2 || exit 1
         fi
         make "$suite" 9>&- || failed+=("$suite")
     done
