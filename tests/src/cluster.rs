@@ -114,6 +114,15 @@ impl Cluster {
         }
     }
 
+    /// The port that rbdgate was given for the monitor's msgr v1; none of Ceph's own daemons, whose ceph.conf names it.
+    #[must_use]
+    pub fn v1_port(&self) -> Option<u16> {
+        match &self.server {
+            Server::Rbdgate(server) => Some(server.ports().mon_v1()),
+            Server::Ceph(_) => None,
+        }
+    }
+
     /// `kill -9` of the server.
     pub fn kill(&mut self) {
         match &mut self.server {

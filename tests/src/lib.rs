@@ -8,6 +8,7 @@
 pub mod cluster;
 pub mod data;
 pub mod exec;
+pub mod generations;
 pub mod ports;
 pub mod rbdgate;
 pub mod reference;

@@ -184,9 +184,14 @@ pub enum Misbehaved {
         /// The bound.
         max: u32,
     },
-    /// A message's signature is wrong or absent (v1).
+    /// A message's signature is wrong (v1).
     #[error("message signature mismatch")]
     MessageSignature,
+    /// A message is not signed though both sides can sign (v1).
+    #[error(
+        "a message is not signed: does the peer have cephx_sign_messages = false or nocephx_sign_messages?"
+    )]
+    MessageUnsigned,
     /// A message without an end (v1).
     #[error("message aborted by its sender")]
     Aborted,

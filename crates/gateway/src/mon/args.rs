@@ -17,10 +17,12 @@ pub struct Args {
 }
 
 impl Args {
-    /// Parses what a command message carries: pieces of one JSON text.
+    /// Parses what a command message carries: pieces of one JSON text. What follows the object is ignored, as in
+    /// Ceph: `rbd perf image iostat` and `iotop` of every release send a quotation mark too many.
     pub fn parse(pieces: &[String]) -> Result<Self, CommandError> {
         let text = pieces.concat();
-        let Ok(Value::Object(fields)) = serde_json::from_str(&text) else {
+        let first = serde_json::Deserializer::from_str(&text).into_iter().next();
+        let Some(Ok(Value::Object(fields))) = first else {
             return Err(einval("command is not a JSON object"));
         };
         let prefix = fields.get("prefix").and_then(Value::as_str);
@@ -155,6 +157,21 @@ mod tests {
 
     fn parse(text: &str) -> Args {
         Args::parse(&[text.to_owned()]).unwrap()
+    }
+
+    #[test]
+    fn what_follows_the_object_is_ignored() {
+        // As `rbd perf image iostat` 14.2.21 to 20.2.4 sends it.
+        let a = parse(
+            "{ \"prefix\": \"rbd perf image stats\", \"sort_by\": \"write_ops\", \"format\": \"json\" }\"",
+        );
+        assert_eq!(
+            (a.prefix(), a.str("sort_by")),
+            ("rbd perf image stats", Some("write_ops"))
+        );
+        for text in ["", "\"", "7", "[]", "{", "\" {}"] {
+            assert!(Args::parse(&[text.to_owned()]).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -162,7 +162,13 @@ impl StreamReader {
     fn check_signature(&self, head: &MessageHeader, footer: &Footer) -> Result<()> {
         match &self.terms.signer {
             Some(signer) if signer.sign(head, footer) != Ok(footer.sig) && !cfg!(fuzzing) => {
-                Err(Misbehaved::MessageSignature.into())
+                let unsigned = footer.flags & Footer::SIGNED == 0;
+                Err(if unsigned {
+                    Misbehaved::MessageUnsigned
+                } else {
+                    Misbehaved::MessageSignature
+                }
+                .into())
             }
             _ => Ok(()),
         }

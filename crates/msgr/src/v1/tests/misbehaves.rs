@@ -270,7 +270,7 @@ fn a_message_that_was_not_signed_is_refused_where_signatures_were_agreed_on() {
     unsigned.write.send(&message);
     let bytes = unsigned.write.output().take();
     s.read.receive(&bytes);
-    assert_eq!(s.read.poll_event(), Err(Misbehaved::MessageSignature.into()));
+    assert_eq!(s.read.poll_event(), Err(Misbehaved::MessageUnsigned.into()));
 
     let mut lenient = server_config(EntityType::OSD, keys);
     lenient.sign_messages = false;
