@@ -61,3 +61,16 @@ fn a_client_that_knows_the_v1_address_alone_is_served() {
     assert!(cluster.attempt(rbd).status.success());
     assert_eq!(cluster.rbd(&["ls"]).text().trim(), "disk");
 }
+
+#[test]
+fn a_server_that_demands_secure_mode_refuses_clients_in_crc_mode_and_v1() {
+    if against_ceph() {
+        return;
+    }
+    let cluster = Cluster::start_with(&["--modes", "secure"]);
+    cluster.rbd(&["create", "--size", "1G", "disk"]);
+    let crc = ["--ms_mon_client_mode=crc", "--ms_client_mode=crc", "--connect-timeout", "5", "health"];
+    let refused = cluster.attempt(cluster.client("ceph", &crc));
+    assert!(!refused.status.success(), "{refused}");
+    assert_eq!(cluster.rbd(&["ls"]).lines(), ["disk"]);
+}

@@ -9,7 +9,7 @@ use encoding::{
 };
 use msgr::{
     Dispatcher, MonMapSource, Protocol, ServerConfig,
-    auth::{AuthConfig, AuthMethod, ConMode},
+    auth::{AuthConfig, AuthMethod},
     cephx::KeyServer,
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
@@ -153,7 +153,7 @@ impl Listeners {
         osd: &Arc<Osd>,
         stopping: &watch::Receiver<bool>,
     ) -> io::Result<JoinSet<io::Result<()>>> {
-        let auth = auth_config(settings.auth, Arc::clone(cluster) as _);
+        let auth = auth_config(settings, Arc::clone(cluster) as _);
         let endpoints = self.endpoints()?;
         let mut servers = JoinSet::new();
         let sessions = Arc::<Sessions>::default();
@@ -232,14 +232,14 @@ impl MonMapSource for MonMaps {
     }
 }
 
-fn auth_config(auth: Auth, keys: Arc<dyn KeyServer>) -> AuthConfig {
-    let method = match auth {
+fn auth_config(settings: &Settings, keys: Arc<dyn KeyServer>) -> AuthConfig {
+    let method = match settings.auth {
         Auth::Cephx => AuthMethod::CEPHX,
         Auth::None => AuthMethod::NONE,
     };
     AuthConfig {
         methods: vec![method],
-        modes: vec![ConMode::SECURE, ConMode::CRC],
+        modes: settings.modes.clone(),
         ..AuthConfig::cephx(keys)
     }
 }

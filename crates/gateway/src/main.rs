@@ -104,6 +104,7 @@ fn value_name(key: &str) -> &'static str {
         "mask-features" => "FEATURES",
         "max-msgr" => "VERSION",
         "log" => "FILTER",
+        "modes" => "MODES",
         _ => "IP:PORT",
     }
 }

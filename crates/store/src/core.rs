@@ -273,9 +273,19 @@ impl Core {
     /// From which length on writes of this transaction go straight to their volumes. Much data in small pieces
     /// must not fill the journal.
     fn direct_threshold(&self, ops: &[Op]) -> u64 {
-        let len = |op: &Op| if let Op::Write { data, .. } = op { data.len() as u64 } else { 0 };
+        let len = |op: &Op| {
+            if let Op::Write { data, .. } = op {
+                data.len() as u64
+            } else {
+                0
+            }
+        };
         let total: u64 = ops.iter().map(len).sum();
-        if total > self.options.most_journaled() { BLOCK } else { self.options.direct_threshold }
+        if total > self.options.most_journaled() {
+            BLOCK
+        } else {
+            self.options.direct_threshold
+        }
     }
 
     /// Splits a transaction into what goes to the journal and what goes to volume files.

@@ -13,6 +13,7 @@ use std::{
 use encoding::{Feature, Features};
 
 pub use file::commented_defaults;
+use msgr::auth::ConMode;
 
 /// The newest messenger protocol that is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +54,8 @@ pub struct Settings {
     pub osd_count: u16,
     /// Features not offered to clients.
     pub mask_features: Features,
+    /// How msgr v2 frames may be protected; the client's order of preference decides.
+    pub modes: Vec<ConMode>,
     /// The newest messenger protocol that is spoken.
     pub max_msgr: MaxMsgr,
     /// What is logged: a level or `tracing` filter directives.
@@ -133,6 +136,12 @@ pub const SETTINGS: &[Setting] = &[
         default: "none",
         allowed: "none, a hexadecimal word like 0x800000, or names like MSG_AUTH,CEPHX_V2",
         help: "Features not offered to clients, on any port: to see how a client does without.",
+    },
+    Setting {
+        key: "modes",
+        default: "secure,crc",
+        allowed: "secure,crc, or secure alone, or crc alone",
+        help: "How msgr v2 connections may be protected. With secure alone every byte is encrypted, and msgr v1 is refused.",
     },
     Setting {
         key: "max-msgr",
@@ -277,6 +286,12 @@ impl Sources {
                 text.parse().ok().filter(|n| (1..=64).contains(n))
             })?,
             mask_features: self.get("mask-features", parse_features)?,
+            modes: self.get("modes", |text| match text {
+                "secure,crc" | "crc,secure" => Some(vec![ConMode::SECURE, ConMode::CRC]),
+                "secure" => Some(vec![ConMode::SECURE]),
+                "crc" => Some(vec![ConMode::CRC]),
+                _ => None,
+            })?,
             max_msgr: self.get("max-msgr", |text| match text {
                 "v1" => Some(MaxMsgr::V1),
                 "v2.0" => Some(MaxMsgr::V20),
@@ -366,6 +381,7 @@ mod tests {
             ("osd-count", "0"),
             ("auth", "yes"),
             ("max-msgr", "v3"),
+            ("modes", "plain"),
             ("mask-features", "MSG_AUTH,NOTHING"),
             ("mon-v2", "localhost"),
             ("log", "loud"),

@@ -120,7 +120,7 @@ pub struct WatchView<'a> {
     pub next_notify_id: &'a dyn Fn() -> u64,
 }
 
-/// Ops that [`run`] carries out; all others are answered EOPNOTSUPP.
+/// Ops that are carried out; all others are answered EOPNOTSUPP.
 pub const SUPPORTED_OPS: &[OpCode] = &[
     OpCode::READ,
     OpCode::SYNC_READ,

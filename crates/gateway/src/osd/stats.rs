@@ -80,7 +80,8 @@ impl ClusterStats for Osd {
     fn space(&self) -> Space {
         match self.objects.store().space() {
             Ok(space) => Space {
-                total: space.total,
+                // What others keep on the disk is not ours to count: all there is for us is used or available.
+                total: space.used.saturating_add(space.available),
                 used: space.used,
                 avail: space.available,
             },

@@ -15,7 +15,7 @@ use crate::{
     session::{Dispatcher, Session},
 };
 
-use super::{handshake::shake_hands, pump::run_session};
+use super::{FAILURES, handshake::shake_hands, pump::run_session};
 
 /// Handshakes that may run at a time; each costs an unauthenticated peer's 64 KiB at most.
 const MAX_HANDSHAKES: usize = 1024;
@@ -82,7 +82,9 @@ async fn accept(
     match shake_hands(&mut socket, connection).await {
         Ok(established) => Some((socket, established)),
         Err(error) => {
-            tracing::info!(%peer, daemon = %config.name, %error, "handshake failed");
+            if FAILURES.allows() {
+                tracing::info!(%peer, daemon = %config.name, %error, "handshake failed");
+            }
             None
         }
     }

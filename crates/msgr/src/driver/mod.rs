@@ -3,7 +3,11 @@
 mod connect;
 mod handshake;
 mod listener;
+mod log_limit;
 mod pump;
+
+/// Lines about peers that fail, over all listeners.
+static FAILURES: log_limit::LogLimit = log_limit::LogLimit::new();
 
 pub use connect::{ConnectError, Connected, connect};
 pub use listener::serve;

@@ -4,6 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use tokio::{net::TcpStream, time::timeout};
 
+use super::FAILURES;
 use crate::{
     connection::{Event, ReadHalf},
     session::{Dispatcher, Flushed, Session},
@@ -59,7 +60,9 @@ async fn read_loop(
         let result = dispatch(session, &mut read, dispatcher);
         session.uncork();
         if let Err(error) = result {
-            tracing::info!(session = session.id(), peer = %session.peer().name, %error, "session ends");
+            if FAILURES.allows() {
+                tracing::info!(session = session.id(), peer = %session.peer().name, %error, "session ends");
+            }
             return;
         }
         session.writable_again().await;
