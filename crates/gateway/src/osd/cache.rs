@@ -17,8 +17,19 @@ use crate::objects::{id::ObjectId, onode::ObjectState};
 pub struct Object {
     /// Its name.
     pub id: ObjectId,
+    /// Who may work on it. Taken before `inner`, and never while `inner` is held.
+    pub gate: Mutex<Gate>,
     /// What the lock protects.
     pub inner: Mutex<Inner>,
+}
+
+/// The queue in front of an object.
+#[derive(Debug, Default)]
+pub struct Gate {
+    /// An op waits for the disk; later ones queue.
+    pub busy: bool,
+    /// Ops that wait for that one, in order.
+    pub waiting: VecDeque<Box<PendingOp>>,
 }
 
 /// The mutable side of an object.
@@ -32,10 +43,6 @@ pub struct Inner {
     pub preserved: Option<Seq>,
     /// Its watches.
     pub watchers: Watchers,
-    /// An op waits for the disk; later ones queue.
-    pub busy: bool,
-    /// Ops that wait for that one, in order.
-    pub waiting: VecDeque<Box<PendingOp>>,
 }
 
 const SHARDS: usize = 64;
@@ -70,6 +77,7 @@ impl Cache {
         }
         let object = Arc::new(Object {
             id: id.clone(),
+            gate: Mutex::default(),
             inner: Mutex::default(),
         });
         objects.insert(id, Arc::clone(&object));
@@ -84,7 +92,7 @@ impl Cache {
     }
 }
 
-/// Makes room: drops a part of what nobody uses. The map's order is random, which is as good as any.
+/// Makes room: drops a part of what nobody uses (an op that waits for the disk holds its object). The map's order is random, which is as good as any.
 fn evict(objects: &mut HashMap<ObjectId, Arc<Object>>) {
     let mut quota = (objects.len() / 8).max(1);
     objects.retain(|_, object| {
@@ -92,7 +100,7 @@ fn evict(objects: &mut HashMap<ObjectId, Arc<Object>>) {
             && object
                 .inner
                 .try_lock()
-                .is_some_and(|inner| inner.watchers.is_empty() && !inner.busy);
+                .is_some_and(|inner| inner.watchers.is_empty());
         let drop = idle && quota > 0;
         quota -= usize::from(drop);
         !drop

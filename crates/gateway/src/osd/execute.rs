@@ -6,7 +6,6 @@ use encoding::{
     Errno,
     types::{Eversion, Utime},
 };
-use parking_lot::MutexGuard;
 
 use super::{
     Osd,
@@ -18,9 +17,7 @@ use super::{
     session::OsdSession,
     watch::Notify,
 };
-use crate::objects::{
-    commit::CommitError, mutation::Change, onode::ObjectState, preserve::Preserve, slots::SLOT_SIZE,
-};
+use crate::objects::{commit::CommitError, mutation::Change, onode::ObjectState, preserve::Preserve};
 
 /// What became of a request.
 enum Outcome {
@@ -36,52 +33,29 @@ impl Osd {
     /// Runs a request now, or queues it behind one that waits for the disk.
     pub(super) fn dispatch(self: &Arc<Self>, op: Box<PendingOp>) {
         let object = self.cache.get(op.object_id());
-        let mut inner = object.inner.lock();
-        if inner.busy {
-            inner.waiting.push_back(op);
+        let mut gate = object.gate.lock();
+        if gate.busy {
+            gate.waiting.push_back(op);
             return;
         }
-        if let Outcome::Blocked(op) = self.execute(&object, &mut inner, op, false) {
-            inner.busy = true;
-            drop(inner);
+        let outcome = self.execute(&object, &mut object.inner.lock(), op, false);
+        if let Outcome::Blocked(op) = outcome {
+            gate.busy = true;
+            drop(gate);
             let osd = Arc::clone(self);
             self.runtime.spawn_blocking(move || osd.resume(&object, op));
         }
     }
 
     /// Runs a request that waits for the disk, and then those that came meanwhile, on a thread that may wait.
+    /// Connections see the closed gate, and do not wait for the object's lock.
     fn resume(self: &Arc<Self>, object: &Arc<Object>, first: Box<PendingOp>) {
-        self.warm(object, &first);
-        let mut inner = object.inner.lock();
         let mut next = Some(first);
         while let Some(op) = next {
-            let _ = self.execute(object, &mut inner, op, true);
-            // Others may look at the object between two requests.
-            MutexGuard::bump(&mut inner);
-            next = inner.waiting.pop_front();
-        }
-        inner.busy = false;
-    }
-
-    /// Brings what a request reads into the page cache, without holding the object's lock meanwhile.
-    fn warm(&self, object: &Object, op: &PendingOp) {
-        let Some(state) = object.inner.lock().state.clone() else {
-            return;
-        };
-        for (offset, len) in op.message.ops.iter().filter_map(encoding::types::OsdOp::extent) {
-            let len = if len == 0 { state.size } else { len };
-            // A write may have to preserve the whole blocks that it changes.
-            let (offset, len) = match op.modes.write {
-                true => {
-                    let start = offset - offset % SLOT_SIZE;
-                    let end = offset.saturating_add(len).checked_next_multiple_of(SLOT_SIZE);
-                    (start, end.unwrap_or(u64::MAX) - start)
-                }
-                false => (offset, len),
-            };
-            let len = state.size.saturating_sub(offset).min(len);
-            // A failure shows again, and is answered, when the request runs.
-            drop(self.objects.read(&object.id, &state, offset, len, true));
+            let _ = self.execute(object, &mut object.inner.lock(), op, true);
+            let mut gate = object.gate.lock();
+            next = gate.waiting.pop_front();
+            gate.busy = next.is_some();
         }
     }
 
