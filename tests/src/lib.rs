@@ -14,6 +14,7 @@ pub mod old_rules;
 pub mod peer;
 pub mod ports;
 pub mod rbdgate;
+pub mod record;
 pub mod reference;
 
 /// Why the harness could not do what a test asked of it: text for the person who reads the test's output.

@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, that is the failure")]
 
-use std::path::PathBuf;
-
 use encoding::types::{OpArgs, OpCode, OsdOp};
 use rbdgate_tests::cluster::{Cluster, against_ceph};
 use rbdgate_tests::old_client::{GENERATIONS, Generation, OldClient, create_exclusively, on_range};
@@ -12,25 +10,10 @@ use rbdgate_tests::old_client::{GENERATIONS, Generation, OldClient, create_exclu
 const EEXIST: i32 = -17;
 const ENOENT: i32 = -2;
 
-/// The client's keyring that the configuration names.
-fn keyring(cluster: &Cluster) -> PathBuf {
-    let conf = std::fs::read_to_string(cluster.conf()).unwrap();
-    let line = conf
-        .lines()
-        .find(|l| l.trim_start().starts_with("keyring"))
-        .unwrap();
-    line.split('=').nth(1).unwrap().trim().into()
-}
-
-fn ports(cluster: &mut Cluster) -> (u16, u16) {
-    let ports = cluster.rbdgate().ports();
-    (ports.mon_v1(), ports.osd())
-}
-
 /// What every old client must be able to do, on an object of its own.
 fn works_on_an_object(generation: Generation, cluster: &mut Cluster) {
-    let (mon, _) = ports(cluster);
-    let client = OldClient::start(generation, mon, &keyring(cluster)).unwrap();
+    let mon = cluster.rbdgate().ports().mon_v1();
+    let client = OldClient::start(generation, mon, &cluster.keyring()).unwrap();
     println!("{}: {:?} {:?}", generation.name, client.monmap, client.osdmap);
     assert!(
         client
@@ -82,8 +65,8 @@ fn the_private_bit_59_of_a_hammer_client_changes_no_byte_of_its_maps() {
         return;
     }
     let mut cluster = Cluster::start();
-    let (mon, _) = ports(&mut cluster);
-    let keyring = keyring(&cluster);
+    let mon = cluster.rbdgate().ports().mon_v1();
+    let keyring = cluster.keyring();
     let seen = GENERATIONS[..2].iter().map(|generation| {
         let client = OldClient::start(*generation, mon, &keyring).unwrap();
         (client.monmap_bytes, client.osdmap_bytes)
