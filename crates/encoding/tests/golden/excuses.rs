@@ -26,13 +26,6 @@ pub(crate) const EXCUSES: &[Excuse] = &[
         reason: "CRUSH with the fields of CRUSH_MSR, whose bit Jewel's word has, but without those of Luminous before them: no release reads it",
     },
     Excuse {
-        kinds: &[],
-        writers: &[],
-        words: &["hammer-bit59"],
-        outcome: Outcome::Differs,
-        reason: "bit 59 alone is not MSG_ADDR2: such a peer gets legacy addresses",
-    },
-    Excuse {
         kinds: &["MOSDOp"],
         writers: &["reef"],
         words: &["all"],
@@ -52,6 +45,13 @@ pub(crate) const EXCUSES: &[Excuse] = &[
         words: &[],
         outcome: Outcome::Differs,
         reason: "Nautilus writes an older version",
+    },
+    Excuse {
+        kinds: &[],
+        writers: &[],
+        words: &["hammer-bit59"],
+        outcome: Outcome::Differs,
+        reason: "bit 59 alone is not MSG_ADDR2: such a peer gets legacy addresses",
     },
     Excuse {
         kinds: &["MonMap", "mon_map (sent)"],
