@@ -12,6 +12,7 @@ pub mod generations;
 pub mod old_client;
 pub mod old_rules;
 pub mod peer;
+pub mod playback;
 pub mod ports;
 pub mod rbdgate;
 pub mod record;
