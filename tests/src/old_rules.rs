@@ -17,6 +17,9 @@ pub enum Rules {
     Luminous,
 }
 
+/// An IPv4 address and port; none of a blank address.
+pub type Address = Option<([u8; 4], u16)>;
+
 /// A monitor map as an old client sees it: names and addresses with their ports.
 #[derive(Debug)]
 pub struct OldMonMap {
@@ -24,8 +27,8 @@ pub struct OldMonMap {
     pub version: u8,
     /// The map's epoch.
     pub epoch: u32,
-    /// Name, IPv4 address and port of each monitor.
-    pub mons: Vec<(String, Option<([u8; 4], u16)>)>,
+    /// Name and address of each monitor.
+    pub mons: Vec<(String, Address)>,
 }
 
 /// An OSD map as an old client sees it.
@@ -40,7 +43,7 @@ pub struct OldOsdMap {
     /// Names of the pools.
     pub pools: Vec<String>,
     /// The OSDs' addresses for clients.
-    pub osds: Vec<Option<([u8; 4], u16)>>,
+    pub osds: Vec<Address>,
 }
 
 /// Bytes that are still to be read.
@@ -125,7 +128,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// `entity_addr_t`: the legacy form, and from Luminous on the one with a type.
-    fn address(&mut self, what: &str) -> Result<Option<([u8; 4], u16)>> {
+    fn address(&mut self, what: &str) -> Result<Address> {
         let marker = self.u8(what)?;
         if marker == 1 && self.rules == Rules::Luminous {
             return self.typed_address(what);
@@ -143,7 +146,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn typed_address(&mut self, what: &str) -> Result<Option<([u8; 4], u16)>> {
+    fn typed_address(&mut self, what: &str) -> Result<Address> {
         let (_, mut c) = self.frame(1, what)?;
         c.take(8, what)?; // type, nonce
         let raw = c.blob(what)?;
@@ -155,7 +158,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn addresses(&mut self, what: &str) -> Result<Vec<Option<([u8; 4], u16)>>> {
+    fn addresses(&mut self, what: &str) -> Result<Vec<Address>> {
         let mut out = Vec::new();
         self.each(what, |c| {
             out.push(c.address(what)?);

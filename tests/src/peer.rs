@@ -117,7 +117,7 @@ impl Peer {
     /// The next message of the type `kind`; others are passed over.
     pub fn receive(&mut self, kind: MessageType) -> Result<RawMessage> {
         loop {
-            let message = self.next()?;
+            let message = self.next_message()?;
             if message.header.kind == kind {
                 return Ok(message);
             }
@@ -125,7 +125,7 @@ impl Peer {
     }
 
     /// The next message of whatever type.
-    pub fn next(&mut self) -> Result<RawMessage> {
+    pub fn next_message(&mut self) -> Result<RawMessage> {
         loop {
             match self.read.poll_event().map_err(|e| Failure::new("receiving", e))? {
                 Some(Event::Message(message)) => return Ok(message),

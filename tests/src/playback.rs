@@ -15,7 +15,7 @@ use encoding::messages::{
     MGetPoolStats, MMonCommand, MMonCommandAck, MMonSubscribe, MOsdMap, MOsdOp, MOsdOpReply, MPoolOp,
     MPoolOpReply, MStatfs, MWatchNotify, PoolOpCode, SubscribeItem,
 };
-use encoding::types::{EntityAddr, EntityType, OpCode};
+use encoding::types::{EntityAddr, EntityType, OpCode, OsdOp};
 use encoding::{Decode, Features, Message, MessageType, RawMessage};
 use msgr::cephx::AuthEntityName;
 use msgr::{ClientAuth, Protocol};
@@ -76,7 +76,7 @@ impl Recorded {
         let transcript = Transcript::new(file.into(), KeyBook::default());
         let mut transcript = transcript.map_err(|e| Failure::new(path.display(), e))?;
         let mut steps = Vec::new();
-        while let Some(record) = transcript.next() {
+        for record in &mut transcript {
             if let (Some(connection), Item::Message(item)) = (record.connection, record.item) {
                 steps.push(Step {
                     connection,
@@ -148,7 +148,7 @@ impl Live {
             return Ok(self.received.remove(at));
         }
         loop {
-            let message = self.peer.next()?;
+            let message = self.peer.next_message()?;
             self.kinds.insert(message.header.kind.0);
             if wanted(&message) {
                 return Ok(message);
@@ -340,7 +340,7 @@ impl<'a> Player<'a> {
             for kind in kinds {
                 while !live.kinds.contains(kind) {
                     let what = format!("connection {id}: message type {kind}");
-                    let message = live.peer.next().map_err(|e| Failure::new(what, e))?;
+                    let message = live.peer.next_message().map_err(|e| Failure::new(what, e))?;
                     live.kinds.insert(message.header.kind.0);
                 }
             }
@@ -356,7 +356,7 @@ fn connect(target: Target, server: EntityType, at: EntityAddr, global_id: u64) -
     Peer::connect(peer::config(server, at, auth, target.protocol, Features::OURS))
 }
 
-/// What is different, as far as it must not be: results, operations, lengths of what is read.
+/// What is different, as far as it must not be: results, operations, lengths of answers, bytes read.
 fn compare(recorded: &RawMessage, ours: &RawMessage) -> Option<String> {
     let (theirs, ours) = (essence(recorded), essence(ours));
     (theirs != ours).then(|| format!("recorded {theirs}, now {ours}"))
@@ -365,7 +365,14 @@ fn compare(recorded: &RawMessage, ours: &RawMessage) -> Option<String> {
 fn essence(raw: &RawMessage) -> String {
     if let Some(reply) = decode::<MOsdOpReply>(raw) {
         let ops = reply.ops.iter();
-        let ops = ops.map(|op| format!("{} {} ({} bytes)", op.op, op.rval, op.outdata_len()));
+        let read = |op: &OsdOp| match op.op {
+            OpCode::READ => format!(" with crc {:#x}", crc32c::crc32c(&op.outdata.concat())),
+            _ => String::new(),
+        };
+        let ops = ops.map(|op| {
+            let (code, result, len) = (op.op, op.rval, op.outdata_len());
+            format!("{code} {result} ({len} bytes{})", read(op))
+        });
         let ops: Vec<String> = ops.collect();
         let oid = String::from_utf8_lossy(&reply.oid);
         format!("{oid} {} [{}]", reply.result, ops.join(", "))

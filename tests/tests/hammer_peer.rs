@@ -30,7 +30,7 @@ fn works_on_an_object(generation: Generation, cluster: &mut Cluster) {
     let mut osd = client.osd(0).unwrap();
     let oid = format!("object of {}", generation.name);
     let mut run = |writes: bool, ops: Vec<OsdOp>| osd.run("rbd", &oid, writes, ops).unwrap();
-    let data: Vec<u8> = (0..70_000_u32).map(|n| (n * 7 >> 3) as u8).collect();
+    let data: Vec<u8> = (0..70_000_u32).map(|n| ((n * 7) >> 3) as u8).collect();
     assert_eq!(run(true, vec![create_exclusively()]).result, 0);
     assert_eq!(run(true, vec![create_exclusively()]).result, EEXIST);
     let write = on_range(OpCode::WRITE, 100, data.len() as u64, &data);

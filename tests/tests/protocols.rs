@@ -69,7 +69,13 @@ fn a_server_that_demands_secure_mode_refuses_clients_in_crc_mode_and_v1() {
     }
     let cluster = Cluster::start_with(&["--modes", "secure"]);
     cluster.rbd(&["create", "--size", "1G", "disk"]);
-    let crc = ["--ms_mon_client_mode=crc", "--ms_client_mode=crc", "--connect-timeout", "5", "health"];
+    let crc = [
+        "--ms_mon_client_mode=crc",
+        "--ms_client_mode=crc",
+        "--connect-timeout",
+        "5",
+        "health",
+    ];
     let refused = cluster.attempt(cluster.client("ceph", &crc));
     assert!(!refused.status.success(), "{refused}");
     assert_eq!(cluster.rbd(&["ls"]).lines(), ["disk"]);
