@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.." || exit 1
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 
 # Packages of Debian bookworm. The clients are those of Ceph 16.2.15.
-packages=(ceph-common python3-rbd python3-rados fio e2fsprogs g++ curl ca-certificates)
+packages=(ceph-common python3-rbd python3-rados fio e2fsprogs g++ curl ca-certificates tshark)
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi

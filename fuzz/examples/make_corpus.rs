@@ -11,7 +11,7 @@ use msgr::cephx::AuthEntityName;
 use msgr::connection::Connection;
 use msgr::v1::BANNER;
 use msgr::{ClientAuth, ClientConfig, ServerConfig};
-use rbdgate_fuzz::{cls_call, maps, message, msgr_v1, msgr_v2};
+use rbdgate_fuzz::{cls_call, maps, message, msgr_pair, msgr_v1, msgr_v2};
 use serde_json::Value;
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -28,6 +28,7 @@ fn main() -> Result {
     map_files()?;
     streams()?;
     captures()?;
+    pairs()?;
     calls()
 }
 
@@ -282,4 +283,50 @@ fn calls() -> Result {
         (number("rbd", "dir_remove_image")?, entry),
     ];
     keep("cls_call", "directory", &cls_call::input(&directory))
+}
+
+/// Scripts for two peers: undisturbed talk, bytes in pieces, and each way to disturb a wire.
+fn pairs() -> Result {
+    use msgr_pair::{flag, input, op};
+    let kinds = [
+        ("v1-cephx", flag::V1),
+        ("v1-none", flag::V1 | flag::NONE | flag::OSD),
+        ("v2-crc", 0),
+        ("v2-secure", flag::SECURE),
+        ("v2.0-none", flag::V20 | flag::NONE),
+    ];
+    let both = |op: u8, argument: u16| [(op, argument), (op | op::SERVER, argument)];
+    let talk = [both(op::MESSAGE, 700), both(op::KEEPALIVE, 0)].concat();
+    let disturbed = |how: u8, argument: u16| {
+        let mut script = vec![(op::SETTLE, 0)];
+        script.extend_from_slice(&talk);
+        script.push((how | op::SERVER, argument));
+        script.extend_from_slice(&talk);
+        script.push((op::SETTLE, 0));
+        script
+    };
+    let mut pieces = Vec::new();
+    for n in 0..60 {
+        pieces.extend_from_slice(&both(op::DELIVER, 1 + n * 3));
+    }
+    pieces.extend_from_slice(&talk);
+    pieces.extend_from_slice(&both(op::DELIVER, 100));
+    let scripts = [
+        ("pieces", pieces),
+        ("lost", disturbed(op::LOSE, 10)),
+        ("twice", disturbed(op::REPEAT, 200)),
+        ("changed", disturbed(op::CHANGE, 40)),
+        ("acknowledged", disturbed(op::ACK, 7)),
+        ("closed", disturbed(op::CLOSE, 0)),
+        ("shaken", vec![(op::CHANGE | op::SERVER, 12), (op::SETTLE, 0)]),
+    ];
+    for (kind, flags) in kinds {
+        for (name, script) in &scripts {
+            for word in [1_u8, 6] {
+                let input = input(flags, word, script);
+                keep("msgr_pair", &format!("{kind}-{name}-{word}"), &input)?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,9 @@
 pub mod capture;
 pub mod cls_call;
 pub mod maps;
+pub mod memory;
 pub mod message;
+pub mod msgr_pair;
 pub mod msgr_v1;
 pub mod msgr_v2;
 

@@ -57,6 +57,79 @@ fn msgr_v2() {
 }
 
 #[test]
+fn msgr_pair() {
+    replay("msgr_pair", rbdgate_fuzz::msgr_pair::run);
+}
+
+/// Scripts at random, as many as `PAIR_SCRIPTS` says: alike in every run.
+#[test]
+fn msgr_pair_with_scripts_at_random() {
+    use rbdgate_fuzz::msgr_pair::{input, op, run};
+    let scripts = std::env::var("PAIR_SCRIPTS").map_or(300, |n| n.parse().unwrap());
+    let mut state = 1_u64;
+    let mut below = |n: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % n
+    };
+    for number in 0..scripts {
+        let (flags, word) = (below(32) as u8, below(8) as u8);
+        let mut script = Vec::new();
+        // Half of them begin in an established session.
+        if below(2) == 0 {
+            script.push((op::SETTLE, 0));
+        }
+        for _ in 0..below(40) {
+            let side = if below(2) == 0 { op::SERVER } else { 0 };
+            let argument = [8, 64, 600, 65_536][below(4) as usize];
+            // Most steps deliver or say something: disturbed sessions end soon.
+            let step = [0, 0, 0, 1, 5, 5, 6, 7, 8, 2, 3, 4][below(12) as usize];
+            script.push((step | side, below(argument) as u16));
+        }
+        let input = input(flags, word, &script);
+        let ran = catch_unwind(|| run(&input));
+        assert!(ran.is_ok(), "script {number} fails: {flags:#x} {word} {script:?}");
+    }
+}
+
+/// The target must reach what it is there for: sessions in which messages arrive.
+#[test]
+fn two_undisturbed_peers_get_into_a_session_and_hear_each_other() {
+    use rbdgate_fuzz::msgr_pair::{Outcome, flag, input, op, outcome};
+    let talk = [
+        (op::SETTLE, 0),
+        (op::MESSAGE, 300),
+        (op::MESSAGE | op::SERVER, 5000),
+        (op::SETTLE, 0),
+    ];
+    let kinds = [
+        (flag::V1, 0..8_u8),
+        (flag::V1 | flag::NONE, 0..8),
+        (flag::V1 | flag::NONE | flag::OSD, 0..8),
+        // msgr v2 asks for MSG_ADDR2.
+        (0, 5..8),
+        (flag::V20, 5..8),
+        (flag::SECURE, 5..8),
+        (flag::NONE, 5..8),
+        (flag::NONE | flag::OSD, 5..8),
+    ];
+    for (flags, words) in kinds {
+        for word in words {
+            let expected = Outcome {
+                open: true,
+                arrived: 2,
+            };
+            assert_eq!(
+                outcome(&input(flags, word, &talk)),
+                expected,
+                "{flags:#x}, word {word}"
+            );
+        }
+    }
+}
+
+#[test]
 fn cls_call() {
     replay("cls_call", rbdgate_fuzz::cls_call::run);
 }

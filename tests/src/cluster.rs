@@ -102,6 +102,21 @@ impl Cluster {
         }
     }
 
+    /// The keyring of `client.admin` that the configuration names.
+    ///
+    /// # Panics
+    /// If there is none: that is a failed test.
+    #[must_use]
+    #[track_caller]
+    pub fn keyring(&self) -> PathBuf {
+        let conf = std::fs::read_to_string(self.conf()).unwrap_or_default();
+        let line = conf.lines().find(|line| line.trim_start().starts_with("keyring"));
+        match line.and_then(|line| line.split_once('=')) {
+            Some((_, path)) => path.trim().into(),
+            None => panic!("no keyring in {conf}"),
+        }
+    }
+
     /// The server under test.
     ///
     /// # Panics

@@ -9,8 +9,13 @@ pub mod cluster;
 pub mod data;
 pub mod exec;
 pub mod generations;
+pub mod old_client;
+pub mod old_rules;
+pub mod peer;
+pub mod playback;
 pub mod ports;
 pub mod rbdgate;
+pub mod record;
 pub mod reference;
 
 /// Why the harness could not do what a test asked of it: text for the person who reads the test's output.
