@@ -70,9 +70,9 @@ pub fn input(flags: u8, word: u8, script: &[(u8, u16)]) -> Vec<u8> {
 
 /// Steps of one input, at most.
 const STEPS: usize = 256;
-/// What both sides may hold without regard to the script: keys, tables, and a buffer that is made for a large message
-/// at once (8 MiB each).
-const BASE: usize = 20 << 20;
+/// What both sides may hold without regard to the script: keys and tables, and for each side a buffer for the large message
+/// that a header announces: 8 MiB at once, which the next read doubles while the old one is still there.
+const BASE: usize = (4 << 20) + 2 * (24 << 20);
 /// Copies of what is on the way: as a message, encoded, on the wire, in a buffer that doubles, taken apart.
 const COPIES: usize = 8;
 

@@ -150,7 +150,8 @@ impl OldOsdSession<'_> {
     /// Runs operations on an object of the pool and returns the reply.
     pub fn run(&mut self, pool: &str, oid: &str, writes: bool, ops: Vec<OsdOp>) -> Result<MOsdOpReply> {
         let generation = self.client.generation;
-        let request = self.request(pool, oid, writes, ops)?;
+        let mut request = request(&self.client.placement, pool, oid, writes, ops)?;
+        request.features = generation.word.0;
         let raw = match generation.osd_op {
             5 => encode_v5(&request),
             _ => request.encode(self.peer.info().features),
@@ -166,39 +167,39 @@ impl OldOsdSession<'_> {
         }
         MOsdOpReply::decode(&raw).map_err(|e| Failure::new("MOSDOpReply", e))
     }
+}
 
-    fn request(&self, pool: &str, oid: &str, writes: bool, ops: Vec<OsdOp>) -> Result<MOsdOp> {
-        let map = &self.client.placement;
-        let placed = map.pool_by_name(pool).and_then(|id| {
-            let hash = map.object_to_pg(id, oid.as_bytes(), b"", b"")?;
-            Some((id, hash, map.raw_pg_to_pg(hash)?))
-        });
-        let (id, raw, pg) = placed.ok_or_else(|| Failure(format!("no pool {pool}")))?;
-        let ack = OsdFlags::ACK | OsdFlags::ONDISK;
-        let kind = if writes { OsdFlags::WRITE } else { OsdFlags::READ };
-        // Luminous names the placement group; those before it the hash.
-        Ok(MOsdOp {
-            client_inc: 0,
-            osdmap_epoch: map.epoch,
-            flags: ack | kind,
-            retry_attempt: 0,
-            reqid: ReqId::default(),
-            pg: Spg { pg, shard: -1 },
-            hash: raw.seed,
-            mtime: Utime {
-                sec: 1_700_000_000,
-                nsec: 0,
-            },
-            locator: ObjectLocator::pool(id),
-            oid: Bytes::copy_from_slice(oid.as_bytes()),
-            snapid: NOSNAP,
-            snap_seq: 0,
-            snaps: Vec::new(),
-            features: self.client.generation.word.0,
-            trace: BlkinTrace::default(),
-            ops,
-        })
-    }
+/// A request on an object of the pool, placed by `map`, without snapshots.
+pub fn request(map: &OsdMap, pool: &str, oid: &str, writes: bool, ops: Vec<OsdOp>) -> Result<MOsdOp> {
+    let placed = map.pool_by_name(pool).and_then(|id| {
+        let hash = map.object_to_pg(id, oid.as_bytes(), b"", b"")?;
+        Some((id, hash, map.raw_pg_to_pg(hash)?))
+    });
+    let (id, raw, pg) = placed.ok_or_else(|| Failure(format!("no pool {pool}")))?;
+    let ack = OsdFlags::ACK | OsdFlags::ONDISK;
+    let kind = if writes { OsdFlags::WRITE } else { OsdFlags::READ };
+    // Luminous names the placement group; those before it the hash.
+    Ok(MOsdOp {
+        client_inc: 0,
+        osdmap_epoch: map.epoch,
+        flags: ack | kind,
+        retry_attempt: 0,
+        reqid: ReqId::default(),
+        pg: Spg { pg, shard: -1 },
+        hash: raw.seed,
+        mtime: Utime {
+            sec: 1_700_000_000,
+            nsec: 0,
+        },
+        locator: ObjectLocator::pool(id),
+        oid: Bytes::copy_from_slice(oid.as_bytes()),
+        snapid: NOSNAP,
+        snap_seq: 0,
+        snaps: Vec::new(),
+        features: 0,
+        trace: BlkinTrace::default(),
+        ops,
+    })
 }
 
 /// An operation on a range.

@@ -20,6 +20,7 @@ use encoding::{Decode, Features, Message, MessageType, RawMessage};
 use msgr::cephx::AuthEntityName;
 use msgr::{ClientAuth, Protocol};
 
+use crate::old_client;
 use crate::peer::{self, Peer};
 use crate::{Failure, Result};
 
@@ -101,9 +102,32 @@ impl Recorded {
         replies.filter_map(|reply| snapshot(&reply)).next()
     }
 
+    /// What the recorded OSD answered to the first request that has such an operation: the output of all of its
+    /// operations.
+    #[must_use]
+    pub fn answer(&self, wanted: impl Fn(&OsdOp) -> bool) -> Option<Bytes> {
+        let asked = self.steps.iter().find(|step| {
+            decode::<MOsdOp>(&step.message).is_some_and(|request| request.ops.iter().any(&wanted))
+        })?;
+        let answers = |step: &&Step| {
+            let header = step.message.header;
+            let tid = asked.message.header.tid;
+            step.connection == asked.connection
+                && header.kind == MessageType::OSD_OPREPLY
+                && header.tid == tid
+        };
+        Some(self.steps.iter().find(answers)?.message.data_bytes())
+    }
+
     /// Plays it.
     pub fn play(&self, target: Target) -> Result<Report> {
+        self.play_after(target, Vec::new())
+    }
+
+    /// Plays it after the operations that make the objects which were there before, by name.
+    pub fn play_after(&self, target: Target, before: Vec<(String, OsdOp)>) -> Result<Report> {
         let mut player = Player::new(self, target)?;
+        player.prepare(before)?;
         for (n, step) in self.steps.iter().enumerate() {
             player
                 .step(step)
@@ -172,7 +196,7 @@ struct Player<'a> {
 
 impl<'a> Player<'a> {
     fn new(recorded: &'a Recorded, target: Target) -> Result<Self> {
-        let mut mon = Live::new(connect(target, EntityType::MON, target.mon, 0)?);
+        let mut mon = Live::new(connect(target, EntityType::MON, target.mon, 0, None)?);
         let mut subscribe = MMonSubscribe::default();
         subscribe
             .what
@@ -195,6 +219,22 @@ impl<'a> Player<'a> {
             player.use_up_snapshots(&mut mon, first)?;
         }
         Ok(player)
+    }
+
+    /// Runs the operations, one request each.
+    fn prepare(&self, before: Vec<(String, OsdOp)>) -> Result<()> {
+        let mut live = Live::new(connect(self.target, EntityType::OSD, self.osd()?, 1 << 40, None)?);
+        for (tid, (oid, op)) in (1..).zip(before) {
+            let request = old_client::request(&self.map, "rbd", &oid, true, vec![op])?;
+            let raw = request.encode(live.peer.info().features).with_tid(tid);
+            live.peer.send(&raw)?;
+            let raw = live.wait(|m| m.header.kind == MessageType::OSD_OPREPLY)?;
+            match decode::<MOsdOpReply>(&raw) {
+                Some(reply) if reply.result == 0 => {}
+                reply => return Err(Failure(format!("making {oid}: {reply:?}"))),
+            }
+        }
+        Ok(())
     }
 
     /// Makes snapshots of the pool until the next one has the recorded number.
@@ -239,7 +279,8 @@ impl<'a> Player<'a> {
                 EntityType::MON => self.target.mon,
                 _ => self.osd()?,
             };
-            let peer = connect(self.target, server, at, gid.max(0).cast_unsigned())?;
+            let word = recorded.and_then(|info| info.client_features);
+            let peer = connect(self.target, server, at, gid.max(0).cast_unsigned(), word)?;
             self.live.insert(step.connection, Live::new(peer));
         }
         let features = self
@@ -308,8 +349,10 @@ impl<'a> Player<'a> {
         };
         let recorded = &step.message;
         let (kind, tid) = (recorded.header.kind, recorded.header.tid);
-        let kinds = self.kinds.entry(step.connection).or_default();
-        kinds.insert(kind.0);
+        if kind == MessageType::AUTH_REPLY {
+            return Ok(()); // part of the handshake here
+        }
+        self.kinds.entry(step.connection).or_default().insert(kind.0);
         let ours = if ANSWERS.contains(&kind) {
             live.wait(|m| m.header.kind == kind && m.header.tid == tid)?
         } else if let Some(theirs) = decode::<MWatchNotify>(recorded) {
@@ -349,11 +392,24 @@ impl<'a> Player<'a> {
     }
 }
 
-fn connect(target: Target, server: EntityType, at: EntityAddr, global_id: u64) -> Result<Peer> {
+/// Connects with the recorded client's feature word.
+fn connect(
+    target: Target,
+    server: EntityType,
+    at: EntityAddr,
+    global_id: u64,
+    word: Option<Features>,
+) -> Result<Peer> {
     let name = AuthEntityName::parse("client.admin");
     let name = name.ok_or_else(|| Failure("no name".to_owned()))?;
     let auth = ClientAuth::None { name, global_id };
-    Peer::connect(peer::config(server, at, auth, target.protocol, Features::OURS))
+    Peer::connect(peer::config(
+        server,
+        at,
+        auth,
+        target.protocol,
+        word.unwrap_or(Features::OURS),
+    ))
 }
 
 /// What is different, as far as it must not be: results, operations, lengths of answers, bytes read.
