@@ -108,7 +108,7 @@ fn map<M: Decode + Encode + PartialEq>(bytes: &Bytes, features: Features) -> Aga
         return Again::Same;
     }
     if M::from_bytes(&ours).as_ref() != Ok(&map) {
-        return Again::Undecoded("what we encode decodes to something else".to_owned());
+        return Again::Differs("what we encode decodes to something else".to_owned());
     }
     let at = bytes.iter().zip(&ours).take_while(|(a, b)| a == b).count();
     Again::Differs(format!("at {at}, lengths {} {}", bytes.len(), ours.len()))
