@@ -316,17 +316,20 @@ impl Osd {
         version: u64,
         request: &Request,
     ) {
-        for watch in effects.watches {
-            inner.watchers.apply(watch, &op.session, request.addr);
-            OsdSession::of(&op.session).watches(object);
-        }
-        if inner.watchers.is_empty() {
-            self.watched.lock().remove(&object.id);
-        } else {
-            self.watched
-                .lock()
-                .entry(object.id.clone())
-                .or_insert_with(|| Arc::clone(object));
+        // Only these change who watches: other requests need not touch what all objects share.
+        if !effects.watches.is_empty() {
+            for watch in effects.watches {
+                inner.watchers.apply(watch, &op.session, request.addr);
+                OsdSession::of(&op.session).watches(object);
+            }
+            let mut watched = self.watched.lock();
+            if inner.watchers.is_empty() {
+                watched.remove(&object.id);
+            } else {
+                watched
+                    .entry(object.id.clone())
+                    .or_insert_with(|| Arc::clone(object));
+            }
         }
         for ack in effects.acks {
             inner.watchers.acknowledge(request.origin, &ack);
