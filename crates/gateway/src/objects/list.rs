@@ -102,7 +102,7 @@ impl Objects {
                 }
             }
             match rows.last() {
-                Some((key, _)) if rows.len() == SCAN_BATCH => start = after(key),
+                Some((key, _)) if rows.len() == SCAN_BATCH => start = keys::after(key),
                 _ => break,
             }
         }
@@ -154,7 +154,7 @@ impl Objects {
                 }
             }
             match rows.last() {
-                Some((key, _)) if rows.len() == SCAN_BATCH => from = after(key),
+                Some((key, _)) if rows.len() == SCAN_BATCH => from = keys::after(key),
                 _ => return Ok(()),
             }
         }
@@ -179,7 +179,7 @@ impl Objects {
                 }
             }
             match rows.last() {
-                Some((key, _)) if rows.len() == 16 => from = after(key),
+                Some((key, _)) if rows.len() == 16 => from = keys::after(key),
                 _ => return Ok(()),
             }
         }
@@ -198,7 +198,7 @@ impl Objects {
                 self.usage().pool(id.pool).changed(1, state.size as i64);
             }
             match rows.last() {
-                Some((key, _)) if rows.len() == SCAN_BATCH => from = after(key),
+                Some((key, _)) if rows.len() == SCAN_BATCH => from = keys::after(key),
                 _ => break,
             }
         }
@@ -343,11 +343,6 @@ impl Objects {
             self.store().submit(tx)?;
         }
     }
-}
-
-/// The smallest key behind `key`.
-fn after(key: &[u8]) -> Bytes {
-    [key, &[0]].concat().into()
 }
 
 /// A volume record's image part: the header's pool if it is another one, and the image id.

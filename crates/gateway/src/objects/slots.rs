@@ -125,9 +125,7 @@ fn load(store: &Store, pool: i64) -> Result<PoolSlots, StoreError> {
         }
         match rows.last() {
             Some((key, _)) if rows.len() == 256 => {
-                let mut next = key.to_vec();
-                next.push(0);
-                from = next.into();
+                from = keys::after(key);
             }
             _ => break,
         }
