@@ -381,8 +381,8 @@ impl Inner {
     }
 
     async fn refresh_info(&self) -> Result<()> {
-        let file: File = self.client.mds.file(&self.path).await?;
-        self.learn(&file);
+        let file = self.client.mds.file(&self.path).await;
+        self.learn(&file.map_err(|error| self.refused(error))?);
         Ok(())
     }
 
