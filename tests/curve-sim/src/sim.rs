@@ -300,6 +300,18 @@ impl Sim {
         });
     }
 
+    /// Whether a chunkserver was killed and not started again.
+    #[must_use]
+    pub fn chunkserver_is_down(&self, id: u32) -> bool {
+        !self.shared.is_up(id)
+    }
+
+    /// Whether no MDS leads.
+    #[must_use]
+    pub fn mds_is_down(&self) -> bool {
+        lock(&self.mds).is_none()
+    }
+
     /// Who leads a copyset.
     #[must_use]
     pub fn leader(&self, copyset: u32) -> Option<u32> {
@@ -356,20 +368,27 @@ impl Sim {
     }
 }
 
-/// Addresses with ports that are free now, where none is given.
+/// Addresses with ports that are free now, where none is given. Below those that the system gives to clients: a killed server must find
+/// its port free when it starts again.
 fn free_addresses(config: &SimConfig, ports: &[u16]) -> io::Result<Vec<SocketAddr>> {
     // Held until all are found, so that they differ.
     let mut held = Vec::new();
     let mut addresses = Vec::new();
     for port in ports {
-        let wanted = SocketAddr::from((config.address, *port));
-        if *port == 0 {
-            let socket = std::net::TcpListener::bind(wanted)?;
-            addresses.push(socket.local_addr()?);
-            held.push(socket);
-        } else {
-            addresses.push(wanted);
+        if *port != 0 {
+            addresses.push(SocketAddr::from((config.address, *port)));
+            continue;
         }
+        let mut tries = 0;
+        let socket = loop {
+            let port = rand::rng().random_range(10_240..32_000);
+            match std::net::TcpListener::bind((config.address, port)) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < 100 => tries += 1,
+                bound => break bound?,
+            }
+        };
+        addresses.push(socket.local_addr()?);
+        held.push(socket);
     }
     Ok(addresses)
 }

@@ -214,10 +214,9 @@ async fn writes_go_on_through_a_snapshot_and_it_keeps_what_was() {
         [[2; 4096], [1; 4096]].concat()
     );
 
-    let file = client.mds().file("/v").await.expect("file");
     let segment = client
         .mds()
-        .segment("/v", &file, 0, false, None)
+        .segment("/v", &volume.geometry(), 0, false, None)
         .await
         .expect("segment")
         .expect("allocated");
@@ -351,7 +350,7 @@ async fn all_of_it_is_there_after_the_cluster_was_killed() {
     assert_eq!(read[4096..], data[4096..]);
     let segment = client
         .mds()
-        .segment("/v", &file, 0, false, None)
+        .segment("/v", &volume.geometry(), 0, false, None)
         .await
         .expect("segment")
         .expect("allocated");
