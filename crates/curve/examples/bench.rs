@@ -88,16 +88,27 @@ async fn run(volume: &Volume, job: &Job, seconds: u64) -> Result<()> {
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let seconds = std::env::var("SECONDS_EACH").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let seconds = std::env::var("SECONDS_EACH")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(3);
     let (addresses, _sim) = match std::env::args().nth(1) {
-        Some(list) => (list.split(',').filter_map(|address| address.parse().ok()).collect(), None),
+        Some(list) => (
+            list.split(',')
+                .filter_map(|address| address.parse().ok())
+                .collect(),
+            None,
+        ),
         None => {
             let sim = Sim::start(SimConfig::default()).await?;
             (sim.mds_addresses(), Some(sim))
         }
     };
     let mut config = Config::new(addresses, Identity::owner("lab"));
-    if let Some(kib) = std::env::var("MAX_RPC_KIB").ok().and_then(|text| text.parse::<usize>().ok()) {
+    if let Some(kib) = std::env::var("MAX_RPC_KIB")
+        .ok()
+        .and_then(|text| text.parse::<usize>().ok())
+    {
         config.max_rpc = kib << 10;
     }
     let client = Client::new(config)?;

@@ -10,7 +10,8 @@
 use std::net::SocketAddr;
 
 use rbdgate_curve::{
-    Client, Config, CreateVolume, Error, Identity, OpenOptions, Result, error::Invalid, proto::namespace::StatusCode,
+    Client, Config, CreateVolume, Error, Identity, OpenOptions, Result, error::Invalid,
+    proto::namespace::StatusCode,
 };
 
 #[tokio::main]
@@ -38,7 +39,10 @@ fn exists_or(result: Result<()>) -> Result<()> {
 }
 
 async fn run(mds: &str, owner: &str, path: &str) -> Result<()> {
-    let addresses: Vec<SocketAddr> = mds.split(',').filter_map(|address| address.parse().ok()).collect();
+    let addresses: Vec<SocketAddr> = mds
+        .split(',')
+        .filter_map(|address| address.parse().ok())
+        .collect();
     let identity = match std::env::var("CURVE_PASSWORD") {
         Ok(password) => Identity::root(owner, password),
         Err(_) => Identity::owner(owner),
@@ -46,7 +50,9 @@ async fn run(mds: &str, owner: &str, path: &str) -> Result<()> {
     let client = Client::new(Config::new(addresses, identity))?;
     println!("cluster {}", client.mds().cluster_id().await?);
 
-    let (directory, _name) = path.rsplit_once('/').ok_or_else(|| Invalid::Path(path.to_owned()))?;
+    let (directory, _name) = path
+        .rsplit_once('/')
+        .ok_or_else(|| Invalid::Path(path.to_owned()))?;
     if !directory.is_empty() {
         exists_or(client.mds().create_directory(directory).await)?;
     }
@@ -59,7 +65,11 @@ async fn run(mds: &str, owner: &str, path: &str) -> Result<()> {
     // As the only writer: whoever had the volume open with an epoch before cannot write any more.
     let volume = client.open(path, OpenOptions::fenced()).await?;
     let geometry = volume.geometry();
-    println!("{volume:?}, blocks of {}, epoch {:?}", geometry.block_size, volume.epoch());
+    println!(
+        "{volume:?}, blocks of {}, epoch {:?}",
+        geometry.block_size,
+        volume.epoch()
+    );
 
     let block = geometry.block_size as usize;
     let mut line = b"written by the example\n".to_vec();
@@ -70,9 +80,17 @@ async fn run(mds: &str, owner: &str, path: &str) -> Result<()> {
     print!("{}", String::from_utf8_lossy(&read[block..block + 23]));
 
     let refused = volume.write(1, vec![0; block]).await;
-    assert!(matches!(refused, Err(Error::Invalid(Invalid::Alignment { .. }))), "whole blocks only");
+    assert!(
+        matches!(refused, Err(Error::Invalid(Invalid::Alignment { .. }))),
+        "whole blocks only"
+    );
 
     let capacity = client.mds().capacity().await?;
-    println!("{} of {} bytes used, {} allocated", capacity.used(), capacity.total(), capacity.allocated);
+    println!(
+        "{} of {} bytes used, {} allocated",
+        capacity.used(),
+        capacity.total(),
+        capacity.allocated
+    );
     volume.close().await
 }

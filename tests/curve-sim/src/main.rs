@@ -26,7 +26,9 @@ fn config(arguments: &[String]) -> Result<SimConfig, String> {
     let mut config = SimConfig::default();
     let mut given = HashMap::new();
     for pair in arguments.chunks(2) {
-        let [name, value] = pair else { return Err(USAGE.into()) };
+        let [name, value] = pair else {
+            return Err(USAGE.into());
+        };
         given.insert(name.as_str(), value.as_str());
     }
     for (name, value) in given {
