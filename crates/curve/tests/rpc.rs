@@ -300,3 +300,40 @@ async fn a_reply_without_a_status_is_no_success() {
     };
     tokio::join!(played, asked);
 }
+
+#[tokio::test]
+async fn what_a_given_up_connection_had_not_sent_never_arrives() {
+    const CALLS: usize = 16;
+    const SIZE: usize = 4 << 20;
+    let (listener, address) = listener().await;
+    let rpc = Rpc::new(RpcConfig::default());
+    let large = || Call {
+        attachment: Buffers::zeros(SIZE),
+        ..call(b"")
+    };
+    let calls: Vec<_> = (0..CALLS)
+        .map(|_| {
+            let rpc = rpc.clone();
+            tokio::spawn(async move { rpc.call(address, large(), Duration::from_secs(5)).await })
+        })
+        .collect();
+    let mut peer = Peer::accept(&listener).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    rpc.abort(address).await;
+    for call in calls {
+        let result = call.await.expect("task");
+        assert!(
+            matches!(result, Err(RpcError::Closed(Closed::GivenUp))),
+            "{result:?}"
+        );
+    }
+    // The peer reads only now, and what it had not taken is gone.
+    let mut received = Vec::new();
+    let end = peer.stream.read_to_end(&mut received).await;
+    assert!(end.is_err(), "reset");
+    assert!(
+        received.len() < CALLS * SIZE / 2,
+        "{} bytes arrived",
+        received.len()
+    );
+}
