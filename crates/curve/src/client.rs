@@ -30,6 +30,7 @@ impl Client {
         let config = Arc::new(config);
         let rpc = Rpc::new(RpcConfig {
             connect_timeout: config.connect_timeout,
+            silence: config.silence,
         });
         let mds = Mds::new(rpc.clone(), config.clone())?;
         let copysets = Copysets::new(rpc.clone(), mds.clone(), config.clone());

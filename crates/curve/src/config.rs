@@ -17,6 +17,8 @@ pub struct Config {
     pub client_address: Option<SocketAddr>,
     /// How long a connection may take to be made.
     pub connect_timeout: Duration,
+    /// How long calls may time out, without a single byte from the peer, before its connection is given up.
+    pub silence: Duration,
     /// First time-out of a call to the MDS; doubles with each time-out in a row.
     pub mds_timeout: Duration,
     /// Up to this.
@@ -60,6 +62,7 @@ impl Config {
             client_version: concat!("rbdgate-", env!("CARGO_PKG_VERSION")).to_owned(),
             client_address: None,
             connect_timeout: Duration::from_secs(1),
+            silence: Duration::from_secs(8),
             mds_timeout: Duration::from_millis(500),
             mds_max_timeout: Duration::from_secs(2),
             mds_budget: Duration::from_secs(8),

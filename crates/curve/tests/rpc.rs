@@ -83,7 +83,9 @@ impl Peer {
 #[tokio::test]
 async fn replies_find_their_calls_in_any_order() {
     let (listener, address) = listener().await;
-    let connection = Connection::connect(address, SECOND).await.expect("connect");
+    let connection = Connection::connect(address, &RpcConfig::default())
+        .await
+        .expect("connect");
     let mut peer = Peer::accept(&listener).await;
     let played = async {
         let first = peer.receive().await;
@@ -103,7 +105,9 @@ async fn replies_find_their_calls_in_any_order() {
 #[tokio::test]
 async fn a_reply_after_its_time_out_is_nobodys() {
     let (listener, address) = listener().await;
-    let connection = Connection::connect(address, SECOND).await.expect("connect");
+    let connection = Connection::connect(address, &RpcConfig::default())
+        .await
+        .expect("connect");
     let mut peer = Peer::accept(&listener).await;
     let error = connection
         .call(call(b"late"), Duration::from_millis(50))
@@ -123,7 +127,9 @@ async fn a_reply_after_its_time_out_is_nobodys() {
 #[tokio::test]
 async fn a_servers_error_comes_with_its_words() {
     let (listener, address) = listener().await;
-    let connection = Connection::connect(address, SECOND).await.expect("connect");
+    let connection = Connection::connect(address, &RpcConfig::default())
+        .await
+        .expect("connect");
     let mut peer = Peer::accept(&listener).await;
     let played = async {
         let request = peer.receive().await;
@@ -153,7 +159,9 @@ async fn what_is_not_a_frame_ends_the_connection_and_its_calls() {
         (Vec::new(), Closed::ByPeer),
     ] {
         let (listener, address) = listener().await;
-        let connection = Connection::connect(address, SECOND).await.expect("connect");
+        let connection = Connection::connect(address, &RpcConfig::default())
+            .await
+            .expect("connect");
         let mut peer = Peer::accept(&listener).await;
         let played = async {
             peer.receive().await;
@@ -173,7 +181,9 @@ async fn what_is_not_a_frame_ends_the_connection_and_its_calls() {
 #[tokio::test]
 async fn a_write_with_the_wrong_size_never_reaches_the_peer() {
     let (listener, address) = listener().await;
-    let connection = Connection::connect(address, SECOND).await.expect("connect");
+    let connection = Connection::connect(address, &RpcConfig::default())
+        .await
+        .expect("connect");
     let mut peer = Peer::accept(&listener).await;
     let write = Call {
         service: CHUNK_SERVICE,
@@ -209,7 +219,9 @@ async fn a_write_with_the_wrong_size_never_reaches_the_peer() {
 #[tokio::test]
 async fn a_call_given_up_before_it_was_written_is_not_sent() {
     let (listener, address) = listener().await;
-    let connection = Connection::connect(address, SECOND).await.expect("connect");
+    let connection = Connection::connect(address, &RpcConfig::default())
+        .await
+        .expect("connect");
     let mut peer = Peer::accept(&listener).await;
     // On one thread the writer runs only when we wait.
     let mut given_up = Box::pin(connection.call(call(b"never"), SECOND));
@@ -228,28 +240,88 @@ async fn a_call_given_up_before_it_was_written_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_silent_peer_is_left_and_connected_to_again() {
+async fn a_peer_that_is_silent_for_long_is_left_and_connected_to_again() {
     let (listener, address) = listener().await;
-    let rpc = Rpc::new(RpcConfig::default());
-    let mut silent = None;
-    for _ in 0..3 {
-        let error = rpc
-            .call(address, call(b"x"), Duration::from_millis(30))
+    let config = RpcConfig {
+        silence: Duration::from_millis(100),
+        ..Default::default()
+    };
+    let rpc = Rpc::new(config);
+    let silent = async {
+        let mut peer = Peer::accept(&listener).await;
+        let mut received = 0;
+        while peer
+            .stream
+            .read_buf(peer.decoder.buffer())
             .await
-            .expect_err("silence");
-        assert!(matches!(error, RpcError::Timeout));
-        if silent.is_none() {
-            silent = Some(Peer::accept(&listener).await);
+            .is_ok_and(|read| read > 0)
+        {
+            received += 1;
         }
-    }
+        received
+    };
+    let calling = async {
+        loop {
+            let error = rpc
+                .call(address, call(b"x"), Duration::from_millis(30))
+                .await
+                .expect_err("silence");
+            assert!(matches!(error, RpcError::Timeout | RpcError::Closed(_)));
+        }
+    };
+    let received = tokio::select! {
+        received = silent => received,
+        () = calling => unreachable!("it calls for ever"),
+    };
+    assert!(received > 1, "the first time-out does not end it");
+    // A call may have been made by the new connection already.
     let played = async {
         let mut peer = Peer::accept(&listener).await;
-        let request = peer.receive().await;
-        peer.reply(&request, 0, b"").await;
-        peer
+        loop {
+            let request = peer.receive().await;
+            peer.reply(&request, 0, b"").await;
+        }
     };
-    let (result, _peer) = tokio::join!(rpc.call(address, call(b"x"), SECOND), played);
-    result.expect("by a new connection");
+    tokio::select! {
+        result = rpc.call(address, call(b"x"), SECOND) => drop(result.expect("by a new connection")),
+        () = played => unreachable!("it plays for ever"),
+    }
+}
+
+#[tokio::test]
+async fn calls_that_wait_for_one_connection_share_its_failure() {
+    // A listener whose queue is full: the system drops what knocks.
+    let socket = tokio::net::TcpSocket::new_v4().expect("socket");
+    socket
+        .bind("127.0.0.1:0".parse().expect("address"))
+        .expect("bind");
+    let listener = socket.listen(1).expect("listen");
+    let address = listener.local_addr().expect("address");
+    let mut knocking = Vec::new();
+    for _ in 0..4 {
+        knocking.push(tokio::spawn(TcpStream::connect(address)));
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let config = RpcConfig {
+        connect_timeout: Duration::from_millis(300),
+        ..Default::default()
+    };
+    let rpc = Rpc::new(config);
+    let started = Instant::now();
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let rpc = rpc.clone();
+            tokio::spawn(async move { rpc.call(address, call(b"x"), SECOND).await })
+        })
+        .collect();
+    for call in calls {
+        assert!(matches!(call.await.expect("task"), Err(RpcError::Connect(_))));
+    }
+    assert!(
+        started.elapsed() < Duration::from_millis(900),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test]

@@ -9,9 +9,9 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU32, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::{Buf, Bytes};
@@ -25,6 +25,7 @@ use tokio::{
 use super::{
     error::{Closed, RpcError},
     frame::{Decoder, Frame, MAX_BODY, encode_head},
+    pool::RpcConfig,
 };
 use crate::{
     buffers::Buffers,
@@ -41,9 +42,6 @@ const MAX_IOVECS: usize = 64;
 const READ_BUFFER: usize = 64 * 1024;
 /// A reply's bytes besides what its caller asked for.
 const REPLY_OVERHEAD: usize = 4 * 1024;
-/// So many calls in a row without a reply, and without any byte from the peer, end the connection.
-const SILENT_TIMEOUTS: u32 = 3;
-
 /// A call to be made.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -74,8 +72,9 @@ struct Shared {
     peer: SocketAddr,
     pending: Mutex<Pending>,
     next_id: AtomicI64,
-    /// Calls in a row that timed out with nothing received meanwhile.
-    silent: AtomicU32,
+    /// Since when calls time out with nothing received meanwhile.
+    silent_since: Mutex<Option<Instant>>,
+    silence: Duration,
     closing: watch::Sender<bool>,
 }
 
@@ -105,6 +104,21 @@ impl Shared {
         if let Some(waiting) = self.pending().calls.remove(&id) {
             let _ = waiting.reply.send(result);
         }
+    }
+
+    /// A call timed out. A peer that sends nothing at all for long is left: a new connection may do better. Not sooner, because what
+    /// the old one carries may still be on its way, and its repetition is to stay behind it.
+    fn timed_out(&self) {
+        let mut since = self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent = since.get_or_insert_with(Instant::now).elapsed();
+        drop(since);
+        if silent >= self.silence {
+            self.close(Closed::GivenUp);
+        }
+    }
+
+    fn heard(&self) {
+        *self.silent_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The largest reply anybody waits for.
@@ -148,9 +162,9 @@ impl Connection {
     /// Connects to a peer.
     ///
     /// # Errors
-    /// As the socket says; `TimedOut` after `limit`.
-    pub async fn connect(peer: SocketAddr, limit: Duration) -> io::Result<Self> {
-        let stream = timeout(limit, TcpStream::connect(peer))
+    /// As the socket says; `TimedOut` after the configured time.
+    pub async fn connect(peer: SocketAddr, config: &RpcConfig) -> io::Result<Self> {
+        let stream = timeout(config.connect_timeout, TcpStream::connect(peer))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         stream.set_nodelay(true)?;
@@ -161,7 +175,8 @@ impl Connection {
             peer,
             pending: Mutex::default(),
             next_id: AtomicI64::new(1),
-            silent: AtomicU32::new(0),
+            silent_since: Mutex::default(),
+            silence: config.silence,
             closing: watch::Sender::new(false),
         });
         let stream = Arc::new(stream);
@@ -215,9 +230,7 @@ impl Connection {
         let frame = match timeout(limit, answered).await {
             Ok(answer) => answer?,
             Err(_) => {
-                if self.shared.silent.fetch_add(1, Ordering::Relaxed) + 1 >= SILENT_TIMEOUTS {
-                    self.abort();
-                }
+                self.shared.timed_out();
                 return Err(RpcError::Timeout);
             }
         };
@@ -332,7 +345,7 @@ async fn read_replies(shared: Arc<Shared>, stream: Arc<TcpStream>) {
         make_room(&shared, &mut decoder);
         match stream.try_read_buf(decoder.buffer()) {
             Ok(0) => break Closed::ByPeer,
-            Ok(_) => shared.silent.store(0, Ordering::Relaxed),
+            Ok(_) => shared.heard(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => break Closed::Socket(error.kind()),
         }

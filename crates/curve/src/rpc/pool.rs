@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,19 +25,30 @@ use crate::proto::{Reply, Request};
 pub struct RpcConfig {
     /// How long a connection may take to be made.
     pub connect_timeout: Duration,
+    /// How long calls may time out, without a single byte from the peer, before its connection is given up.
+    pub silence: Duration,
 }
 
 impl Default for RpcConfig {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(1),
+            silence: Duration::from_secs(8),
         }
     }
 }
 
 #[derive(Default)]
 struct Slot {
-    connection: tokio::sync::Mutex<Option<Connection>>,
+    state: tokio::sync::Mutex<State>,
+    /// Attempts that failed.
+    failures: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    connection: Option<Connection>,
+    failure: Option<RpcError>,
 }
 
 /// All connections of a client. Clones share them.
@@ -61,22 +75,40 @@ impl Rpc {
 
     async fn connection(&self, peer: SocketAddr) -> Result<Connection, RpcError> {
         let slot = self.slot(peer);
-        let mut connection = slot.connection.lock().await;
-        if let Some(open) = connection.as_ref().filter(|connection| connection.is_open()) {
+        let before = slot.failures.load(Ordering::Acquire);
+        let mut state = slot.state.lock().await;
+        if let Some(open) = state
+            .connection
+            .as_ref()
+            .filter(|connection| connection.is_open())
+        {
             return Ok(open.clone());
         }
-        // Callers that come meanwhile wait here, so a peer that is down sees one attempt at a time.
-        let made = Connection::connect(peer, self.config.connect_timeout)
-            .await
-            .map_err(|error| RpcError::Connect(Arc::new(error)))?;
-        *connection = Some(made.clone());
-        Ok(made)
+        // Callers that waited here share the attempt's failure: one after the other they would wait for ever.
+        if let Some(failure) = &state.failure
+            && slot.failures.load(Ordering::Acquire) != before
+        {
+            return Err(failure.clone());
+        }
+        match Connection::connect(peer, &self.config).await {
+            Ok(made) => {
+                state.connection = Some(made.clone());
+                state.failure = None;
+                Ok(made)
+            }
+            Err(error) => {
+                let failure = RpcError::Connect(Arc::new(error));
+                state.failure = Some(failure.clone());
+                slot.failures.fetch_add(1, Ordering::AcqRel);
+                Err(failure)
+            }
+        }
     }
 
     /// Gives up the connection to a peer, if there is one: what it has not sent never will be, and what was called ends
     /// as [`RpcError::Closed`].
     pub async fn abort(&self, peer: SocketAddr) {
-        if let Some(connection) = self.slot(peer).connection.lock().await.take() {
+        if let Some(connection) = self.slot(peer).state.lock().await.connection.take() {
             connection.abort();
         }
     }
