@@ -32,7 +32,7 @@ enum Outcome {
 impl Osd {
     /// Runs a request now, or queues it behind one that waits for the disk.
     pub(super) fn dispatch(self: &Arc<Self>, op: Box<PendingOp>) {
-        let object = self.cache.get(op.object_id());
+        let object = self.cache.get(&op.object_id());
         let mut gate = object.gate.lock();
         if gate.busy {
             gate.waiting.push_back(op);

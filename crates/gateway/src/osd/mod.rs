@@ -151,7 +151,7 @@ impl Osd {
             else {
                 return Err(StoreError::Corrupt("watch".into()));
             };
-            let object = self.cache.get(id.clone());
+            let object = self.cache.get(&id);
             object.inner.lock().watchers.restore(cookie, &row);
             self.watched.lock().insert(id, object);
         }

@@ -207,7 +207,7 @@ impl Osd {
         which: &Trimmed,
         removed: &SnapIntervals,
     ) -> Result<Option<store::Seq>, TrimError> {
-        let object = self.cache.get(which.id.clone());
+        let object = self.cache.get(&which.id);
         let mut inner = object.inner.lock();
         let state = self.loaded(&object, &mut inner).map_err(|_| TrimError::Load)?;
         let trimmed = self.objects.trim(which, &state, |snap| removed.contains(snap))?;
