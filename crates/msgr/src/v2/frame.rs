@@ -373,11 +373,11 @@ impl FrameWriter {
     /// A frame: first segment, and the pieces of the other three.
     pub(super) fn put(&mut self, tag: Tag, first: &[u8], others: [&[Bytes]; 3], out: &mut Output) {
         let packed = self.compressor.as_mut().and_then(|c| c.frame(first, others));
-        match &packed {
-            Some([first, a, b, c]) => {
-                self.put_as_is((tag, true), first, [a, b, c].map(std::slice::from_ref), out)
-            }
-            None => self.put_as_is((tag, false), first, others, out),
+        if let Some([first, a, b, c]) = &packed {
+            let others = [a, b, c].map(std::slice::from_ref);
+            self.put_as_is((tag, true), first, others, out);
+        } else {
+            self.put_as_is((tag, false), first, others, out);
         }
     }
 
