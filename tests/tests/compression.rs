@@ -41,7 +41,7 @@ fn can_load(cluster: &Cluster, generation: &Generation, algorithm: &str) -> bool
         let ours = format!("/lib/x86_64-linux-gnu/{name}");
         std::fs::copy(ours, cluster.path(&format!("lib/{name}"))).is_ok()
     };
-    missing.map(lend).all(|lent| lent)
+    missing.all(lend)
 }
 
 fn client(cluster: &Cluster, generation: &Generation, program: &str) -> Program {
