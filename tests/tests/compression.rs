@@ -32,7 +32,7 @@ fn can_load(cluster: &Cluster, generation: &Generation, algorithm: &str) -> bool
     let _ = std::fs::create_dir_all(cluster.path("lib"));
     let plugin = format!("/usr/lib/x86_64-linux-gnu/ceph/compressor/libceph_{algorithm}.so");
     let needs = cluster.run(client(cluster, generation, "ldd").args([&plugin]));
-    let missing = needs
+    let mut missing = needs
         .lines()
         .into_iter()
         .filter(|line| line.contains("not found"));
