@@ -163,6 +163,7 @@ impl Listeners {
                     let dispatcher = sessions.tracked(&daemon_name(name), protocol, Arc::clone(&dispatcher));
                     let mut config = ServerConfig::new(name, addrs.clone(), auth.clone());
                     config.protocol = protocol;
+                    config.compression = settings.compression.clone();
                     config.supported = config.supported.without(settings.mask_features);
                     if name.kind != EntityType::MGR {
                         config.required = PLACEMENT
