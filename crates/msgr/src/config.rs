@@ -18,6 +18,7 @@ use encoding::{
 use crate::{
     auth::{AuthConfig, ConMode},
     cephx::{AuthEntityName, CephxClient},
+    lossless::{Link, Policies, Policy, SessionTable},
     v2::{Compression, Limits},
 };
 
@@ -59,8 +60,7 @@ pub trait MonMapSource: fmt::Debug + Send + Sync + 'static {
     fn monmap(&self, features: Features) -> (u32, Bytes);
 }
 
-/// A listener's side: one daemon at its addresses. Sessions with it are lossy, as Ceph's daemons have it
-/// towards clients.
+/// A listener's side: one daemon at its addresses.
 #[derive(Debug)]
 pub struct ServerConfig {
     /// What is spoken there.
@@ -85,6 +85,11 @@ pub struct ServerConfig {
     pub handshake_timeout: Duration,
     /// A session is not read from while more bytes than this wait to be written to it.
     pub send_high_water: usize,
+    /// What becomes of sessions when their connection breaks, by type of peer. At a monitor sessions of msgr v1 are lossy
+    /// in any case: they stand before the client is authenticated.
+    pub policies: Policies,
+    /// The sessions that outlive their connections. Listeners of one daemon may share it.
+    pub sessions: Arc<SessionTable>,
     /// Counts sessions.
     pub global_seq: AtomicU64,
     /// msgr v1: checksums made and checked.
@@ -111,6 +116,8 @@ impl ServerConfig {
             limits: Limits::default(),
             handshake_timeout: Duration::from_secs(10),
             send_high_water: 64 << 20,
+            policies: Policies::all(Policy::stateless_server()),
+            sessions: Arc::default(),
             global_seq: AtomicU64::new(0),
             crc: Crc::default(),
             sign_messages: true,
@@ -156,6 +163,9 @@ pub struct ClientConfig {
     pub modes: Vec<ConMode>,
     /// Features offered.
     pub supported: Features,
+    /// A session that outlives its connections, to be begun or resumed. None for a lossy one. Over msgr v1 sessions with
+    /// monitors are lossy in any case.
+    pub link: Option<Arc<Link>>,
     /// msgr v2.1: compression of frames.
     pub compression: Compression,
     /// Bounds on messages.
@@ -184,6 +194,7 @@ impl ClientConfig {
             auth,
             modes: vec![ConMode::CRC],
             supported: Features::OURS,
+            link: None,
             compression: Compression::default(),
             limits: Limits::default(),
             handshake_timeout: Duration::from_secs(10),

@@ -366,7 +366,7 @@ impl FrameWriter {
     }
 
     /// A control frame.
-    pub(super) fn put_control(&mut self, tag: Tag, payload: &[u8], out: &mut Output) {
+    pub(crate) fn put_control(&mut self, tag: Tag, payload: &[u8], out: &mut Output) {
         self.put(tag, payload, [&[], &[], &[]], out);
     }
 
