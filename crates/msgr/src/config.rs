@@ -18,7 +18,7 @@ use encoding::{
 use crate::{
     auth::{AuthConfig, ConMode},
     cephx::{AuthEntityName, CephxClient},
-    lossless::{Link, Policies, Policy, SessionTable},
+    lossless::{Bounds, Link, Policies, Policy, SessionTable},
     v2::{Compression, Limits},
 };
 
@@ -163,8 +163,10 @@ pub struct ClientConfig {
     pub modes: Vec<ConMode>,
     /// Features offered.
     pub supported: Features,
-    /// A session that outlives its connections, to be begun or resumed. None for a lossy one. Over msgr v1 sessions with
-    /// monitors are lossy in any case.
+    /// What becomes of the session when the connection breaks, if the server agrees. Over msgr v1 sessions with monitors
+    /// are lossy in any case.
+    pub policy: Policy,
+    /// The lossless session to be begun or resumed. None for a new one.
     pub link: Option<Arc<Link>>,
     /// msgr v2.1: compression of frames.
     pub compression: Compression,
@@ -179,7 +181,7 @@ pub struct ClientConfig {
 }
 
 impl ClientConfig {
-    /// In crc mode.
+    /// In crc mode, for a lossy session.
     #[must_use]
     pub fn new(server: EntityType, target: EntityAddr, auth: ClientAuth) -> Self {
         Self {
@@ -194,6 +196,7 @@ impl ClientConfig {
             auth,
             modes: vec![ConMode::CRC],
             supported: Features::OURS,
+            policy: Policy::lossy_client(),
             link: None,
             compression: Compression::default(),
             limits: Limits::default(),
@@ -201,5 +204,15 @@ impl ClientConfig {
             crc: Crc::default(),
             sign_messages: true,
         }
+    }
+
+    /// The lossless session to be begun or resumed, if it is not to be a lossy one.
+    pub(crate) fn take_link(&mut self) -> Option<Arc<Link>> {
+        if self.policy.lossy {
+            return None;
+        }
+        let link = self.link.take();
+        let link = link.unwrap_or_else(|| Link::new(Bounds::default()));
+        Some(if link.is_closed() { link.successor() } else { link })
     }
 }

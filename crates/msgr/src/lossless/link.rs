@@ -221,7 +221,7 @@ impl Link {
     /// The peer has all messages up to this number.
     pub(crate) fn forget(&self, state: &mut State, seq: u64) {
         let mut freed = 0;
-        while !state.queue.is_empty() && state.out_seq - state.queue.len() as u64 + 1 <= seq {
+        while !state.queue.is_empty() && state.out_seq - (state.queue.len() as u64) < seq {
             freed += state.queue.pop_front().as_ref().map_or(0, cost);
         }
         state.bytes -= freed;

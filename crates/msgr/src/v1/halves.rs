@@ -111,7 +111,7 @@ impl WriteHalf {
     pub fn end(&mut self) {
         if let Some(session) = &mut self.lossless {
             session.end();
-            let _ = self.out.take();
+            self.out.clear();
         }
     }
 

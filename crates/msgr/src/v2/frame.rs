@@ -308,6 +308,13 @@ impl Output {
         out.freeze()
     }
 
+    /// Drops everything.
+    pub fn clear(&mut self) {
+        self.queue.clear();
+        self.tail.clear();
+        self.len = 0;
+    }
+
     fn flush_tail(&mut self) {
         if !self.tail.is_empty() {
             self.queue.push_back(self.tail.split().freeze());

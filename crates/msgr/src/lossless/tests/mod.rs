@@ -123,6 +123,9 @@ fn client(credentials: &CephxClient, way: Way, nonce: u32, link: Option<Arc<Link
     if !way.with_seq {
         config.supported = config.supported.without(Feature::RECONNECT_SEQ.word());
     }
+    if link.is_some() {
+        config.policy = Policy::lossless_client();
+    }
     config.link = link;
     config
 }

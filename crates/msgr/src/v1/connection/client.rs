@@ -183,8 +183,9 @@ impl ClientRole {
         }
         self.server_addr = server;
         wire.out.put(addr_bytes(self.config.addrs.as_legacy()));
-        let lossless = self.config.server != EntityType::MON;
-        if let Some(link) = self.config.link.take().filter(|_| lossless) {
+        if self.config.server != EntityType::MON
+            && let Some(link) = self.config.take_link()
+        {
             let link = if link.is_closed() { link.successor() } else { link };
             self.session = Some(link.dial());
             let mut session = self.owned()?;

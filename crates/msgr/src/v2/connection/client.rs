@@ -272,7 +272,7 @@ impl ClientRole {
 
     /// Begins a session, or resumes one.
     fn begin_session(&mut self, wire: &mut Wire) -> Result<()> {
-        let Some(link) = self.config.link.take() else {
+        let Some(link) = self.config.take_link() else {
             return self.identify(wire);
         };
         let link = if link.is_closed() { link.successor() } else { link };
