@@ -308,6 +308,13 @@ impl Output {
         out.freeze()
     }
 
+    /// Drops everything.
+    pub fn clear(&mut self) {
+        self.queue.clear();
+        self.tail.clear();
+        self.len = 0;
+    }
+
     fn flush_tail(&mut self) {
         if !self.tail.is_empty() {
             self.queue.push_back(self.tail.split().freeze());
@@ -366,7 +373,7 @@ impl FrameWriter {
     }
 
     /// A control frame.
-    pub(super) fn put_control(&mut self, tag: Tag, payload: &[u8], out: &mut Output) {
+    pub(crate) fn put_control(&mut self, tag: Tag, payload: &[u8], out: &mut Output) {
         self.put(tag, payload, [&[], &[], &[]], out);
     }
 

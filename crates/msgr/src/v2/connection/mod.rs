@@ -13,14 +13,16 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
-use encoding::Features;
+use encoding::{Features, RawMessage};
 use subtle::ConstantTimeEq;
 
 use crate::{
     auth::ConMode,
-    cephx::CryptoKey,
+    cephx::{CephxClient, CryptoKey, MonAuthSession},
     config::Protocol,
     error::{Error, Malformed, Misbehaved, Result},
+    lossless::Attachment,
+    session::PeerInfo,
 };
 
 use super::{
@@ -43,6 +45,9 @@ use server::ServerRole;
 
 /// `msgr2_required`: CEPH_FEATUREMASK_MSG_ADDR2.
 const MSGR2_REQUIRED: Features = Features(1 << 59);
+
+/// How often a client may ask for a session over one connection.
+const MAX_ATTEMPTS: u32 = 8;
 
 /// An established session.
 pub type Established = crate::connection::Established<ReadHalf, WriteHalf>;
@@ -158,26 +163,39 @@ impl Connection {
     /// The session, once [`step`](Self::step) said that it is ready; None before.
     #[must_use]
     pub fn into_session(self) -> Option<Established> {
-        let (peer, mon_auth, credentials) = match self.role {
-            Role::Server(role) => {
-                let (peer, mon_auth) = role.finish()?;
-                (peer, mon_auth, None)
-            }
-            Role::Client(role) => {
-                let (peer, credentials) = role.finish()?;
-                (peer, None, credentials)
-            }
+        let finished = match self.role {
+            Role::Server(role) => role.finish()?,
+            Role::Client(role) => role.finish()?,
         };
         let in_seq = Arc::new(AtomicU64::new(0));
         let wire = self.wire;
+        let session = finished.session;
+        let link = session.as_ref().map(|session| Arc::clone(session.link()));
+        let read = ReadHalf::new(wire.rx, wire.reader, wire.limits, in_seq.clone(), session.clone());
+        let mut write = WriteHalf::new(wire.out, wire.writer, in_seq, session);
+        for message in &finished.queued {
+            write.send(message);
+        }
         Some(Established {
-            peer,
-            mon_auth,
-            credentials,
-            read: ReadHalf::new(wire.rx, wire.reader, wire.limits, in_seq.clone()),
-            write: WriteHalf::new(wire.out, wire.writer, in_seq),
+            peer: finished.peer,
+            mon_auth: finished.mon_auth,
+            credentials: finished.credentials,
+            link,
+            read,
+            write,
         })
     }
+}
+
+/// What a role ends with.
+struct Finished {
+    peer: PeerInfo,
+    mon_auth: Option<MonAuthSession>,
+    credentials: Option<CephxClient>,
+    /// The hold on the session, if it is lossless.
+    session: Option<Attachment>,
+    /// Messages for a lossy session.
+    queued: Vec<RawMessage>,
 }
 
 /// What both roles share: buffers, frames and the transcripts that are signed.
