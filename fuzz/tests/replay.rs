@@ -37,6 +37,11 @@ fn capture() {
 }
 
 #[test]
+fn cephx() {
+    replay("cephx", rbdgate_fuzz::cephx::run);
+}
+
+#[test]
 fn message() {
     replay("message", rbdgate_fuzz::message::run);
 }

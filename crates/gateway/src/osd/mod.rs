@@ -54,7 +54,7 @@ use self::{
     watch::{Notify, Watchers},
 };
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, Entrance},
     objects::{Objects, id::ObjectId, keys},
 };
 
@@ -159,14 +159,21 @@ impl Osd {
     }
 
     /// Sends the client the maps it lacks. `has`: the epoch it said it has.
-    fn share_map(&self, session: &Arc<Session>, state: &OsdSession, has: u32, newest: u32) {
+    fn share_map(
+        &self,
+        session: &Arc<Session>,
+        state: &OsdSession,
+        entrance: &Entrance,
+        has: u32,
+        newest: u32,
+    ) {
         let Some(start) = state.missing_maps(has, newest) else {
             return;
         };
         let features = session.peer().features;
         let mut next = start;
         while next <= newest {
-            let maps = self.cluster.maps_since(next, features);
+            let maps = self.cluster.maps_since(next, features, entrance);
             let Some(last) = maps.last() else { return };
             let message = MOsdMap {
                 fsid: self.cluster.fsid(),
@@ -181,7 +188,7 @@ impl Osd {
         }
     }
 
-    fn handle_op(self: &Arc<Self>, session: &Arc<Session>, raw: &RawMessage) {
+    fn handle_op(self: &Arc<Self>, session: &Arc<Session>, entrance: &Entrance, raw: &RawMessage) {
         let message = match MOsdOp::decode(raw) {
             Ok(message) => message,
             Err(error) => {
@@ -192,7 +199,7 @@ impl Osd {
         };
         let map = self.cluster.osdmap();
         let state = OsdSession::of(session);
-        self.share_map(session, &state, message.osdmap_epoch, map.epoch);
+        self.share_map(session, &state, entrance, message.osdmap_epoch, map.epoch);
         let mut op = Box::new(PendingOp {
             session: Arc::clone(session),
             tid: raw.header.tid,
@@ -305,26 +312,37 @@ enum Admitted {
     Dropped,
 }
 
-/// The OSDs as the messenger calls them.
+/// The OSDs as the messenger calls them, for clients that came in by an entrance.
 #[derive(Debug)]
-pub struct OsdDispatcher(pub Arc<Osd>);
+pub struct OsdDispatcher {
+    osd: Arc<Osd>,
+    entrance: Entrance,
+}
+
+impl OsdDispatcher {
+    /// For the OSDs' ports at that entrance.
+    #[must_use]
+    pub const fn new(osd: Arc<Osd>, entrance: Entrance) -> Self {
+        Self { osd, entrance }
+    }
+}
 
 impl Dispatcher for OsdDispatcher {
     fn on_ready(&self, session: &Arc<Session>) {
-        self.0.presence(session, |n| n + 1);
+        self.osd.presence(session, |n| n + 1);
     }
 
     fn on_message(&self, session: &Arc<Session>, message: RawMessage) {
         match message.header.kind {
-            MessageType::OSD_OP => self.0.handle_op(session, &message),
-            MessageType::COMMAND => self.0.handle_command(session, &message),
+            MessageType::OSD_OP => self.osd.handle_op(session, &self.entrance, &message),
+            MessageType::COMMAND => self.osd.handle_command(session, &message),
             MessageType::PING | MessageType::OSD_BACKOFF => {}
             kind => tracing::debug!(peer = %session.peer().name, ?kind, "message ignored"),
         }
     }
 
     fn on_closed(&self, session: &Arc<Session>) {
-        self.0.presence(session, |n| n.saturating_sub(1));
+        self.osd.presence(session, |n| n.saturating_sub(1));
         for object in OsdSession::of(session).take_watched() {
             object.inner.lock().watchers.disconnected(session);
         }
