@@ -209,15 +209,6 @@ fn a_deep_copy_has_the_snapshots_too() {
 }
 
 #[test]
-fn random_changes_agree_with_a_model() {
-    let cluster = Cluster::start();
-    for seed in [1, 2] {
-        println!("seed {seed}");
-        cluster.run(cluster.python("snapshot_model.py", &[&seed.to_string(), "150"]));
-    }
-}
-
-#[test]
 fn a_pool_snapshot_shows_objects_as_they_were() {
     let cluster = Cluster::start();
     cluster.ceph(&["osd", "pool", "create", "plain", "8"]);

@@ -37,6 +37,14 @@ pub struct TrimResult {
     pub gone: bool,
 }
 
+/// What the removal of a clone led to.
+struct Removal {
+    /// The next older clone as it is then.
+    older: Option<CloneRecord>,
+    /// Bytes that no clone has any more.
+    freed: i64,
+}
+
 impl Objects {
     /// Some of the clones that serve a snapshot, at most `limit`.
     ///
@@ -74,11 +82,14 @@ impl Objects {
             Some(onode) if state.clones => self.clone_from(onode, which.clone)?,
             _ => None,
         };
+        let mut freed = None;
         // An earlier trim, of another snapshot, may have removed the clone.
         if let (Some(onode), Some(mut clone)) = (state.onode, clone.filter(|c| c.id == which.clone)) {
             clone.snaps.retain(|snap| !removed(*snap));
             let changed = if clone.snaps.is_empty() {
-                self.stage_clone_removal(&which.id, onode, &clone, &mut tx, &mut slots)?
+                let removal = self.stage_clone_removal(&which.id, onode, &clone, &mut tx, &mut slots)?;
+                freed = Some(removal.freed);
+                removal.older
             } else {
                 tx.put(keys::clone(onode, clone.id), clone.encode());
                 Some(clone.clone())
@@ -97,6 +108,9 @@ impl Objects {
         }
         let seq = self.store().submit(tx)?;
         self.account_states(&which.id, state, &new);
+        if let Some(freed) = freed {
+            self.usage().pool(which.id.pool).clones_changed(-1, -freed);
+        }
         self.release_when_durable(which.id.pool, seq, slots.freed);
         let gone = state.recorded() && !new.recorded();
         Ok(TrimResult {
@@ -124,7 +138,6 @@ impl Objects {
     }
 
     /// Removes a clone. What the next older one shares with it but not with the next newer one becomes that one's.
-    /// Returns the older one as it is then.
     fn stage_clone_removal(
         &self,
         id: &ObjectId,
@@ -132,7 +145,7 @@ impl Objects {
         clone: &CloneRecord,
         tx: &mut Transaction,
         slots: &mut SlotChanges,
-    ) -> Result<Option<CloneRecord>, CommitError> {
+    ) -> Result<Removal, CommitError> {
         let mut older = match clone.id.checked_sub(1) {
             Some(below) => self.clone_from(onode, below)?,
             None => None,
@@ -147,11 +160,14 @@ impl Objects {
                 tx.delete_range(from, to);
             }
         }
+        let mut freed = clone.own_bytes();
         if let Some(older) = &mut older {
+            freed += older.own_bytes();
             older.overlap = older.overlap.intersection(&clone.overlap);
+            freed -= older.own_bytes();
             tx.put(keys::clone(onode, older.id), older.encode());
         }
-        Ok(older)
+        Ok(Removal { older, freed })
     }
 
     /// Gives the blocks of a removed clone to the older one, where that relied on them, or frees them.

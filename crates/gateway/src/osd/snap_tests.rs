@@ -89,6 +89,11 @@ struct CloneModel {
 }
 
 impl CloneModel {
+    /// Bytes that only the clone has.
+    fn own_bytes(&self) -> u64 {
+        self.size - self.overlap().iter().map(|(_, len)| len).sum::<u64>()
+    }
+
     fn overlap(&self) -> Extents {
         let mut found: Extents = Vec::new();
         for grain in (0..GRAINS * 2).filter(|g| self.shared[*g as usize]) {
@@ -236,7 +241,7 @@ impl Rig {
             next_notify_id: &|| 1,
         };
         let mut ctx = Context::new(&self.objects, &self.id, &self.state, &[], request(), snaps, true);
-        let result = ops::run(&mut ctx, &mut [op], &view, &mut Effects::default());
+        let result = ops::run(&mut ctx, &mut [op], &[], &view, &mut Effects::default());
         if result < 0 {
             return Err(result);
         }
@@ -429,7 +434,20 @@ fn run_step(rig: &mut Rig, model: &mut Model, step: &Step) {
             model.trim();
         }
         Step::Reopen => {
+            let counted = |objects: &Objects| {
+                let figures = objects.usage().pool(POOL).figures();
+                (figures.objects, figures.clones, figures.bytes)
+            };
+            let before = counted(&rig.objects);
             rig.objects = Objects::open(rig.objects.store().clone()).unwrap();
+            assert_eq!(
+                counted(&rig.objects),
+                before,
+                "objects, clones and bytes, counted anew"
+            );
+            let own = model.clones.iter().map(CloneModel::own_bytes).sum::<u64>();
+            let head = model.head.as_ref().map_or(0, |h| h.data.len() as u64);
+            assert_eq!((before.1, before.2), (model.clones.len() as u64, head + own));
             rig.state = rig.objects.load(&rig.id).unwrap();
         }
     }
