@@ -150,8 +150,16 @@ impl Objects {
             Some(below) => self.clone_from(onode, below)?,
             None => None,
         };
+        let before = older.clone();
+        let mut freed = clone.own_bytes();
+        if let Some(older) = &mut older {
+            freed += older.own_bytes();
+            older.overlap = older.overlap.intersection(&clone.overlap);
+            freed -= older.own_bytes();
+            tx.put(keys::clone(onode, older.id), older.encode());
+        }
         tx.delete(keys::clone(onode, clone.id));
-        self.stage_blocks_of_removed(id, clone, older.as_ref(), tx, slots)?;
+        self.stage_blocks_of_removed(id, clone, before.as_ref().zip(older.as_ref()), tx, slots)?;
         if let Some(number) = clone.state.onode {
             tx.delete(keys::omap_header(number));
             tx.delete(keys::inline_data(number));
@@ -160,22 +168,16 @@ impl Objects {
                 tx.delete_range(from, to);
             }
         }
-        let mut freed = clone.own_bytes();
-        if let Some(older) = &mut older {
-            freed += older.own_bytes();
-            older.overlap = older.overlap.intersection(&clone.overlap);
-            freed -= older.own_bytes();
-            tx.put(keys::clone(onode, older.id), older.encode());
-        }
         Ok(Removal { older, freed })
     }
 
-    /// Gives the blocks of a removed clone to the older one, where that relied on them, or frees them.
+    /// Gives the blocks of a removed clone to the older one, where that now must keep them itself, or frees them.
+    /// `older` is that one before and after.
     fn stage_blocks_of_removed(
         &self,
         id: &ObjectId,
         clone: &CloneRecord,
-        older: Option<&CloneRecord>,
+        older: Option<(&CloneRecord, &CloneRecord)>,
         tx: &mut Transaction,
         slots: &mut SlotChanges,
     ) -> Result<(), CommitError> {
@@ -188,11 +190,13 @@ impl Objects {
                 let (Ok(block), Ok(number)) = (block, number) else {
                     return Err(StoreError::Corrupt("block of a clone".into()).into());
                 };
-                let relies = |older: &&CloneRecord| {
-                    let within = u64::from(block) * SLOT_SIZE < older.state.size;
-                    within && !older.state.inline && !older.keeps(block.into())
+                // What it keeps already is its own; what it does not have to keep is as in the next newer one.
+                let inherits = |(before, after): &(&CloneRecord, &CloneRecord)| {
+                    let within = u64::from(block) * SLOT_SIZE < after.state.size;
+                    let newly = !before.keeps(block.into()) && after.keeps(block.into());
+                    within && !after.state.inline && newly
                 };
-                match older.filter(relies).and_then(|o| o.state.onode) {
+                match older.filter(inherits).and_then(|(_, after)| after.state.onode) {
                     Some(to) => drop(tx.put(keys::block(to, block), slot.clone())),
                     None => {
                         self.slots.free(self.store(), id.pool, number, tx)?;
