@@ -22,11 +22,14 @@ pub const POOLS: [&str; 2] = ["vectors", "vectors-2"];
 
 /// A client of an OSD.
 pub struct Client {
+    // The session is open as long as its client is there.
+    mon: Peer,
+    at: EntityAddr,
     osd: Peer,
     map: OsdMap,
     tid: u64,
-    /// What watchers were sent, since it was asked for last.
-    pub events: Vec<MWatchNotify>,
+    /// Events that came and were not taken yet.
+    events: Vec<MWatchNotify>,
     /// The versions that each object was seen to have.
     pub versions: BTreeMap<(bool, String, String), Vec<u64>>,
 }
@@ -39,6 +42,11 @@ fn monitor(conf: &Path) -> Result<EntityAddr> {
     });
     let address = address.ok_or_else(|| Failure(format!("no v2 address in {text}")))?;
     Ok(EntityAddr::v2(address, 0))
+}
+
+fn osd(mon: &Peer, at: EntityAddr) -> Result<Peer> {
+    let (kind, auth) = (EntityType::OSD, mon.tickets()?);
+    Peer::connect(peer::config(kind, at, auth, Protocol::V2, Features::OURS))
 }
 
 impl Client {
@@ -63,14 +71,21 @@ impl Client {
         let at = map.osd_addrs.first();
         let at = at.and_then(|addrs| addrs.client.first(AddrType::MSGR2));
         let at = at.ok_or_else(|| Failure("the OSD has no v2 address".to_owned()))?;
-        let config = peer::config(EntityType::OSD, at, mon.tickets()?, Protocol::V2, Features::OURS);
         Ok(Self {
-            osd: Peer::connect(config)?,
+            osd: osd(&mon, at)?,
+            mon,
+            at,
             map,
             tid: 0,
             events: Vec::new(),
             versions: BTreeMap::new(),
         })
+    }
+
+    /// Drops the connection to the OSD and makes a new one, as the same client.
+    pub fn reconnect(&mut self) -> Result<()> {
+        self.osd = osd(&self.mon, self.at)?;
+        Ok(())
     }
 
     /// The id of one of [`POOLS`].
@@ -131,13 +146,13 @@ impl Client {
         }
     }
 
-    /// Waits until so many events were sent to this client since they were taken last.
-    pub fn wait_for_events(&mut self, count: usize) -> Result<()> {
-        while self.events.len() < count {
+    /// The next event that was, or will be, sent to this client.
+    pub fn event(&mut self) -> Result<MWatchNotify> {
+        while self.events.is_empty() {
             let raw = self.osd.next_message()?;
             self.note(&raw)?;
         }
-        Ok(())
+        Ok(self.events.remove(0))
     }
 
     fn note(&mut self, raw: &RawMessage) -> Result<()> {
