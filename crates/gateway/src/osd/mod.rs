@@ -7,11 +7,16 @@
 
 mod cache;
 mod context;
+mod copy_source;
 mod execute;
 mod ops;
+mod ops_checksum;
+mod ops_copy;
 mod ops_data;
 mod ops_omap;
 mod ops_snap;
+mod ops_sparse;
+mod ops_tmap;
 mod ops_xattr;
 mod pgls;
 mod reply_log;
@@ -76,6 +81,8 @@ pub struct Osd {
     watched: Mutex<HashMap<ObjectId, Arc<Object>>>,
     snaps: snaps::Snaps,
     notifies: Mutex<Vec<Arc<Notify>>>,
+    /// Held while an object is copied onto another.
+    copying: Mutex<()>,
     next_notify: AtomicU64,
     /// The clients whose replies are recorded.
     clients: Mutex<HashMap<i64, Presence>>,
@@ -127,6 +134,7 @@ impl Osd {
             watched: Mutex::default(),
             snaps: snaps::Snaps::default(),
             notifies: Mutex::default(),
+            copying: Mutex::default(),
             next_notify: AtomicU64::new(epoch << 32 | u64::from(rand::random::<u32>())),
             clients: Mutex::new(clients),
             load: Mutex::default(),
@@ -205,12 +213,13 @@ impl Osd {
             tid: raw.header.tid,
             message,
             modes: Modes::default(),
+            copied: Vec::new(),
         });
         match self.admit(&mut op, &state, &map, raw.data_len()) {
             Ok(Admitted::Object) => self.dispatch(op),
-            Ok(Admitted::Group { pg, pg_num }) => {
-                let result = pgls::run(&self.objects, &mut op, pg, pg_num);
-                session.send(op.read_reply(result, map.epoch, self.objects.last_version(), 0));
+            Ok(Admitted::Group(group)) => {
+                let result = pgls::run(&self.objects, &mut op, group);
+                session.send(op.group_reply(result, map.epoch, self.objects.last_version()));
             }
             // The client finds out by the map it was sent; as Ceph does, it gets no answer to this request.
             Ok(Admitted::Dropped) => {}
@@ -234,15 +243,15 @@ impl Osd {
                 Err(Errno::ENOENT)
             };
         };
-        op.modes = Modes::of(&m.ops)?;
+        op.modes = Modes::of(&m.ops, m.flags)?;
         state.check(op, map)?;
         let m = &op.message;
         let pg = pool.raw_seed_to_pg(m.hash);
         if m.ops.iter().any(|o| o.op.is_pg()) {
-            return Ok(Admitted::Group {
+            return Ok(Admitted::Group(pgls::Group {
                 pg,
                 pg_num: pool.pg_num,
-            });
+            }));
         }
         if m.oid.len() > MAX_NAME || m.locator.key.len() > MAX_NAME || m.locator.nspace.len() > MAX_NAMESPACE
         {
@@ -308,7 +317,7 @@ impl Osd {
 /// What a request that passed all checks is about.
 enum Admitted {
     Object,
-    Group { pg: u32, pg_num: u32 },
+    Group(pgls::Group),
     Dropped,
 }
 
