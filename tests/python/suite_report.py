@@ -6,8 +6,15 @@ at the end {"finished": true}. Tests that the file has already are left out: a r
 
 import json
 import os
+import sys
 
 import pytest
+
+# The suites expect a local variable to hold an object with a count of two, as up to Python 3.13: one for the variable, one for
+# the argument. From 3.14 on the argument is borrowed.
+if sys.version_info >= (3, 14):
+    count = sys.getrefcount
+    sys.getrefcount = lambda thing: count(thing) + 1
 
 PATH = os.environ["SUITE_REPORT"]
 done = set()

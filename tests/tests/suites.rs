@@ -63,7 +63,7 @@ fn cephs_own_suites_pass() {
         }
     });
     let (mut rows, complaints) = done.into_inner().unwrap();
-    table::sort(&mut rows);
+    rows = table::merge(rows);
     say(&table::plain(&rows));
     if let Some(path) = std::env::var_os("RBDGATE_SUITES_TABLE") {
         std::fs::write(path, table::markdown(&rows)).unwrap();
@@ -92,7 +92,7 @@ fn workers() -> usize {
 fn run_one(job: &Job<'_>) -> (Row, Vec<String>) {
     let begun = Instant::now();
     let cluster = Cluster::start();
-    let (outcomes, mut complaints) = match run(job.release, &job.file, &cluster) {
+    let (outcomes, mut complaints) = match run(job.release, job.excluded, &job.file, &cluster) {
         Ok(outcomes) => {
             let complaints = job.excluded.judge(&job.file, &outcomes);
             (outcomes, complaints)

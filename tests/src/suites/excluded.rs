@@ -2,7 +2,7 @@
 //! instead, and why. A test that does something else than is written there makes the run fail, and so does an entry for a test that
 //! does not exist: the list only shrinks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Outcome, Outcomes, Release};
 use crate::{Failure, Result};
@@ -10,7 +10,7 @@ use crate::{Failure, Result};
 /// What an excluded test does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It is not run at all; for whole suite files.
+    /// It is not run at all.
     NotRun,
     /// It runs and says that it does not apply.
     Skips,
@@ -70,6 +70,13 @@ impl Excluded {
         self.0.get(name) != Some(&Kind::NotRun)
     }
 
+    /// The tests of the suite file `file` that are not to be run.
+    #[must_use]
+    pub fn not_run(&self, file: &str) -> Vec<&str> {
+        let tests = self.0.iter().filter(|(name, kind)| **kind == Kind::NotRun && belongs(name, file));
+        tests.map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Complaints about tests of the suite file `file` that did what they should not, and entries without a test.
     #[must_use]
     pub fn judge(&self, file: &str, outcomes: &Outcomes) -> Vec<String> {
@@ -86,22 +93,26 @@ impl Excluded {
                 (Outcome::Failed(why), _) => complaints.push(format!("{name} fails: {why}")),
             }
         }
-        let entries = self.0.keys().filter(|name| name.split("::").next() == Some(file));
-        let stale = entries.filter(|name| !outcomes.contains_key(*name));
-        complaints.extend(stale.map(|name| format!("there is no test {name}, but an entry for it")));
+        let entries = self.0.iter().filter(|(name, kind)| **kind != Kind::NotRun && belongs(name, file));
+        let stale = entries.filter(|(name, _)| !outcomes.contains_key(*name));
+        complaints.extend(stale.map(|(name, _)| format!("there is no test {name}, but an entry for it")));
         complaints
     }
 
     /// Complaints about entries for suite files that are not there.
     #[must_use]
     pub fn without_file(&self, files: &[String]) -> Vec<String> {
-        let wanted: BTreeSet<&str> = self.0.keys().filter_map(|name| name.split("::").next()).collect();
-        wanted
-            .into_iter()
-            .filter(|name| !files.iter().any(|file| file == name))
-            .map(|name| format!("there is no suite file {name}, but an entry for it"))
+        self.0
+            .keys()
+            .filter(|name| !files.iter().any(|file| belongs(name, file)))
+            .map(|name| format!("there is no suite file for {name}, but an entry"))
             .collect()
     }
+}
+
+/// Whether the test `name` is of the suite file `file`.
+fn belongs(name: &str, file: &str) -> bool {
+    name.strip_prefix(file).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 #[cfg(test)]

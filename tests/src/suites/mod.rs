@@ -1,6 +1,6 @@
 //! Ceph's own test suites, unmodified, with the clients of their release in a chroot: `tests/suites.sh` gets both.
 //!
-//! A suite file is a Python file for pytest (`test_rbd.py`, with many tests) or a script of `qa/workunits/rbd` (one test).
+//! A suite file is a Python file for pytest (`test_rbd.py`, with many tests), a script of `qa/workunits/rbd`, or a part of one.
 //! [`run`] runs one against a [`Cluster`] and returns what each of its tests did; [`excluded`] knows which are allowed
 //! to do anything but pass.
 
@@ -11,11 +11,11 @@ mod script;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::cluster::Cluster;
 use crate::exec::Program;
 use crate::{Failure, Result};
+use excluded::Excluded;
 
 /// The Python suites.
 const PYTHON: [&str; 2] = ["test_rbd.py", "test_rados.py"];
@@ -65,7 +65,7 @@ impl Release {
         Ok(all)
     }
 
-    /// The names of all suite files: those for pytest, then the scripts in alphabetical order.
+    /// The names of all suite files: those for pytest, then the scripts (or their parts) in alphabetical order.
     pub fn files(&self) -> Result<Vec<String>> {
         let folder = self.folder.join(SCRIPT_FOLDER);
         let fail = |e| Failure::new(folder.display(), e);
@@ -77,8 +77,11 @@ impl Release {
             }
         }
         scripts.sort();
-        let python = PYTHON.iter().map(|&name| name.to_owned());
-        Ok(python.chain(scripts).collect())
+        let mut files: Vec<String> = PYTHON.iter().map(|&name| name.to_owned()).collect();
+        for script in scripts {
+            files.extend(script::tests(self, &script)?);
+        }
+        Ok(files)
     }
 
     /// A program in the chroot whose working folder is `folder`, with the cluster's configuration in `/etc/ceph`.
@@ -95,11 +98,11 @@ impl Release {
 
 /// Runs the suite file `name` against `cluster`, in whose folder it leaves its files. An error means that it could not
 /// be run; what its tests did is in the outcomes.
-pub fn run(release: &Release, name: &str, cluster: &Cluster) -> Result<Outcomes> {
+pub fn run(release: &Release, excluded: &Excluded, name: &str, cluster: &Cluster) -> Result<Outcomes> {
     let work = cluster.folder().join("suite");
     prepare(release, cluster, &work)?;
     if PYTHON.contains(&name) {
-        python::run(release, name, &work)
+        python::run(release, &excluded.not_run(name), name, &work)
     } else {
         script::run(release, name, &work)
     }
@@ -126,6 +129,3 @@ fn prepare(release: &Release, cluster: &Cluster, work: &Path) -> Result<()> {
 fn tool(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
-
-/// How long a whole suite file may take.
-const DEADLINE: Duration = Duration::from_secs(900);

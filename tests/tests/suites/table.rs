@@ -1,5 +1,6 @@
 //! What came out, as a table: for the screen and for the documentation.
 
+use std::collections::{BTreeMap, btree_map::Entry};
 use std::fmt::{self, Write};
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:6} {:28} {:4} passed {:3} skipped {:3} failed {:4} s",
+            "{:6} {:52} {:4} passed {:3} skipped {:3} failed {:4} s",
             self.debian,
             self.file,
             self.passed,
@@ -47,9 +48,23 @@ impl fmt::Display for Row {
     }
 }
 
-/// By release, then by name.
-pub(crate) fn sort(rows: &mut [Row]) {
-    rows.sort_by(|a, b| (&a.version, &a.file).cmp(&(&b.version, &b.file)));
+/// By release, then by name; the parts of a script are one row.
+pub(crate) fn merge(rows: Vec<Row>) -> Vec<Row> {
+    let mut merged = BTreeMap::<_, Row>::new();
+    for mut row in rows {
+        row.file = row.file.split("::").next().unwrap_or_default().to_owned();
+        match merged.entry((row.version.clone(), row.file.clone())) {
+            Entry::Vacant(place) => drop(place.insert(row)),
+            Entry::Occupied(mut place) => {
+                let sum = place.get_mut();
+                sum.passed += row.passed;
+                sum.skipped += row.skipped;
+                sum.failed += row.failed;
+                sum.elapsed += row.elapsed;
+            }
+        }
+    }
+    merged.into_values().collect()
 }
 
 /// For the screen.
