@@ -17,6 +17,7 @@ mod global_id;
 mod keys;
 mod mgr_map;
 mod osd_maps;
+mod osd_up;
 mod pools;
 mod snaps;
 pub mod state_store;
@@ -46,6 +47,7 @@ pub use config::{Config, normalized};
 pub use entrance::Entrance;
 pub use error::ClusterError;
 pub use osd_maps::MapsSince;
+pub use osd_up::MarkedDown;
 pub use pools::{PoolQuota, PoolRequest};
 pub use stats::{ClusterStats, Latency, NoStats, PoolUsage, Rates, Space};
 
@@ -66,6 +68,8 @@ pub struct Cluster {
     host: String,
     started: SystemTime,
     osd_maps: osd_maps::OsdMaps,
+    /// The OSDs of this process.
+    running_osds: Vec<i32>,
     /// Serialises changes of the OSD map and of options.
     writer: Mutex<()>,
     auth: auth::AuthDb,

@@ -56,7 +56,7 @@ impl Osd {
         }
         // Ceph's OSDs read for each other whatever they are asked to; here nobody copies what he may not read.
         OsdSession::of(&op.session).check_read(&op.session, &map, id)?;
-        let object = self.cache.get(id.clone());
+        let object = self.cache.get(id);
         let mut inner = object.inner.lock();
         let head = self.loaded(&object, &mut inner)?;
         let state = if request.snap == NOSNAP {

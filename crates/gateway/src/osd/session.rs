@@ -82,6 +82,11 @@ impl OsdSession {
         self.watched.lock().drain().map(|(_, object)| object).collect()
     }
 
+    /// Whether the client may do everything, as commands for the OSD itself demand.
+    pub fn may_do_all(&self) -> bool {
+        self.caps.allows_all()
+    }
+
     /// Whether the client may do what it asks for.
     ///
     /// # Errors

@@ -151,6 +151,11 @@ fn health_value(checks: &[Check], detail: bool) -> Value {
     json!({"status": overall(checks), "checks": each.collect::<Map<_, _>>(), "mutes": []})
 }
 
+/// Health as `health` has it in JSON, without details.
+pub(super) fn short_health(ctx: &Context<'_>) -> Value {
+    health_value(&checks(ctx), false)
+}
+
 /// `health [detail]`.
 pub(super) fn health(ctx: &Context<'_>) -> CommandResult {
     let checks = checks(ctx);
