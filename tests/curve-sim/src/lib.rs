@@ -1,0 +1,1 @@
+//! A CurveBS cluster for tests.
