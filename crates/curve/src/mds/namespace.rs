@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Answer, File, Mds, Patience, check_path, namespace_ok, present, refusal, status_of};
+use super::{Answer, File, Geometry, Mds, Patience, check_path, namespace_ok, present, refusal, status_of};
 use crate::{
     auth::Stamp,
     error::{Inconsistent, Result},
@@ -377,7 +377,7 @@ impl Mds {
     pub async fn segment(
         &self,
         path: &str,
-        file: &File,
+        geometry: &Geometry,
         offset: u64,
         allocate: bool,
         epoch: Option<u64>,
@@ -413,7 +413,7 @@ impl Mds {
                 tokio::time::sleep(self.config().mds_pause).await;
                 continue;
             }
-            return checked_segment(file, offset, segment).map(Some);
+            return checked_segment(geometry, offset, segment).map(Some);
         }
     }
 
@@ -494,9 +494,8 @@ pub(super) fn described<R: Request>(path: &str, info: Option<FileInfo>) -> Resul
     File::from_info(path, present(R::METHOD, "a file", info)?)
 }
 
-fn checked_segment(file: &File, offset: u64, segment: PageFileSegment) -> Result<Segment> {
+fn checked_segment(geometry: &Geometry, offset: u64, segment: PageFileSegment) -> Result<Segment> {
     let wrong = |what| Inconsistent::Segment { offset, what };
-    let geometry = file.geometry.ok_or(wrong("not of a volume"))?;
     if segment.start_offset != offset {
         return Err(wrong("another offset").into());
     }

@@ -27,7 +27,7 @@ use crate::{
     client::Client,
     copyset::CopysetId,
     error::{Error, Inconsistent, Invalid, Result},
-    mds::{File, Geometry, Segment},
+    mds::{Geometry, Segment},
     proto::{chunk::UpdateEpochRequest, namespace::FileType},
 };
 
@@ -381,8 +381,8 @@ impl Inner {
     }
 
     async fn refresh_info(&self) -> Result<()> {
-        let file: File = self.client.mds.file(&self.path).await?;
-        self.learn(&file);
+        let file = self.client.mds.file(&self.path).await;
+        self.learn(&file.map_err(|error| self.refused(error))?);
         Ok(())
     }
 
@@ -440,42 +440,16 @@ impl Inner {
             return Ok(known);
         }
         let offset = number * u64::from(self.geometry.segment_size);
-        let file = self.as_file();
-        let segment = self
-            .client
-            .mds
-            .segment(&self.path, &file, offset, allocate, self.epoch)
+        let mds = &self.client.mds;
+        let segment = mds
+            .segment(&self.path, &self.geometry, offset, allocate, self.epoch)
             .await;
-        let segment = match segment {
-            Err(error) if error.mds_status() == Some(crate::proto::namespace::StatusCode::EpochTooOld) => {
-                self.fail(self.fenced());
-                return Err(self.fenced());
-            }
-            segment => segment?.map(Arc::new),
-        };
+        let segment = segment.map_err(|error| self.refused(error))?.map(Arc::new);
         if let Some(segment) = &segment {
             self.client.chunks.copysets().prefetch(segment).await?;
         }
         slot.set(segment.clone());
         Ok(segment)
-    }
-
-    fn as_file(&self) -> File {
-        File {
-            id: self.file_id,
-            parent_id: 0,
-            name: String::new(),
-            file_type: FileType::PageFile,
-            status: crate::proto::namespace::FileStatus::Created,
-            owner: String::new(),
-            length: self.length.load(Ordering::Acquire),
-            seq_num: self.seq_num.load(Ordering::Acquire),
-            epoch: self.epoch.unwrap_or(0),
-            created: 0,
-            poolset: String::new(),
-            clone_source: String::new(),
-            geometry: Some(self.geometry),
-        }
     }
 
     async fn chunk(&self, chunk: u64, allocate: bool) -> Result<Option<ChunkAddress>> {

@@ -50,16 +50,20 @@ impl Inner {
                 self.learn(&file);
                 Ok(())
             }
-            Err(error) => {
-                let gone = match error.mds_status() {
-                    Some(StatusCode::FileNotExists | StatusCode::SessionNotExist) => Gone::Deleted,
-                    Some(StatusCode::OwnerAuthFail) => Gone::Owner,
-                    _ => return Err(error),
-                };
-                self.fail(self.gone(gone));
-                Err(error)
-            }
+            Err(error) => Err(self.refused(error)),
         }
+    }
+
+    /// What an MDS's refusal says about the volume: some are the end of it.
+    pub(super) fn refused(&self, error: Error) -> Error {
+        let end = match error.mds_status() {
+            Some(StatusCode::FileNotExists | StatusCode::SessionNotExist) => self.gone(Gone::Deleted),
+            Some(StatusCode::OwnerAuthFail) => self.gone(Gone::Owner),
+            Some(StatusCode::EpochTooOld) => self.fenced(),
+            _ => return error,
+        };
+        self.fail(end.clone());
+        end
     }
 
     fn gone(&self, reason: Gone) -> Error {
