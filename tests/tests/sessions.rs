@@ -59,7 +59,7 @@ fn ceph_daemon_shows_sessions_settings_and_counters() {
     assert!(
         listed
             .text()
-            .contains("release pacific, msgr v2, auth cephx, mode secure, session key aes"),
+            .contains("release pacific, msgr v2, auth cephx, mode secure, compression none, session key aes"),
         "{listed}"
     );
     holder.kill().unwrap();

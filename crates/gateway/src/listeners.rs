@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, io, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use encoding::{
-    Encode, Feature, Features,
+    Encode, Features,
     types::{EntityAddr, EntityAddrVec, EntityName, EntityType},
 };
 use msgr::{
@@ -27,16 +27,6 @@ use crate::{
     osd::{Osd, OsdDispatcher},
     serve::ServeError,
 };
-
-/// What clients must know to find objects by our maps: straw2 buckets under Hammer's tunables, and pools hashed into
-/// placement. Whoever lacks it would ask for objects in the wrong place, and is told so instead.
-const PLACEMENT: [Feature; 5] = [
-    Feature::CRUSH_TUNABLES,
-    Feature::CRUSH_TUNABLES2,
-    Feature::OSDHASHPSPOOL,
-    Feature::CRUSH_TUNABLES3,
-    Feature::CRUSH_V4,
-];
 
 /// One daemon's sockets.
 struct Ports {
@@ -163,11 +153,10 @@ impl Listeners {
                     let dispatcher = sessions.tracked(&daemon_name(name), protocol, Arc::clone(&dispatcher));
                     let mut config = ServerConfig::new(name, addrs.clone(), auth.clone());
                     config.protocol = protocol;
+                    config.compression = settings.compression.clone();
                     config.supported = config.supported.without(settings.mask_features);
                     if name.kind != EntityType::MGR {
-                        config.required = PLACEMENT
-                            .iter()
-                            .fold(Features::NONE, |all, f| Features(all.0 | f.word().0));
+                        config.required = Features::REQUIRED;
                     }
                     config.monmap = Some(Arc::new(MonMaps(Arc::clone(cluster))));
                     let serving =

@@ -18,7 +18,7 @@ use encoding::{
 use crate::{
     auth::{AuthConfig, ConMode},
     cephx::{AuthEntityName, CephxClient},
-    v2::Limits,
+    v2::{Compression, Limits},
 };
 
 /// Which messenger protocol is spoken.
@@ -77,6 +77,8 @@ pub struct ServerConfig {
     pub required: Features,
     /// Refuse clients that mean to reach an address that is not among `addrs`: they hold an old map.
     pub verify_target: bool,
+    /// msgr v2.1: compression of frames.
+    pub compression: Compression,
     /// Bounds on messages.
     pub limits: Limits,
     /// How long a handshake may take.
@@ -105,6 +107,7 @@ impl ServerConfig {
             supported: Features::OURS,
             required: Features::NONE,
             verify_target: true,
+            compression: Compression::default(),
             limits: Limits::default(),
             handshake_timeout: Duration::from_secs(10),
             send_high_water: 64 << 20,
@@ -153,6 +156,8 @@ pub struct ClientConfig {
     pub modes: Vec<ConMode>,
     /// Features offered.
     pub supported: Features,
+    /// msgr v2.1: compression of frames.
+    pub compression: Compression,
     /// Bounds on messages.
     pub limits: Limits,
     /// How long a handshake may take.
@@ -179,6 +184,7 @@ impl ClientConfig {
             auth,
             modes: vec![ConMode::CRC],
             supported: Features::OURS,
+            compression: Compression::default(),
             limits: Limits::default(),
             handshake_timeout: Duration::from_secs(10),
             crc: Crc::default(),

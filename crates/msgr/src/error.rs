@@ -73,6 +73,9 @@ pub enum Malformed {
     /// A segment's checksum is wrong.
     #[error("checksum mismatch in segment {0}")]
     SegmentCrc(usize),
+    /// A compressed segment does not unpack.
+    #[error("a segment is not what {0} packs")]
+    Compressed(&'static str),
     /// The epilogue's status is neither complete nor aborted.
     #[error("epilogue status {0:#x}")]
     LateStatus(u8),
@@ -201,6 +204,9 @@ pub enum Misbehaved {
     /// More replies to one connection attempt than make sense (client role, v1).
     #[error("too many attempts to connect")]
     TooManyConnects,
+    /// A way of compression we did not ask for (client role).
+    #[error("compression method {0} was not asked for")]
+    Compression(u32),
     /// A mode we did not offer (client role).
     #[error("connection mode {0} was not offered")]
     ConMode(u32),

@@ -22,6 +22,7 @@ use crate::{
     auth::{AuthMethod, ConMode},
     cephx::{AuthCapsInfo, KeyType, MonAuthSession},
     connection::WriteHalf,
+    v2::Algorithm,
 };
 
 /// Who the peer is, as proven in the handshake.
@@ -47,6 +48,8 @@ pub struct PeerInfo {
     pub method: AuthMethod,
     /// How frames are protected.
     pub mode: ConMode,
+    /// How frames are compressed, if they are.
+    pub compression: Option<Algorithm>,
     /// The type of the session key; none without cephx.
     pub key_type: Option<KeyType>,
 }

@@ -98,6 +98,10 @@ fn key_type_name(peer: &PeerInfo) -> &'static str {
     peer.key_type.map_or("none", |kind| kind.name())
 }
 
+fn compression_name(peer: &PeerInfo) -> &'static str {
+    peer.compression.map_or("none", |algorithm| algorithm.name())
+}
+
 fn names(features: Features) -> Vec<&'static str> {
     features.names().collect()
 }
@@ -118,6 +122,7 @@ fn describe(entry: &Entry, session: &Session) -> Value {
         "protocol": protocol_name(entry.protocol),
         "auth": method_name(peer.method),
         "con_mode": mode_name(peer.mode),
+        "compression": compression_name(peer),
         "key_type": key_type_name(peer),
         "features_supported": peer.supported.to_string(),
         "features_used": peer.features.to_string(),
@@ -151,7 +156,7 @@ impl Tracked {
         }
         tracing::debug!(
             session = session.id(), daemon, entity = peer.entity, from = %peer.socket, %release, protocol,
-            auth = method_name(peer.method), mode, key_type, %bit_59, supported = %peer.supported,
+            auth = method_name(peer.method), mode, compression = compression_name(peer), key_type, %bit_59, supported = %peer.supported,
             used = %peer.features, features = names(peer.features).join(","), "session in detail"
         );
     }

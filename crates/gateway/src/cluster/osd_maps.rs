@@ -119,12 +119,13 @@ impl OsdMaps {
         Ok(())
     }
 
-    fn encoded(&self, epoch: u32, full: bool, features: Features, value: &impl Encode) -> Bytes {
+    /// The encoding for a peer, from `encode` if it is not kept.
+    fn encoded(&self, epoch: u32, full: bool, features: Features, encode: impl FnOnce() -> Bytes) -> Bytes {
         let key = (epoch, full, significant_features(features));
         if let Some(bytes) = self.encodings.lock().get(&key) {
             return bytes.clone();
         }
-        let bytes = value.to_bytes(features);
+        let bytes = encode();
         let mut encodings = self.encodings.lock();
         encodings.insert(key, bytes.clone());
         while encodings.len() > ENCODINGS {
@@ -164,7 +165,10 @@ impl Cluster {
             return out;
         }
         for (epoch, increment) in increments.range(start..=current.epoch).take(PER_MESSAGE) {
-            let bytes = self.osd_maps.encoded(*epoch, false, features, &**increment);
+            let bytes = self.osd_maps.encoded(*epoch, false, features, || {
+                let translated = increment.translated_for(features);
+                translated.as_ref().unwrap_or(increment).to_bytes(features)
+            });
             out.incremental.insert(*epoch, bytes);
         }
         out
@@ -173,6 +177,9 @@ impl Cluster {
     /// A whole map, encoded for a peer.
     #[must_use]
     pub fn full_map(&self, map: &OsdMap, features: Features) -> Bytes {
-        self.osd_maps.encoded(map.epoch, true, features, map)
+        self.osd_maps.encoded(map.epoch, true, features, || {
+            let translated = map.translated_for(features);
+            translated.as_ref().unwrap_or(map).to_bytes(features)
+        })
     }
 }

@@ -13,7 +13,10 @@ use std::{
 use encoding::{Feature, Features};
 
 pub use file::commented_defaults;
-use msgr::auth::ConMode;
+use msgr::{
+    auth::ConMode,
+    v2::{Algorithm, Compression, CompressionMode},
+};
 
 /// The newest messenger protocol that is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +61,8 @@ pub struct Settings {
     pub modes: Vec<ConMode>,
     /// The newest messenger protocol that is spoken.
     pub max_msgr: MaxMsgr,
+    /// Whether and how msgr v2.1 frames are compressed.
+    pub compression: Compression,
     /// What is logged: a level or `tracing` filter directives.
     pub log: String,
     /// All settings as text, by key: for who asks what this process runs with.
@@ -148,6 +153,30 @@ pub const SETTINGS: &[Setting] = &[
         default: "v2.1",
         allowed: "v1, v2.0 or v2.1",
         help: "The newest messenger protocol that is spoken. With v1, maps name no v2 addresses; v2.0 has no secure mode.",
+    },
+    Setting {
+        key: "compress",
+        default: "none",
+        allowed: "none or force",
+        help: "With force, msgr v2.1 frames are compressed for clients that want it, too (ms_osd_compress_mode = force in their ceph.conf).",
+    },
+    Setting {
+        key: "compress-algorithms",
+        default: "lz4,zstd,snappy",
+        allowed: "names of lz4, zstd and snappy, separated by commas",
+        help: "How frames may be compressed; the client's order of preference decides (ms_osd_compression_algorithm there).",
+    },
+    Setting {
+        key: "compress-min-size",
+        default: "1024",
+        allowed: "a number of bytes",
+        help: "Frames smaller than this are sent as they are.",
+    },
+    Setting {
+        key: "compress-secure",
+        default: "false",
+        allowed: "true or false",
+        help: "Compress in secure mode, too (ms_compress_secure at the client). The length of an encrypted frame then tells something of what is in it.",
     },
     Setting {
         key: "log",
@@ -298,12 +327,26 @@ impl Sources {
                 "v2.1" => Some(MaxMsgr::V21),
                 _ => None,
             })?,
+            compression: self.compression()?,
             log: self.get("log", |text| {
                 let valid = !text.is_empty() && tracing_subscriber::EnvFilter::try_new(text).is_ok();
                 let level = text.parse::<tracing::Level>().is_ok() || text.contains(['=', ',']);
                 (valid && level).then(|| text.to_owned())
             })?,
             texts: self.texts(),
+        })
+    }
+
+    fn compression(&self) -> Result<Compression, ConfigError> {
+        Ok(Compression {
+            mode: self.get("compress", |text| match text {
+                "none" => Some(CompressionMode::None),
+                "force" => Some(CompressionMode::Force),
+                _ => None,
+            })?,
+            algorithms: self.get("compress-algorithms", parse_algorithms)?,
+            min_size: self.get("compress-min-size", |text| text.parse().ok())?,
+            in_secure_mode: self.get("compress-secure", |text| text.parse().ok())?,
         })
     }
 
@@ -346,6 +389,12 @@ fn parse_features(text: &str) -> Option<Features> {
     })
 }
 
+/// Names of algorithms that are spoken here.
+fn parse_algorithms(text: &str) -> Option<Vec<Algorithm>> {
+    let spoken = |name: &str| Algorithm::from_name(name.trim()).filter(|a| Algorithm::SPOKEN.contains(a));
+    text.split(',').map(spoken).collect()
+}
+
 /// The setting of that key.
 #[must_use]
 pub fn setting(key: &str) -> Option<&'static Setting> {
@@ -382,6 +431,10 @@ mod tests {
             ("auth", "yes"),
             ("max-msgr", "v3"),
             ("modes", "plain"),
+            ("compress", "aggressive"),
+            ("compress-algorithms", "lz4,zlib"),
+            ("compress-min-size", "-1"),
+            ("compress-secure", "maybe"),
             ("mask-features", "MSG_AUTH,NOTHING"),
             ("mon-v2", "localhost"),
             ("log", "loud"),

@@ -385,6 +385,7 @@ impl ClientRole {
             caps: AuthCapsInfo::default(),
             method,
             mode: ConMode::CRC,
+            compression: None,
             supported: features,
             key_type: None,
         }

@@ -330,6 +330,7 @@ impl ServerRole {
             caps: done.caps.clone(),
             method: opened.method,
             mode: ConMode::CRC,
+            compression: None,
             supported: opened.connect.features,
             key_type: done.key_type(),
         }

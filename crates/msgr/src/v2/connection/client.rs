@@ -11,9 +11,11 @@ use crate::{
     error::{Incompatible, Misbehaved, Result},
     session::PeerInfo,
     v2::{
+        compression::Algorithm,
         control::{
             AuthBadMethod, AuthDoneFrame, AuthReplyMore, AuthRequest, AuthRequestMore, ClientIdent,
-            FLAG_LOSSY, Hello, IdentMissingFeatures, ServerIdent, decode,
+            CompressionDone, CompressionRequest, FLAG_LOSSY, Hello, IdentMissingFeatures, ServerIdent,
+            decode,
         },
         frame::Frame,
         preamble::Tag,
@@ -27,6 +29,7 @@ enum State {
     Hello,
     Auth,
     Signature,
+    Compression,
     Ident,
     Ready(Box<PeerInfo>),
 }
@@ -38,6 +41,7 @@ impl State {
             Self::Hello => "awaiting HELLO",
             Self::Auth => "authenticating",
             Self::Signature => "awaiting AUTH_SIGNATURE",
+            Self::Compression => "awaiting COMPRESSION_DONE",
             Self::Ident => "awaiting SERVER_IDENT",
             Self::Ready(_) => "established",
         }
@@ -52,6 +56,7 @@ pub(super) struct ClientRole {
     nonce: u64,
     global_id: u64,
     mode: ConMode,
+    compression: Option<Algorithm>,
 }
 
 impl ClientRole {
@@ -63,6 +68,7 @@ impl ClientRole {
             nonce: rand::random(),
             global_id: 0,
             mode: ConMode::CRC,
+            compression: None,
         }
     }
 
@@ -112,6 +118,15 @@ impl ClientRole {
             (State::Auth, Tag::AUTH_DONE) => self.auth_done(wire, &decode(frame)?),
             (State::Signature, Tag::AUTH_SIGNATURE) => {
                 wire.check_signature(frame)?;
+                if wire.negotiates_compression {
+                    self.request_compression(wire);
+                } else {
+                    self.identify(wire);
+                }
+                Ok(())
+            }
+            (State::Compression, Tag::COMPRESSION_DONE) => {
+                self.compression_done(wire, &decode(frame)?)?;
                 self.identify(wire);
                 Ok(())
             }
@@ -197,6 +212,27 @@ impl ClientRole {
         }
     }
 
+    fn request_compression(&mut self, wire: &mut Wire) {
+        let ours = &self.config.compression;
+        wire.send(&CompressionRequest {
+            is_compress: ours.allows(self.mode),
+            methods: ours.algorithms.iter().map(|a| a.0).collect(),
+        });
+        self.state = State::Compression;
+    }
+
+    fn compression_done(&mut self, wire: &mut Wire, done: &CompressionDone) -> Result<()> {
+        if !done.is_compress {
+            return Ok(());
+        }
+        let ours = &self.config.compression;
+        let picked = ours.pick(&[done.method]).filter(|_| ours.allows(self.mode));
+        let algorithm = picked.ok_or(Misbehaved::Compression(done.method))?;
+        wire.compress(algorithm, ours.min_size);
+        self.compression = Some(algorithm);
+        Ok(())
+    }
+
     fn identify(&mut self, wire: &mut Wire) {
         wire.send(&ClientIdent {
             addrs: self.config.addrs.clone(),
@@ -230,6 +266,7 @@ impl ClientRole {
             caps: AuthCapsInfo::default(),
             method,
             mode: self.mode,
+            compression: self.compression,
             supported: ident.supported,
             key_type: None,
         }));

@@ -26,6 +26,7 @@ use crate::{
 use super::{
     Banner, Limits, ReadHalf, WriteHalf,
     banner::Revision,
+    compression::{Algorithm, Compression},
     control::{AuthSignature, ControlFrame, decode},
     crypto::Gcm,
     frame::{Frame, FrameReader, FrameWriter, Output, Progress},
@@ -63,7 +64,7 @@ impl Connection {
     #[must_use]
     pub fn server(config: Arc<ServerConfig>, peer: SocketAddr, now: Instant) -> Self {
         let deadline = now + config.handshake_timeout;
-        let wire = Wire::new(config.limits, config.protocol);
+        let wire = Wire::new(config.limits, config.protocol, &config.compression);
         Self {
             wire,
             role: Role::Server(Box::new(ServerRole::new(config, peer))),
@@ -75,7 +76,7 @@ impl Connection {
     #[must_use]
     pub fn client(config: ClientConfig, peer: SocketAddr, now: Instant) -> Self {
         let deadline = now + config.handshake_timeout;
-        let wire = Wire::new(config.limits, config.protocol);
+        let wire = Wire::new(config.limits, config.protocol, &config.compression);
         Self {
             wire,
             role: Role::Client(Box::new(ClientRole::new(config, peer))),
@@ -190,6 +191,8 @@ struct Wire {
     banner: Banner,
     /// What is spoken, once the peer's banner has come.
     revision: Option<Revision>,
+    /// Both sides announce compression.
+    negotiates_compression: bool,
     transcript: Option<Transcript>,
     /// What the peer has to sign with.
     expected_signature: [u8; 32],
@@ -203,9 +206,10 @@ struct Transcript {
 }
 
 impl Wire {
-    fn new(limits: Limits, protocol: Protocol) -> Self {
+    fn new(limits: Limits, protocol: Protocol, compression: &Compression) -> Self {
         let banner = match protocol {
             Protocol::V20 => Banner::OURS_V20,
+            _ if compression.is_announced() => Banner::OURS.with_compression(),
             _ => Banner::OURS,
         };
         let mut wire = Self {
@@ -216,6 +220,7 @@ impl Wire {
             limits,
             banner,
             revision: None,
+            negotiates_compression: false,
             transcript: Some(Transcript::default()),
             expected_signature: [0; 32],
         };
@@ -252,6 +257,7 @@ impl Wire {
             self.reader = FrameReader::crc(revision);
             self.writer = FrameWriter::crc(revision);
             self.revision = Some(revision);
+            self.negotiates_compression = self.banner.negotiates_compression(banner);
         }
         Ok(self.revision)
     }
@@ -259,6 +265,12 @@ impl Wire {
     /// Whether frames can be protected like that.
     fn can(&self, mode: ConMode) -> bool {
         mode == ConMode::CRC || self.revision == Some(Revision::V21)
+    }
+
+    /// Compresses frames from here on, and takes in compressed ones.
+    fn compress(&mut self, algorithm: Algorithm, min_size: usize) {
+        self.reader.decompress(algorithm);
+        self.writer.compress(algorithm, min_size);
     }
 
     fn record(&mut self, received: &[u8]) -> Result<()> {

@@ -10,9 +10,12 @@ use crate::{
     error::{Error, Misbehaved, Result},
     session::PeerInfo,
     v2::{
+        Revision,
+        compression::Algorithm,
         control::{
             AuthBadMethod, AuthDoneFrame, AuthReplyMore, AuthRequest, AuthRequestMore, ClientIdent,
-            CompressionDone, FLAG_LOSSY, Hello, IdentMissingFeatures, ServerIdent, SessionReset, decode,
+            CompressionDone, CompressionRequest, FLAG_LOSSY, Hello, IdentMissingFeatures, ServerIdent,
+            SessionReset, decode,
         },
         frame::Frame,
         preamble::Tag,
@@ -31,6 +34,8 @@ enum State {
     Auth,
     AuthMore,
     Signature,
+    /// Waiting for COMPRESSION_REQUEST.
+    Compression,
     /// Waiting for CLIENT_IDENT.
     Session,
     Ready(Box<PeerInfo>),
@@ -44,6 +49,7 @@ impl State {
             Self::Auth => "awaiting AUTH_REQUEST",
             Self::AuthMore => "awaiting AUTH_REQUEST_MORE",
             Self::Signature => "awaiting AUTH_SIGNATURE",
+            Self::Compression => "awaiting COMPRESSION_REQUEST",
             Self::Session => "awaiting CLIENT_IDENT",
             Self::Ready(_) => "established",
         }
@@ -58,6 +64,7 @@ pub(super) struct ServerRole {
     auth: ServerAuth,
     method: AuthMethod,
     mode: ConMode,
+    compression: Option<Algorithm>,
     refusals: u32,
     done: Option<Box<AuthDone>>,
 }
@@ -73,6 +80,7 @@ impl ServerRole {
             auth,
             method: AuthMethod::NONE,
             mode: ConMode::CRC,
+            compression: None,
             refusals: 0,
             done: None,
         }
@@ -118,11 +126,14 @@ impl ServerRole {
             }
             (State::Signature, Tag::AUTH_SIGNATURE) => {
                 wire.check_signature(frame)?;
-                self.state = State::Session;
+                self.state = match wire.negotiates_compression {
+                    true => State::Compression,
+                    false => State::Session,
+                };
                 Ok(())
             }
-            (State::Session, Tag::COMPRESSION_REQUEST) => {
-                wire.send(&CompressionDone::default());
+            (State::Compression, Tag::COMPRESSION_REQUEST) => {
+                self.compression_request(wire, &decode(frame)?);
                 Ok(())
             }
             (State::Session, Tag::SESSION_RECONNECT) => {
@@ -201,6 +212,21 @@ impl ServerRole {
         Ok(())
     }
 
+    fn compression_request(&mut self, wire: &mut Wire, request: &CompressionRequest) {
+        let ours = &self.config.compression;
+        let wanted = request.is_compress && ours.allows(self.mode) && wire.revision == Some(Revision::V21);
+        let picked = ours.pick(&request.methods).filter(|_| wanted);
+        wire.send(&CompressionDone {
+            is_compress: picked.is_some(),
+            method: picked.unwrap_or(Algorithm::NONE).0,
+        });
+        if let Some(algorithm) = picked {
+            wire.compress(algorithm, ours.min_size);
+        }
+        self.compression = picked;
+        self.state = State::Session;
+    }
+
     fn client_ident(&mut self, wire: &mut Wire, ident: ClientIdent) -> Result<()> {
         if ident.addrs.0.first().is_none_or(|a| a.kind == AddrType::NONE) {
             return Err(Misbehaved::NoAddress.into());
@@ -253,6 +279,7 @@ impl ServerRole {
             caps: done.caps.clone(),
             method: self.method,
             mode: self.mode,
+            compression: self.compression,
             supported: ident.supported,
             key_type: done.key_type(),
         }
