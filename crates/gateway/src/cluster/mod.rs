@@ -45,7 +45,7 @@ pub use config::{Config, normalized};
 pub use error::ClusterError;
 pub use osd_maps::MapsSince;
 pub use pools::{PoolQuota, PoolRequest};
-pub use stats::{ClusterStats, Latency, NoStats, PoolUsage, Rates, Space};
+pub use stats::{BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, Space};
 
 use state_store::{Change, StateStore};
 

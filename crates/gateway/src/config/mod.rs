@@ -2,6 +2,7 @@
 //!
 //! A flag wins over the environment, that over the file, that over the default.
 
+mod backend;
 mod file;
 
 use std::{
@@ -12,6 +13,7 @@ use std::{
 
 use encoding::{Feature, Features};
 
+pub use backend::CurveSettings;
 pub use file::commented_defaults;
 use msgr::{
     auth::ConMode,
@@ -65,6 +67,8 @@ pub struct Settings {
     pub compression: Compression,
     /// What is logged: a level or `tracing` filter directives.
     pub log: String,
+    /// The CurveBS cluster that images lie on; without one they lie in files.
+    pub curve: Option<CurveSettings>,
     /// All settings as text, by key: for who asks what this process runs with.
     pub texts: Vec<(&'static str, String)>,
 }
@@ -232,6 +236,7 @@ struct Value {
 #[derive(Debug, Default)]
 pub struct Sources {
     values: BTreeMap<&'static str, Value>,
+    curve: Option<CurveSettings>,
 }
 
 impl Sources {
@@ -256,8 +261,11 @@ impl Sources {
                 )
             })
             .collect();
+        let mut curve = None;
         if let Some(path) = file {
-            for (key, text) in file::read(path)? {
+            let (settings, backend) = file::read(path)?;
+            curve = backend;
+            for (key, text) in settings {
                 values.insert(
                     key,
                     Value {
@@ -288,7 +296,7 @@ impl Sources {
                 );
             }
         }
-        Ok(Self { values })
+        Ok(Self { values, curve })
     }
 
     /// The settings.
@@ -333,6 +341,7 @@ impl Sources {
                 let level = text.parse::<tracing::Level>().is_ok() || text.contains(['=', ',']);
                 (valid && level).then(|| text.to_owned())
             })?,
+            curve: self.curve.clone(),
             texts: self.texts(),
         })
     }
