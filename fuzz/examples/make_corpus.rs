@@ -29,7 +29,8 @@ fn main() -> Result {
     streams()?;
     captures()?;
     pairs()?;
-    calls()
+    calls()?;
+    curve_frames()
 }
 
 fn crates() -> PathBuf {
@@ -329,4 +330,25 @@ fn pairs() -> Result {
         }
     }
     Ok(())
+}
+
+/// Frames of a real CurveBS cluster, one an input, and all of them in a row.
+fn curve_frames() -> Result {
+    let mut all = vec![200];
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(crates().join("curve/testdata"))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    paths.sort();
+    for path in paths
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "bin"))
+    {
+        let frame = std::fs::read(path)?;
+        if frame.len() <= LARGEST {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            keep("curve_rpc", &name, &[&[63][..], &frame].concat())?;
+            all.extend_from_slice(&frame);
+        }
+    }
+    keep("curve_rpc", "all", &all)
 }

@@ -6,6 +6,7 @@
 
 pub mod capture;
 pub mod cls_call;
+pub mod curve_rpc;
 pub mod maps;
 pub mod memory;
 pub mod message;

@@ -37,6 +37,11 @@ fn capture() {
 }
 
 #[test]
+fn curve_rpc() {
+    replay("curve_rpc", rbdgate_fuzz::curve_rpc::run);
+}
+
+#[test]
 fn message() {
     replay("message", rbdgate_fuzz::message::run);
 }

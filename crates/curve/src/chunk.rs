@@ -203,7 +203,7 @@ impl Chunks {
                 Verdict::Done(_) => return Ok(Ok(())),
                 Verdict::Status(ChunkStatus::EpochTooOld) => return Ok(Err(EpochTooOld)),
                 Verdict::Status(ChunkStatus::Backward) => {
-                    self.backward(address, sn, version, &mut tries).await?
+                    self.backward(address, sn, version, &mut tries).await?;
                 }
                 Verdict::Status(status) => return Err(refused(METHOD, address, status)),
                 Verdict::Retry(pause) => tokio::time::sleep(pause).await,

@@ -154,7 +154,7 @@ impl Mds {
                 };
                 let (status, info) = match made {
                     Ok(info) => (StatusCode::OK, Some(info)),
-                    Err(refusal) => refusal,
+                    Err((status, info)) => (status, info.map(|info| *info)),
                 };
                 CreateSnapShotResponse { status_code: Some(status.0), snap_shot_file_info: info }
             };

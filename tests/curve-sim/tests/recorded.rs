@@ -239,7 +239,7 @@ fn words(player: &Player, service: &str, method: &str, payload: Bytes) -> String
     let location = |location: &mut ChunkServerLocation| location.port = player.recorded_port(location.port);
     match (service, method) {
         (ns::SERVICE, "GetFileInfo") => of(payload, |r: &mut FileInfoResponse| {
-            r.file_info.iter_mut().for_each(without_times)
+            r.file_info.iter_mut().for_each(without_times);
         }),
         (ns::SERVICE, "ListDir" | "ListSnapShot") => of(payload, |r: &mut FileListResponse| {
             r.file_info.retain(|info| info.id != Some(CLONE));
@@ -259,7 +259,7 @@ fn words(player: &Player, service: &str, method: &str, payload: Bytes) -> String
                 .for_each(|session| session.create_time = None);
         }),
         (ns::SERVICE, "RefreshSession") => of(payload, |r: &mut RefreshSessionResponse| {
-            r.file_info.iter_mut().for_each(without_times)
+            r.file_info.iter_mut().for_each(without_times);
         }),
         (ns::SERVICE, "IncreaseFileEpoch") => of(payload, |r: &mut IncreaseFileEpochResponse| {
             r.file_info.iter_mut().for_each(without_times);
@@ -280,7 +280,7 @@ fn words(player: &Player, service: &str, method: &str, payload: Bytes) -> String
         }
         (CHUNK_SERVICE, "UpdateEpoch") => of(payload, |_: &mut UpdateEpochResponse| {}),
         (CHUNK_SERVICE, _) => of(payload, |r: &mut ChunkResponse| {
-            r.applied_index = r.applied_index.map(|_| 0)
+            r.applied_index = r.applied_index.map(|_| 0);
         }),
         (service, method) => panic!("{service}.{method} is not known here"),
     }

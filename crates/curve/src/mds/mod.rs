@@ -138,10 +138,11 @@ impl Mds {
     }
 
     /// A call of the topology service.
-    pub(crate) async fn topology<R: Request>(&self, patience: Patience, request: R) -> Result<R::Reply>
-    where
-        R: Clone,
-    {
+    pub(crate) async fn topology<R: Request + Clone>(
+        &self,
+        patience: Patience,
+        request: R,
+    ) -> Result<R::Reply> {
         let answer = self.call(patience, |_| request.clone()).await?;
         match TopologyStatus(answer.reply.status().unwrap_or(TopologyStatus::InternalError.0)) {
             TopologyStatus::Ok => Ok(answer.reply),

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Weak},
+    sync::Weak,
     time::{Duration, Instant},
 };
 
@@ -187,7 +187,6 @@ pub(super) async fn tell_late(
         if *volume.closed.borrow() {
             return;
         }
-        let volume: Arc<Inner> = volume;
         let mut left = Vec::new();
         for peer in down {
             match volume.client.rpc.request(peer, &request, limit).await {

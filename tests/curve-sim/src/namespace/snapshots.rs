@@ -16,11 +16,11 @@ impl Namespace {
     ///
     /// # Errors
     /// The MDS's, with what the reply holds.
-    pub fn create_snapshot(&mut self, path: &str) -> Result<FileInfo, (StatusCode, Option<FileInfo>)> {
+    pub fn create_snapshot(&mut self, path: &str) -> Result<FileInfo, (StatusCode, Option<Box<FileInfo>>)> {
         let plain = |status| (status, None);
         let mut info = self.volume(path, StatusCode::NotSupported).map_err(plain)?;
         if !self.is_old_enough(10) {
-            return Err((StatusCode::SnapshotFrozen, Some(FileInfo::default())));
+            return Err((StatusCode::SnapshotFrozen, Some(Box::default())));
         }
         self.expire_records();
         let versions = self.records.iter().filter(|((file, ..), _)| file == path);
@@ -29,10 +29,10 @@ impl Namespace {
             .min()
             .is_some_and(|lowest| lowest < SNAPSHOT_VERSION)
         {
-            return Err((StatusCode::ClientVersionNotMatch, Some(FileInfo::default())));
+            return Err((StatusCode::ClientVersionNotMatch, Some(Box::default())));
         }
         if let Some(existing) = self.snapshots_of(info.id()).next() {
-            return Err((StatusCode::FileUnderSnapShot, Some(existing.clone())));
+            return Err((StatusCode::FileUnderSnapShot, Some(Box::new(existing.clone()))));
         }
         let mut snapshot = info.clone();
         snapshot.id = Some(self.next_inode);
