@@ -20,7 +20,9 @@ use crate::{
     meta::Meta,
     options::{BLOCK, Options},
     pending::Extent,
+    reclaim::Reclaim,
     record,
+    remote::{self, Clear},
     transaction::{Op, Seq, Transaction},
     volume::Volume,
     volumes::Volumes,
@@ -38,6 +40,16 @@ pub(crate) struct DataOp {
     pub(crate) kind: DataKind,
 }
 
+impl DataOp {
+    /// What of the volume may be touched by writing a range: devices are written by whole blocks.
+    pub(crate) fn reach(&self, offset: u64, len: u64) -> (u64, u64) {
+        match self.volume.remote() {
+            Some(_) => remote::rounded(offset, len),
+            None => (offset, len),
+        }
+    }
+}
+
 pub(crate) enum DataKind {
     /// Through the journal.
     Journaled {
@@ -48,6 +60,8 @@ pub(crate) enum DataKind {
     Direct {
         offset: u64,
         data: bytes::Bytes,
+        /// Only on devices.
+        clear: Clear,
     },
     Discard {
         offset: u64,
@@ -68,6 +82,8 @@ pub(crate) struct Queued {
     pub(crate) direct_after: Option<Seq>,
     /// Bytes of its direct writes, which are held in memory and not in the journal.
     pub(crate) direct_bytes: u64,
+    /// Pages of devices' volumes that hold no data from here on.
+    pub(crate) emptied: Vec<(crate::VolumeId, u64)>,
 }
 
 impl Queued {
@@ -147,6 +163,9 @@ pub(crate) struct Core {
     started: Instant,
     /// Makes creating volumes one at a time.
     pub(crate) creating: Mutex<()>,
+    /// Makes transactions with data on devices take their places one at a time.
+    pub(crate) mapping: Mutex<()>,
+    pub(crate) reclaim: Reclaim,
     /// Held locked as long as the store lives.
     pub(crate) _lock: std::fs::File,
 }
@@ -205,6 +224,8 @@ impl Core {
             available_at: AtomicU64::new(u64::MAX),
             started: Instant::now(),
             creating: Mutex::new(()),
+            mapping: Mutex::new(()),
+            reclaim: Reclaim::default(),
             _lock: lock,
         }
     }
@@ -222,7 +243,16 @@ impl Core {
             return Ok(self.order.lock().submitted);
         }
         let frees = tx.frees();
-        let mut queued = self.prepare(tx)?;
+        let mut mapping = None;
+        let mut queued = if self.options.devices.is_some() {
+            self.reserve(&tx)?;
+            if tx.has_data() {
+                mapping = Some(self.mapping.lock());
+            }
+            self.prepare_remote(tx)?
+        } else {
+            self.prepare(tx)?
+        };
         let limit = self.options.max_transaction();
         if queued.cost() > limit {
             return Err(StoreError::TooLarge {
@@ -258,6 +288,7 @@ impl Core {
             order.directs.extend(direct);
             order.queue.push_back(queued);
             drop(order);
+            drop(mapping);
             work.notify_one();
             return Ok(seq);
         }
@@ -309,15 +340,17 @@ impl Core {
     fn prepare(&self, tx: Transaction) -> Result<Queued> {
         let mut data = Vec::new();
         let mut ops = tx.ops;
+        let start_after = tx.start_after;
         let mut direct_after = None;
         let threshold = self.direct_threshold(&ops);
         for (at, op) in ops.iter_mut().enumerate() {
             let (volume, kind) = match op {
                 Op::Write { volume, offset, data } if data.len() as u64 >= threshold => {
-                    direct_after = Some(0);
+                    direct_after = Some(start_after);
                     let kind = DataKind::Direct {
                         offset: *offset,
                         data: data.clone(),
+                        clear: Clear::default(),
                     };
                     let id = *volume;
                     *op = Op::Direct {
@@ -363,6 +396,7 @@ impl Core {
             encoded,
             direct_after,
             direct_bytes,
+            emptied: Vec::new(),
         })
     }
 
@@ -376,9 +410,13 @@ impl Core {
     /// Secures the space of all writes, so that they cannot fail for it once they are acknowledged.
     fn allocate(&self, queued: &Queued, frees: bool) -> Result<()> {
         for op in &queued.data {
-            let (DataKind::Journaled { offset, data } | DataKind::Direct { offset, data }) = &op.kind else {
+            let (DataKind::Journaled { offset, data } | DataKind::Direct { offset, data, .. }) = &op.kind
+            else {
                 continue;
             };
+            if op.volume.remote().is_some() {
+                continue;
+            }
             let len = data.len() as u64;
             if op.volume.is_allocated(*offset, len) {
                 continue;
@@ -397,8 +435,9 @@ impl Core {
     fn show_data(&self, queued: &mut Queued) {
         let seq = queued.seq;
         for op in &queued.data {
-            if let DataKind::Direct { offset, data } = &op.kind {
-                let newest = op.volume.pending.read().newest(*offset, data.len() as u64);
+            if let DataKind::Direct { offset, data, .. } = &op.kind {
+                let (offset, len) = op.reach(*offset, data.len() as u64);
+                let newest = op.volume.pending.read().newest(offset, len);
                 queued.direct_after = queued.direct_after.max(Some(newest));
             }
         }
@@ -411,9 +450,15 @@ impl Core {
                 seq,
             };
             match &op.kind {
-                DataKind::Journaled { offset, data } | DataKind::Direct { offset, data } => {
+                DataKind::Journaled { offset, data } => {
                     let extent = extent(*offset, data.len() as u64, Some(data.clone()));
                     volume.pending.write().insert(extent);
+                }
+                DataKind::Direct { offset, data, clear } => {
+                    let mut pending = volume.pending.write();
+                    for extent in remote::extents_of(*offset, data, *clear, seq) {
+                        pending.insert(extent);
+                    }
                 }
                 DataKind::Discard { offset, len } => {
                     volume.forget_allocated(*offset, *len);
@@ -493,7 +538,7 @@ impl Core {
 fn keep_order_of_directs(ops: &mut [Op], data: &mut [DataOp]) {
     let overlaps = |a: &DataOp, b: &DataOp| {
         let range = |op: &DataOp| match &op.kind {
-            DataKind::Journaled { offset, data } | DataKind::Direct { offset, data } => {
+            DataKind::Journaled { offset, data } | DataKind::Direct { offset, data, .. } => {
                 Some((*offset, offset + data.len() as u64))
             }
             DataKind::Discard { offset, len } => Some((*offset, offset + len)),
@@ -507,7 +552,7 @@ fn keep_order_of_directs(ops: &mut [Op], data: &mut [DataOp]) {
     for at in 1..data.len() {
         let (before, rest) = data.split_at_mut(at);
         let Some(this) = rest.first_mut() else { continue };
-        let DataKind::Direct { offset, data } = &this.kind else {
+        let DataKind::Direct { offset, data, .. } = &this.kind else {
             continue;
         };
         let journaled = |op: &&DataOp| !matches!(op.kind, DataKind::Direct { .. });

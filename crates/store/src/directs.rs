@@ -11,13 +11,12 @@ use bytes::Bytes;
 
 use crate::{
     core::{Core, DataKind, Order, Queued},
-    error::Result,
+    device::DEVICE_UNIT,
+    error::{Context, Result},
+    remote::Clear,
     transaction::Seq,
     volume::Volume,
 };
-
-/// Threads that write. More of them gain nothing on the disks measured.
-pub(crate) const WRITERS: usize = 4;
 
 /// The direct writes of one transaction, in its order.
 pub(crate) struct DirectJob {
@@ -30,31 +29,66 @@ pub(crate) struct DirectJob {
 struct DirectWrite {
     volume: Arc<Volume>,
     offset: u64,
-    data: Bytes,
+    /// One behind the other.
+    pieces: Vec<Bytes>,
+    clear: Clear,
+}
+
+impl DirectWrite {
+    fn end(&self) -> u64 {
+        self.offset + self.pieces.iter().map(|piece| piece.len() as u64).sum::<u64>()
+    }
+
+    /// Takes up a write that goes on where this one ends, if both meet at the border of a block.
+    fn join(&mut self, volume: &Arc<Volume>, offset: u64, data: &Bytes, clear: Clear) -> bool {
+        let joins = self.volume.id == volume.id && self.end() == offset && offset.is_multiple_of(DEVICE_UNIT);
+        if joins {
+            self.pieces.push(data.clone());
+            self.clear.tail = clear.tail;
+        }
+        joins
+    }
 }
 
 impl DirectJob {
     /// The direct writes of a transaction that has its place in the order, if it has any.
     pub(crate) fn of(queued: &Queued) -> Option<Self> {
-        let writes = queued.data.iter().filter_map(|op| match &op.kind {
-            DataKind::Direct { offset, data } => Some(DirectWrite {
+        let after = queued.direct_after?;
+        let mut writes: Vec<DirectWrite> = Vec::new();
+        for op in &queued.data {
+            let DataKind::Direct { offset, data, clear } = &op.kind else {
+                continue;
+            };
+            let last = writes.last_mut().filter(|_| op.volume.remote().is_some());
+            if last.is_some_and(|last| last.join(&op.volume, *offset, data, *clear)) {
+                continue;
+            }
+            writes.push(DirectWrite {
                 volume: Arc::clone(&op.volume),
                 offset: *offset,
-                data: data.clone(),
-            }),
-            _ => None,
-        });
+                pieces: vec![data.clone()],
+                clear: *clear,
+            });
+        }
         Some(Self {
             seq: queued.seq,
-            after: queued.direct_after?,
-            writes: writes.collect(),
+            after,
+            writes,
         })
     }
 
-    fn write(&self, core: &Core) -> Result<()> {
-        for write in &self.writes {
+    fn write(self, core: &Core) -> Result<()> {
+        for write in self.writes {
+            if let Some(remote) = write.volume.remote() {
+                remote
+                    .write(write.offset, write.pieces, write.clear)
+                    .context(|| format!("write to {}", remote.record.place))?;
+                continue;
+            }
             if let Some(file) = core.volumes.file_or_create(&write.volume)? {
-                write.volume.write_durable_at(&file, write.offset, &write.data)?;
+                for data in &write.pieces {
+                    write.volume.write_durable_at(&file, write.offset, data)?;
+                }
             }
         }
         Ok(())
@@ -64,8 +98,9 @@ impl DirectJob {
 /// One of the writing threads.
 pub(crate) fn run_directs(core: &Core) {
     while let Some(job) = next_job(core) {
+        let seq = job.seq;
         match job.write(core) {
-            Ok(()) => done(core, job.seq),
+            Ok(()) => done(core, seq),
             Err(error) => core.fail("direct write", &error),
         }
     }

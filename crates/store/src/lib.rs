@@ -13,21 +13,28 @@
 //!
 //! Until a stage is done, readers see its outcome from memory.
 //!
+//! Volumes are files, or lie on [`Devices`]: then all data is written there before the journal names it, and the store
+//! keeps the metadata alone.
+//!
 //! On disk: `LOCK`, `meta.redb`, `journal`, and `volumes/` with a file for each volume that was written to.
 
 mod buffers;
 mod core;
+mod device;
 mod directs;
 mod error;
 mod journal;
 mod kv;
 mod layer;
+mod map;
 mod meta;
 mod options;
 mod pending;
 mod ranges;
+mod reclaim;
 mod record;
 mod recovery;
+mod remote;
 mod stages;
 mod store;
 mod transaction;
@@ -35,6 +42,7 @@ mod volume;
 mod volumes;
 mod waiters;
 
+pub use device::{DEVICE_UNIT, Device, DeviceSpace, Devices};
 pub use error::{Result, StoreError};
 pub use options::Options;
 pub use store::{Progress, Space, Store, prefix_end};

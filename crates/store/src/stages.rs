@@ -128,26 +128,37 @@ fn apply(core: &Core, tx: &Queued) -> Result<()> {
                 }
             }
             DataKind::Direct { .. } => {}
+            // The volume's map says it.
+            DataKind::Discard { .. } if volume.remote().is_some() => {}
             DataKind::Discard { offset, len } => {
                 if let Some(file) = core.volumes.file(volume)? {
                     volume.punch(&file, *offset, *len)?;
                     note_dirty(core, op);
                 }
             }
-            DataKind::Delete => volume.unlink()?,
+            DataKind::Delete => match volume.remote() {
+                Some(remote) => core.reclaim.doom(volume.id, Arc::clone(&remote.device)),
+                None => volume.unlink()?,
+            },
         }
     }
     // Not before: what one change put over the file must stay there until all changes of the transaction are in the
     // file, or a reader could see a range discarded that the same transaction writes.
     for op in &tx.data {
         let (offset, len) = match &op.kind {
-            DataKind::Journaled { offset, data } | DataKind::Direct { offset, data } => {
-                (*offset, data.len() as u64)
-            }
+            DataKind::Journaled { offset, data } => (*offset, data.len() as u64),
+            DataKind::Direct { offset, data, .. } => op.reach(*offset, data.len() as u64),
             DataKind::Discard { offset, len } => (*offset, *len),
             DataKind::Delete => continue,
         };
         op.volume.pending.write().applied(offset, len, tx.seq);
+    }
+    if !tx.emptied.is_empty() {
+        core.reclaim.pages_emptied(&tx.emptied, |id| {
+            let volume = core.volumes.get(id).ok();
+            let remote = volume.as_ref().and_then(|volume| volume.remote());
+            remote.map_or(0, |remote| remote.device.segment())
+        });
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::{FileExt, MetadataExt},
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
@@ -24,6 +24,7 @@ use crate::{
     options::BLOCK,
     pending::{Extent, Pending},
     ranges::RangeSet,
+    remote::Remote,
     transaction::VolumeId,
 };
 
@@ -47,6 +48,8 @@ pub(crate) struct Volume {
     /// Submitted data, newest state.
     pub(crate) pending: RwLock<Pending>,
     pub(crate) deleted: AtomicBool,
+    /// Its device, if it does not lie in a file.
+    remote: OnceLock<Remote>,
 }
 
 impl Volume {
@@ -67,7 +70,18 @@ impl Volume {
             allocated: Mutex::default(),
             pending: RwLock::default(),
             deleted: AtomicBool::new(false),
+            remote: OnceLock::new(),
         })
+    }
+
+    /// Its device, if it does not lie in a file.
+    pub(crate) fn remote(&self) -> Option<&Remote> {
+        self.remote.get()
+    }
+
+    /// Says that it lies on a device. Before anybody uses it.
+    pub(crate) fn attach(&self, remote: Remote) {
+        let _ = self.remote.set(remote);
     }
 
     /// The file, if it exists. The flag says whether it was opened by this call.

@@ -40,6 +40,7 @@ pub fn run(settings: &Settings) -> Vec<Finding> {
         space(&settings.data),
         clock(&settings.data),
     ];
+    findings.extend(backend(settings));
     let ports = ports(settings);
     findings.extend(
         twice(&ports)
@@ -121,6 +122,25 @@ fn clock(data: &Path) -> Finding {
         )
     });
     finding("clock", problem)
+}
+
+/// Whether the CurveBS cluster answers, and lets the owner in.
+fn backend(settings: &Settings) -> Option<Finding> {
+    let curve = settings.curve.as_ref()?;
+    let what = "CurveBS cluster";
+    Some(match crate::backend::CurveDevices::connect(curve) {
+        Err(error) => {
+            let mend = "see that an MDS listens at one of the addresses of backend.curve.mds";
+            finding(what, Some((error.to_string(), mend)))
+        }
+        Ok(devices) => match devices.look_root() {
+            Err(error) => {
+                let mend = "see owner and password of backend.curve, and that both clocks agree within 15 s";
+                finding(what, Some((error.to_string(), mend)))
+            }
+            Ok(text) => finding(format!("{what}: {text}"), None),
+        },
+    })
 }
 
 /// The ports that `serve` listens on, in the order of their use. Port 0 is always free.

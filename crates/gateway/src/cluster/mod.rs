@@ -49,7 +49,7 @@ pub use error::ClusterError;
 pub use osd_maps::MapsSince;
 pub use osd_up::MarkedDown;
 pub use pools::{PoolQuota, PoolRequest};
-pub use stats::{ClusterStats, Latency, NoStats, PoolUsage, Rates, Space};
+pub use stats::{BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, Space};
 
 use state_store::{Change, StateStore};
 

@@ -54,6 +54,19 @@ pub struct Latency {
     pub apply_ms: u64,
 }
 
+/// Something that is wrong below the OSDs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendCheck {
+    /// Its name, as `ceph health` shows it.
+    pub code: &'static str,
+    /// Whether it is an error, and not a warning.
+    pub error: bool,
+    /// What it is, in a line.
+    pub summary: String,
+    /// More lines.
+    pub detail: Vec<String>,
+}
+
 /// What measures all this. Called by commands: answers must not block for long.
 pub trait ClusterStats: Send + Sync {
     /// The capacity.
@@ -67,6 +80,11 @@ pub trait ClusterStats: Send + Sync {
 
     /// How fast an OSD is.
     fn latency(&self, osd: i32) -> Latency;
+
+    /// What is wrong with the backend.
+    fn checks(&self) -> Vec<BackendCheck> {
+        Vec::new()
+    }
 }
 
 /// No measurements: all zeros.

@@ -2,6 +2,7 @@
 //!
 //! A flag wins over the environment, that over the file, that over the default.
 
+mod backend;
 mod file;
 mod listen;
 
@@ -13,6 +14,7 @@ use std::{
 
 use encoding::{Feature, Features};
 
+pub use backend::CurveSettings;
 pub use file::commented_defaults;
 pub use listen::Listener;
 use msgr::{
@@ -69,6 +71,8 @@ pub struct Settings {
     pub listen: Vec<Listener>,
     /// What is logged: a level or `tracing` filter directives.
     pub log: String,
+    /// The CurveBS cluster that images lie on; without one they lie in files.
+    pub curve: Option<CurveSettings>,
     /// All settings as text, by key: for who asks what this process runs with.
     pub texts: Vec<(&'static str, String)>,
 }
@@ -246,6 +250,7 @@ struct Value {
 #[derive(Debug, Default)]
 pub struct Sources {
     values: BTreeMap<&'static str, Value>,
+    curve: Option<CurveSettings>,
 }
 
 impl Sources {
@@ -270,8 +275,11 @@ impl Sources {
                 )
             })
             .collect();
+        let mut curve = None;
         if let Some(path) = file {
-            for (key, text) in file::read(path)? {
+            let (settings, backend) = file::read(path)?;
+            curve = backend;
+            for (key, text) in settings {
                 values.insert(
                     key,
                     Value {
@@ -302,7 +310,7 @@ impl Sources {
                 );
             }
         }
-        Ok(Self { values })
+        Ok(Self { values, curve })
     }
 
     /// The settings.
@@ -343,6 +351,7 @@ impl Sources {
                 let level = text.parse::<tracing::Level>().is_ok() || text.contains(['=', ',']);
                 (valid && level).then(|| text.to_owned())
             })?,
+            curve: self.curve.clone(),
             texts: self.texts(),
         })
     }

@@ -45,7 +45,7 @@ impl Objects {
     /// `change.new.onode` is set if the object needed a number for its rows.
     ///
     /// # Errors
-    /// Nothing was changed.
+    /// Nothing was changed that clients see; but load the object again, since a clone may have been made of it.
     pub fn commit(
         &self,
         id: &ObjectId,
@@ -55,7 +55,11 @@ impl Objects {
         if change.preserve.is_none() {
             self.prepare(id, change, true)?;
         }
+        self.preserve_first(id, change)?;
         let mut tx = Transaction::new();
+        if let Some(preserved) = change.preserved {
+            tx.start_after(preserved);
+        }
         let mut slots = SlotChanges::default();
         let staged = self.stage(id, change, &mut tx, &mut slots);
         more(&mut tx);
@@ -87,6 +91,7 @@ impl Objects {
             snaps,
             preserve,
             journaled,
+            ..
         } = change;
         let preserve = preserve.take().unwrap_or_default();
         new.seq = old.seq.max(snaps.seq);

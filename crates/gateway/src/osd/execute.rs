@@ -180,7 +180,8 @@ impl Osd {
         }
         let mut change = ctx.into_change();
         let durable = self.objects.store().durable();
-        change.journaled = inner.preserved.is_some_and(|seq| durable < seq);
+        change.preserved = inner.preserved.filter(|seq| durable < *seq);
+        change.journaled = change.preserved.is_some();
         match self.objects.prepare(&object.id, &mut change, may_block) {
             Ok(true) => {}
             Ok(false) => return Outcome::Blocked(unanswered(op, &before)),
@@ -228,7 +229,7 @@ impl Osd {
             result: if op.wants_returnvec() { result } else { 0 },
             ops: op.recorded_ops(),
         };
-        let preserves = change.preserve.as_ref().is_some_and(Preserve::has_blocks);
+        let preserves = change.preserve.as_ref().is_some_and(Preserve::overwrites);
         let reqid = op.reqid();
         let committed = self.objects.commit(&object.id, &mut change, |tx| {
             reply_log::record(tx, &reqid, &recorded);
@@ -237,6 +238,7 @@ impl Osd {
             Ok(seq) => seq,
             Err(CommitError::Stale) => return Outcome::Stale(op),
             Err(error) => {
+                inner.state = None;
                 let errno = match &error {
                     CommitError::Store(e) => self.write_failed(&object.id, e),
                     _ => Errno::EFBIG,

@@ -71,6 +71,13 @@ fn checks(ctx: &Context<'_>) -> Vec<Check> {
         });
     }
     out.extend(space_check(ctx, &map));
+    out.extend(ctx.cluster().stats().checks().into_iter().map(|check| Check {
+        code: check.code,
+        error: check.error,
+        summary: check.summary,
+        count: check.detail.len().max(1),
+        detail: check.detail,
+    }));
     let full: Vec<String> = map
         .pools
         .iter()
