@@ -37,6 +37,11 @@ fn capture() {
 }
 
 #[test]
+fn cephx() {
+    replay("cephx", rbdgate_fuzz::cephx::run);
+}
+
+#[test]
 fn curve_rpc() {
     replay("curve_rpc", rbdgate_fuzz::curve_rpc::run);
 }
