@@ -21,6 +21,7 @@ use crate::{
         sessions::Sessions,
         socket::{self, AdminSocket},
     },
+    backend::commands::ServerCommands,
     cluster::{Cluster, Endpoints, MGR_NAME, MON_NAME, OsdEndpoint},
     config::{Auth, MaxMsgr, Settings},
     mon::{MgrDispatcher, MonDispatcher, MonShared},
@@ -184,6 +185,7 @@ impl Listeners {
             cluster: Arc::clone(cluster),
             sessions,
             settings: settings.texts.clone(),
+            more: Arc::new(ServerCommands::new(Arc::clone(osd), Arc::clone(cluster))),
         };
         match socket::bind(&path) {
             Ok(listener) => {

@@ -106,7 +106,7 @@ impl Store {
         Ok(())
     }
 
-    fn core(&self) -> &Arc<Core> {
+    pub(crate) fn core(&self) -> &Arc<Core> {
         &self.handle.core
     }
 
@@ -229,13 +229,18 @@ impl Store {
         let place = devices
             .map(|devices| devices.place(name).context(|| format!("place volume {name}")))
             .transpose()?;
-        self.make_volume(name, place, false)
+        self.make_volume(name, place, false, |_| Transaction::new())
     }
 
-    /// Makes a volume of what lies on a device already: all of it counts as data.
+    /// Makes a volume of what lies on a device already: all of it counts as data. What `more` adds becomes durable with it.
     ///
     /// Fails if there is a volume of this name, or the store has no devices.
-    pub fn adopt_volume(&self, name: &str, place: &str) -> Result<VolumeId> {
+    pub fn adopt_volume(
+        &self,
+        name: &str,
+        place: &str,
+        more: impl FnOnce(VolumeId) -> Transaction,
+    ) -> Result<VolumeId> {
         let core = self.core();
         let _creating = core.creating.lock();
         if core.volumes.find(name).is_some() || core.options.devices.is_none() {
@@ -243,12 +248,12 @@ impl Store {
                 "only a store on devices can take over a volume, under a name that is free",
             ));
         }
-        self.make_volume(name, Some(place.to_owned()), true)
+        self.make_volume(name, Some(place.to_owned()), true, more)
     }
 
     /// Forgets a volume and leaves its device as it is, with what was discarded zeroed. Returns where it lies.
-    /// Nobody may write to it meanwhile.
-    pub fn release_volume(&self, id: VolumeId, len: u64) -> Result<String> {
+    /// What `more` changes becomes durable with it. Nobody may write to the volume meanwhile.
+    pub fn release_volume(&self, id: VolumeId, len: u64, more: Transaction) -> Result<String> {
         let core = self.core();
         core.check_failed()?;
         self.wait(self.progress().submitted)?;
@@ -262,6 +267,7 @@ impl Store {
         let mut tx = Transaction::new();
         map::push_removal(id, &mut tx.ops);
         tx.ops.push(PlaceRecord::delete(id));
+        tx.append(more);
         tx.ops.push(Op::DeleteVolume { volume: id });
         let seq = core.submit_with(tx, |core| core.volumes.unlist(&volume))?;
         self.wait(seq)?;
@@ -280,7 +286,13 @@ impl Store {
         self.core().options.devices.is_some()
     }
 
-    fn make_volume(&self, name: &str, place: Option<String>, filled: bool) -> Result<VolumeId> {
+    fn make_volume(
+        &self,
+        name: &str,
+        place: Option<String>,
+        filled: bool,
+        more: impl FnOnce(VolumeId) -> Transaction,
+    ) -> Result<VolumeId> {
         let core = self.core();
         let volume = core.volumes.prepare(name)?;
         let mut tx = Transaction::new();
@@ -293,6 +305,7 @@ impl Store {
             volume: volume.id,
             name: Bytes::copy_from_slice(name.as_bytes()),
         });
+        tx.append(more(volume.id));
         core.submit_with(tx, |core| core.volumes.list(&volume))?;
         Ok(volume.id)
     }

@@ -240,7 +240,9 @@ fn an_adopted_volume_keeps_its_data_and_is_handed_back_as_its_users_see_it() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
     memory.devices().open("/old").reserve(SEGMENT).unwrap();
     let store = open(dir.path(), &memory);
-    let volume = store.adopt_volume("image", "/old").unwrap();
+    let volume = store
+        .adopt_volume("image", "/old", |_| Transaction::new())
+        .unwrap();
     assert_eq!(store.read(volume, 10, 5).unwrap()[..], [0xee; 5]);
     let mut tx = write(volume, 100, vec![1; 10]);
     tx.discard(volume, 8192, 4096);
@@ -249,7 +251,10 @@ fn an_adopted_volume_keeps_its_data_and_is_handed_back_as_its_users_see_it() {
     let store = open(dir.path(), &memory);
     assert_eq!(store.read(volume, 99, 2).unwrap()[..], [0xee, 1]);
     assert_eq!(store.read(volume, 8191, 2).unwrap()[..], [0xee, 0]);
-    assert_eq!(store.release_volume(volume, SEGMENT).unwrap(), "/old");
+    assert_eq!(
+        store.release_volume(volume, SEGMENT, Transaction::new()).unwrap(),
+        "/old"
+    );
     assert!(store.find_volume("image").is_none());
     drop(store);
     let content = memory.content("/old").unwrap();
@@ -282,4 +287,29 @@ fn a_store_stays_with_the_backend_it_was_made_with() {
         ..Options::new(files.path())
     };
     assert!(matches!(Store::open(options), Err(StoreError::Backend(_))));
+}
+
+#[test]
+fn a_backup_made_while_the_store_is_open_is_a_store_again() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("v").unwrap();
+    let mut tx = write(volume, 0, vec![5; 100]);
+    tx.put("key", "value");
+    let seq = store.submit(tx).unwrap();
+    let copies = tempfile::tempdir().unwrap();
+    let copy = copies.path().join("copy");
+    assert!(store.backup(&copy).unwrap() >= seq);
+    assert!(store.backup(&copy).is_err(), "nothing is overwritten");
+    drop(store);
+    let fresh = tempfile::tempdir().unwrap();
+    assert!(
+        rbdgate_store::restore(&copy, dir.path()).is_err(),
+        "nothing is overwritten"
+    );
+    rbdgate_store::restore(&copy, fresh.path()).unwrap();
+    let store = open(fresh.path(), &memory);
+    assert_eq!(store.get(b"key").unwrap().unwrap(), "value");
+    let volume = store.find_volume("v").unwrap();
+    assert_eq!(store.read(volume, 99, 2).unwrap()[..], [5, 0]);
 }

@@ -5,6 +5,7 @@
 //! the change is durable. Only a read that would wait for the disk moves to a thread of its own, and later
 //! requests for that object queue behind it.
 
+pub mod alone;
 mod cache;
 mod context;
 mod execute;
