@@ -86,6 +86,11 @@ impl Cluster {
         self.curve.as_ref()
     }
 
+    /// Kills the simulated CurveBS cluster below.
+    pub fn stop_curve(&mut self) {
+        self.curve = None;
+    }
+
     /// A folder for the test's files.
     #[must_use]
     pub fn folder(&self) -> &Path {
