@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     ops::Range,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     thread::{self, JoinHandle},
 };
 
@@ -88,8 +88,15 @@ impl Store {
         this.spawn("store-apply", stages::run_apply)?;
         this.spawn("store-checkpoint", stages::run_checkpoints)?;
         if let Some(devices) = &this.core().options.devices {
+            let mut in_use = Vec::new();
+            for volume in this.core().volumes.all() {
+                in_use.extend(volume.remote().map(|remote| remote.record.place.clone()));
+            }
             for (id, place) in PlaceRecord::doomed(&this.core().meta)? {
-                this.core().reclaim.doom(id, devices.open(&place));
+                // Removed before the end, and its place was taken by another.
+                if !in_use.contains(&place) {
+                    this.core().reclaim.doom(id, devices.open(&place));
+                }
             }
             this.spawn("store-reclaim", reclaim::run_reclaim)?;
         }
@@ -269,7 +276,11 @@ impl Store {
         tx.ops.push(PlaceRecord::delete(id));
         tx.append(more);
         tx.ops.push(Op::DeleteVolume { volume: id });
-        let seq = core.submit_with(tx, |core| core.volumes.unlist(&volume))?;
+        tx.keeps_devices = true;
+        let seq = core.submit_with(tx, |core| {
+            volume.deleted.store(true, Relaxed);
+            core.volumes.unlist(&volume);
+        })?;
         self.wait(seq)?;
         Ok(remote.record.place.clone())
     }

@@ -257,6 +257,11 @@ fn an_adopted_volume_keeps_its_data_and_is_handed_back_as_its_users_see_it() {
     );
     assert!(store.find_volume("image").is_none());
     drop(store);
+    // Nothing that gives back what deleted volumes held must find it, now or after a restart.
+    let store = open(dir.path(), &memory);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(store.find_volume("image").is_none());
+    drop(store);
     let content = memory.content("/old").unwrap();
     let content = content.lock().unwrap();
     assert_eq!(content.bytes[8192..12288], [0; 4096]);

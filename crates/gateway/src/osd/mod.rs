@@ -9,6 +9,8 @@ pub mod alone;
 mod cache;
 mod context;
 mod execute;
+#[cfg(test)]
+mod memory_device;
 mod ops;
 mod ops_data;
 mod ops_omap;
