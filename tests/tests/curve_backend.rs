@@ -104,7 +104,16 @@ fn an_adopted_volume_can_be_written_snapshotted_and_cloned() {
     let _ = succeed(&mut cluster, &["adopt", place.trim(), "rbd/vm"]);
     cluster.launch();
     let _ = cluster.rbd(&["snap", "create", "vm@s"]);
-    let _ = cluster.rbd(&["bench", "--io-type", "write", "--io-size", "4K", "--io-total", "256K", "vm"]);
+    let _ = cluster.rbd(&[
+        "bench",
+        "--io-type",
+        "write",
+        "--io-size",
+        "4K",
+        "--io-total",
+        "256K",
+        "vm",
+    ]);
     let _ = cluster.rbd(&["clone", "--rbd_default_clone_format=2", "vm@s", "child"]);
     let _ = cluster.rbd(&["resize", "--size", "1G", "--allow-shrink", "child"]);
     assert_eq!(content(&cluster, "child")[..data.len()], data);
@@ -127,7 +136,18 @@ fn a_second_gateway_on_a_volume_ends_the_firsts_acknowledgements() {
     let _ = cluster.run(adopt);
     second.launch().unwrap();
     let conf = second.conf().display().to_string();
-    let write = ["-c", &conf, "bench", "--io-type", "write", "--io-size", "4K", "--io-total", "64K", "taken"];
+    let write = [
+        "-c",
+        &conf,
+        "bench",
+        "--io-type",
+        "write",
+        "--io-size",
+        "4K",
+        "--io-total",
+        "64K",
+        "taken",
+    ];
     let _ = cluster.run(Program::new("rbd").args(write));
     let mut bench = cluster.client("rbd", &["bench", "--io-type", "write", "--io-size", "4K"]);
     bench = bench.args(["--io-total", "64K", "disk"]);

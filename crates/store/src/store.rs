@@ -285,10 +285,13 @@ impl Store {
         Ok(remote.record.place.clone())
     }
 
-    /// Where a volume lies, if it is on a device.
-    pub fn volume_place(&self, id: VolumeId) -> Result<Option<String>> {
+    /// Where a volume lies: the place of its device, or the path of the file that it has once it is written to.
+    pub fn volume_place(&self, id: VolumeId) -> Result<String> {
         let volume = self.core().volumes.get(id)?;
-        Ok(volume.remote().map(|remote| remote.record.place.clone()))
+        Ok(match volume.remote() {
+            Some(remote) => remote.record.place.clone(),
+            None => volume.path().display().to_string(),
+        })
     }
 
     /// Whether volumes lie on devices: then no data travels in the journal.

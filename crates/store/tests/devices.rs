@@ -45,7 +45,7 @@ fn what_is_acknowledged_is_on_the_device() {
     let store = open(dir.path(), &memory);
     let volume = store.volume("v").unwrap();
     store.commit(write(volume, 1024, vec![7; 512])).unwrap();
-    let place = store.volume_place(volume).unwrap().unwrap();
+    let place = store.volume_place(volume).unwrap();
     let content = memory.content(&place).unwrap();
     let content = content.lock().unwrap();
     assert_eq!(content.bytes[1024..1536], [7; 512]);
@@ -147,9 +147,7 @@ fn an_empty_segment_is_given_back_and_can_be_written_again() {
     let mut tx = Transaction::new();
     tx.discard(volume, SEGMENT, SEGMENT);
     store.commit(tx).unwrap();
-    let content = memory
-        .content(&store.volume_place(volume).unwrap().unwrap())
-        .unwrap();
+    let content = memory.content(&store.volume_place(volume).unwrap()).unwrap();
     wait_until("given back", || content.lock().unwrap().given_back == 1);
     store.commit(write(volume, SEGMENT + 100, vec![7; 10])).unwrap();
     assert_eq!(
@@ -166,7 +164,7 @@ fn a_deleted_volume_loses_its_device_even_if_that_takes_a_restart() {
     let store = open(dir.path(), &memory);
     let volume = store.volume("v").unwrap();
     store.commit(write(volume, 0, vec![1; 10])).unwrap();
-    let place = store.volume_place(volume).unwrap().unwrap();
+    let place = store.volume_place(volume).unwrap();
     memory.delete_fails.store(true, SeqCst);
     let mut tx = Transaction::new();
     tx.delete_volume(volume);
@@ -225,9 +223,7 @@ fn nothing_is_overwritten_before_what_preserves_it_is_durable() {
     tx.start_after(preserved);
     let seq = store.submit(tx).unwrap();
     std::thread::sleep(Duration::from_millis(50));
-    let content = memory
-        .content(&store.volume_place(head).unwrap().unwrap())
-        .unwrap();
+    let content = memory.content(&store.volume_place(head).unwrap()).unwrap();
     assert_eq!(content.lock().unwrap().bytes[0], 1);
     memory.held.store(false, SeqCst);
     store.wait(seq).unwrap();

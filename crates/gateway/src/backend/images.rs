@@ -106,11 +106,9 @@ impl Image {
     /// # Errors
     /// If the store fails.
     pub fn place(&self, objects: &Objects) -> Result<Option<String>, StoreError> {
-        let Some(volume) = self.volume else {
-            return Ok(None);
-        };
-        let file = || format!("file of {volume}");
-        Ok(Some(objects.store().volume_place(volume)?.unwrap_or_else(file)))
+        self.volume
+            .map(|volume| objects.store().volume_place(volume))
+            .transpose()
     }
 }
 
@@ -158,7 +156,7 @@ pub fn adopt(objects: &Objects, pool: i64, name: &str, place: &str, size: u64) -
     }
     let store = objects.store();
     for (_, volume) in store.volume_names() {
-        if store.volume_place(volume)?.as_deref() == Some(place) {
+        if store.volume_place(volume)? == place {
             return Err(refused("the volume belongs to an image already"));
         }
     }

@@ -47,7 +47,9 @@ impl Device for Volume {
 
     fn read_at(&self, offset: u64, len: usize) -> io::Result<Bytes> {
         let bytes = self.0.lock().unwrap();
-        Ok(Bytes::copy_from_slice(&bytes[offset as usize..offset as usize + len]))
+        Ok(Bytes::copy_from_slice(
+            &bytes[offset as usize..offset as usize + len],
+        ))
     }
 
     fn write_at(&self, offset: u64, pieces: Vec<Bytes>) -> io::Result<()> {
