@@ -4,7 +4,7 @@
 # with sudo at hand) the first time.
 #
 #   tests/run.sh             everything
-#   tests/run.sh STAGE...    some stages: packages fmt clippy doc licences unit build e2e fuzz, and not by default
+#   tests/run.sh STAGE...    some stages: packages fmt clippy doc licences unit build e2e curve fuzz, and not by default
 #                            generations: chroots with clients of other Ceph releases (the first time, several
 #                            minutes and 1.3 GB in /var/tmp), then docs/clients.md from a run with all of them
 set -uo pipefail
@@ -90,6 +90,16 @@ stage_e2e() {
         cargo test -p rbdgate-tests --tests --no-fail-fast -- --test-threads="${RBDGATE_TEST_THREADS:-2}"
 }
 
+# A part of the end-to-end tests, with images on a simulated CurveBS cluster.
+stage_curve() {
+    local bin=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate}
+    cargo build --release -p curve-sim || return 1
+    local sim=${CARGO_TARGET_DIR:-$PWD/target}/release/curve-sim
+    RBDGATE_BIN=$bin CURVE_SIM_BIN=$sim RBDGATE_TEST_BACKEND=curve cargo test -p rbdgate-tests --no-fail-fast \
+        --test curve_backend --test rbd_lifecycle --test rbd_import_export --test snapshots --test rados --test fio \
+        -- --test-threads="${RBDGATE_TEST_THREADS:-2}"
+}
+
 stage_generations() {
     # A suite that cannot be had is in the table as not run.
     tests/chroots.sh || echo "going on without it" >&2
@@ -102,7 +112,7 @@ stage_fuzz() {
     cargo test --manifest-path fuzz/Cargo.toml && cargo run -q -p xtask -- fuzz --seed 1 --jobs 2 --seconds "${FUZZ_SECONDS:-20}"
 }
 
-stages=(packages fmt clippy doc licences unit build e2e fuzz)
+stages=(packages fmt clippy doc licences unit build e2e curve fuzz)
 if [ $# -gt 0 ]; then
     stages=("$@")
 fi

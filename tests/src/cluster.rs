@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::curve::{CurveSim, on_curve};
 use crate::exec::{Outcome, Program};
 use crate::rbdgate::Rbdgate;
 use crate::reference::{Options, Reference};
@@ -30,6 +31,8 @@ enum Server {
 pub struct Cluster {
     // Dropped before the folder it works in.
     server: Server,
+    /// What is below it, if that is not the disk.
+    curve: Option<CurveSim>,
     folder: TempDir,
 }
 
@@ -53,15 +56,39 @@ impl Cluster {
     #[must_use]
     #[track_caller]
     pub fn start_at(folder: TempDir, extra: &[&str]) -> Self {
+        let curve = (on_curve() && !against_ceph()).then(|| expect(CurveSim::start(&[])));
         let server = if against_ceph() {
             Server::Ceph(Box::new(expect(Reference::start(
                 folder.path(),
                 Options::default(),
             ))))
         } else {
-            Server::Rbdgate(Box::new(expect(Rbdgate::start(folder.path(), extra))))
+            let config = curve
+                .as_ref()
+                .map(|curve| expect(curve.configuration(folder.path())));
+            let config = config.map(|path| path.display().to_string());
+            let mut arguments = extra.to_vec();
+            if let Some(path) = &config {
+                arguments.extend(["--config", path]);
+            }
+            Server::Rbdgate(Box::new(expect(Rbdgate::start(folder.path(), &arguments))))
         };
-        Self { server, folder }
+        Self {
+            server,
+            curve,
+            folder,
+        }
+    }
+
+    /// The simulated CurveBS cluster below, if there is one.
+    #[must_use]
+    pub fn curve(&self) -> Option<&CurveSim> {
+        self.curve.as_ref()
+    }
+
+    /// Kills the simulated CurveBS cluster below.
+    pub fn stop_curve(&mut self) {
+        self.curve = None;
     }
 
     /// A folder for the test's files.

@@ -22,6 +22,7 @@ use crate::{
         sessions::{Door, Sessions},
         socket::{self, AdminSocket},
     },
+    backend::commands::ServerCommands,
     cluster::{Cluster, Endpoints, Entrance, MGR_NAME, MON_NAME, OsdEndpoint},
     config::{Auth, Listener, MaxMsgr, Settings},
     mon::{MgrDispatcher, MonDispatcher, MonShared},
@@ -301,6 +302,7 @@ impl Server<'_> {
             cluster: Arc::clone(self.cluster),
             sessions: Arc::clone(&self.sessions),
             settings: self.settings.texts.clone(),
+            more: Arc::new(ServerCommands::new(Arc::clone(self.osd), Arc::clone(self.cluster))),
         };
         match socket::bind(&path) {
             Ok(listener) => {

@@ -4,7 +4,7 @@ use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, builder::NonEmptyStringValueParser};
 use rbdgate::{
-    VERSION, admin,
+    VERSION, admin, backend,
     config::{ConfigError, SETTINGS, Settings, Sources, commented_defaults},
     decode, serve,
 };
@@ -27,6 +27,12 @@ fn main() -> ExitCode {
         Some(("check", args)) => run_check(args),
         Some(("sessions", args)) => run_sessions(args),
         Some(("decode", args)) => decode::run(args),
+        Some(("meta", args)) => match args.subcommand() {
+            Some(("backup", args)) => run_on_backend("meta-backup", args),
+            Some((_, args)) => run_on_backend("meta-restore", args),
+            None => Ok(ExitCode::FAILURE),
+        },
+        Some((name @ ("map" | "adopt" | "release"), args)) => run_on_backend(name, args),
         Some(("config", _)) => {
             print!("{}", commented_defaults());
             Ok(ExitCode::SUCCESS)
@@ -55,6 +61,7 @@ fn command() -> Command {
         .subcommand(with_settings(check))
         .subcommand(sessions_command())
         .subcommand(decode::command())
+        .subcommands(backend_commands())
         .subcommand(
             Command::new("config").about("Print a configuration file with every setting and its default"),
         )
@@ -123,6 +130,40 @@ fn settings(args: &ArgMatches) -> Result<Settings, ConfigError> {
         Some(values.cloned().collect::<Vec<_>>().join(";"))
     };
     Sources::gather(file.map(PathBuf::as_path), |name| std::env::var(name).ok(), flag)?.settings()
+}
+
+/// Those of the backend; `meta` has commands of its own.
+fn backend_commands() -> Vec<Command> {
+    let mut meta = Command::new("meta")
+        .about("Back up and restore the metadata")
+        .subcommand_required(true)
+        .arg_required_else_help(true);
+    let mut commands = Vec::new();
+    for command in backend::commands::commands() {
+        let command = with_some_settings(command, |key| key == "data" || key == "log");
+        let of_meta = match command.get_name() {
+            "meta-backup" => Some("backup"),
+            "meta-restore" => Some("restore"),
+            _ => None,
+        };
+        match of_meta {
+            Some(name) => meta = meta.subcommand(command.name(name)),
+            None => commands.push(command),
+        }
+    }
+    commands.push(meta);
+    commands
+}
+
+fn run_on_backend(name: &str, args: &ArgMatches) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let settings = settings(args)?;
+    // What is asked for goes to standard output; only what is wrong is worth a line beside it.
+    start_log(if settings.log == "info" {
+        "warn"
+    } else {
+        &settings.log
+    })?;
+    backend::commands::run(name, args, &settings)
 }
 
 fn run_serve(args: &ArgMatches) -> Result<ExitCode, Box<dyn std::error::Error>> {

@@ -76,7 +76,8 @@ pub enum ServeError {
 }
 
 /// Where the store lies within the data folder.
-fn store_dir(data: &Path) -> PathBuf {
+#[must_use]
+pub fn store_dir(data: &Path) -> PathBuf {
     data.join("store")
 }
 
@@ -177,7 +178,12 @@ async fn close_store(store: Store) -> Result<(), ServeError> {
 pub fn connect_backend(settings: &Settings) -> Result<Option<CurveDevices>, ServeError> {
     let connect = |curve| {
         CurveDevices::connect(curve).map_err(|reason| ServeError::Backend {
-            mds: curve.mds.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", "),
+            mds: curve
+                .mds
+                .iter()
+                .map(SocketAddr::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
             reason,
         })
     };

@@ -151,6 +151,41 @@ impl Kv {
         }))
     }
 
+    /// Copies everything to a new file, as of the last commit. The copy's superblock says that it has no journal.
+    pub(crate) fn copy_to(&self, path: &Path) -> Result<()> {
+        let from = self.db.begin_read().map_err(failed)?;
+        let superblock = {
+            let table = from.open_table(SYSTEM).map_err(failed)?;
+            let value = table.get(SUPERBLOCK).map_err(failed)?;
+            let value = value.ok_or_else(|| StoreError::corrupt("no superblock"))?;
+            Superblock {
+                journal_pos: 0,
+                journal_bytes: 0,
+                ..Superblock::decode(value.value())?
+            }
+        };
+        let to = Database::builder().create(path).map_err(failed)?;
+        let mut tx = to.begin_write().map_err(failed)?;
+        tx.set_durability(Durability::Immediate).map_err(failed)?;
+        {
+            let mut meta = tx.open_table(META).map_err(failed)?;
+            for row in from.open_table(META).map_err(failed)?.iter().map_err(failed)? {
+                let (key, value) = row.map_err(failed)?;
+                meta.insert(key.value(), value.value()).map_err(failed)?;
+            }
+            let mut volumes = tx.open_table(VOLUMES).map_err(failed)?;
+            for row in from.open_table(VOLUMES).map_err(failed)?.iter().map_err(failed)? {
+                let (id, name) = row.map_err(failed)?;
+                volumes.insert(id.value(), name.value()).map_err(failed)?;
+            }
+            let mut system = tx.open_table(SYSTEM).map_err(failed)?;
+            system
+                .insert(SUPERBLOCK, &superblock.encode()[..])
+                .map_err(failed)?;
+        }
+        tx.commit().map_err(failed)
+    }
+
     /// Applies a layer and the superblock in one durable commit.
     pub(crate) fn commit(&self, layer: &Layer, superblock: &Superblock) -> Result<()> {
         let mut tx = self.db.begin_write().map_err(failed)?;

@@ -18,6 +18,7 @@
 //!
 //! On disk: `LOCK`, `meta.redb`, `journal`, and `volumes/` with a file for each volume that was written to.
 
+mod backup;
 mod buffers;
 mod core;
 mod device;
@@ -42,6 +43,7 @@ mod volume;
 mod volumes;
 mod waiters;
 
+pub use backup::restore;
 pub use device::{DEVICE_UNIT, Device, DeviceSpace, Devices};
 pub use error::{Result, StoreError};
 pub use options::Options;

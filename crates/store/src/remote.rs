@@ -228,7 +228,13 @@ impl Core {
             maps: BTreeMap::new(),
             bytes: 0,
         };
+        let (start_after, keeps_devices) = (tx.start_after, tx.keeps_devices);
         for op in tx.ops {
+            // Only the record of it goes.
+            if keeps_devices && matches!(op, Op::DeleteVolume { .. }) {
+                plan.ops.push(op);
+                continue;
+            }
             plan.add(op)?;
         }
         let mut emptied = Vec::new();
@@ -245,7 +251,7 @@ impl Core {
             encoded: record::encoded_len(&plan.ops),
             ops: plan.ops,
             data: plan.data,
-            direct_after: writes.then_some(tx.start_after),
+            direct_after: writes.then_some(start_after),
             direct_bytes: plan.bytes,
             emptied,
         })

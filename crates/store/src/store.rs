@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     ops::Range,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     thread::{self, JoinHandle},
 };
 
@@ -88,8 +88,15 @@ impl Store {
         this.spawn("store-apply", stages::run_apply)?;
         this.spawn("store-checkpoint", stages::run_checkpoints)?;
         if let Some(devices) = &this.core().options.devices {
+            let mut in_use = Vec::new();
+            for volume in this.core().volumes.all() {
+                in_use.extend(volume.remote().map(|remote| remote.record.place.clone()));
+            }
             for (id, place) in PlaceRecord::doomed(&this.core().meta)? {
-                this.core().reclaim.doom(id, devices.open(&place));
+                // Removed before the end, and its place was taken by another.
+                if !in_use.contains(&place) {
+                    this.core().reclaim.doom(id, devices.open(&place));
+                }
             }
             this.spawn("store-reclaim", reclaim::run_reclaim)?;
         }
@@ -106,7 +113,7 @@ impl Store {
         Ok(())
     }
 
-    fn core(&self) -> &Arc<Core> {
+    pub(crate) fn core(&self) -> &Arc<Core> {
         &self.handle.core
     }
 
@@ -229,13 +236,18 @@ impl Store {
         let place = devices
             .map(|devices| devices.place(name).context(|| format!("place volume {name}")))
             .transpose()?;
-        self.make_volume(name, place, false)
+        self.make_volume(name, place, false, |_| Transaction::new())
     }
 
-    /// Makes a volume of what lies on a device already: all of it counts as data.
+    /// Makes a volume of what lies on a device already: all of it counts as data. What `more` adds becomes durable with it.
     ///
     /// Fails if there is a volume of this name, or the store has no devices.
-    pub fn adopt_volume(&self, name: &str, place: &str) -> Result<VolumeId> {
+    pub fn adopt_volume(
+        &self,
+        name: &str,
+        place: &str,
+        more: impl FnOnce(VolumeId) -> Transaction,
+    ) -> Result<VolumeId> {
         let core = self.core();
         let _creating = core.creating.lock();
         if core.volumes.find(name).is_some() || core.options.devices.is_none() {
@@ -243,12 +255,12 @@ impl Store {
                 "only a store on devices can take over a volume, under a name that is free",
             ));
         }
-        self.make_volume(name, Some(place.to_owned()), true)
+        self.make_volume(name, Some(place.to_owned()), true, more)
     }
 
     /// Forgets a volume and leaves its device as it is, with what was discarded zeroed. Returns where it lies.
-    /// Nobody may write to it meanwhile.
-    pub fn release_volume(&self, id: VolumeId, len: u64) -> Result<String> {
+    /// What `more` changes becomes durable with it. Nobody may write to the volume meanwhile.
+    pub fn release_volume(&self, id: VolumeId, len: u64, more: Transaction) -> Result<String> {
         let core = self.core();
         core.check_failed()?;
         self.wait(self.progress().submitted)?;
@@ -262,16 +274,24 @@ impl Store {
         let mut tx = Transaction::new();
         map::push_removal(id, &mut tx.ops);
         tx.ops.push(PlaceRecord::delete(id));
+        tx.append(more);
         tx.ops.push(Op::DeleteVolume { volume: id });
-        let seq = core.submit_with(tx, |core| core.volumes.unlist(&volume))?;
+        tx.keeps_devices = true;
+        let seq = core.submit_with(tx, |core| {
+            volume.deleted.store(true, Relaxed);
+            core.volumes.unlist(&volume);
+        })?;
         self.wait(seq)?;
         Ok(remote.record.place.clone())
     }
 
-    /// Where a volume lies, if it is on a device.
-    pub fn volume_place(&self, id: VolumeId) -> Result<Option<String>> {
+    /// Where a volume lies: the place of its device, or the path of the file that it has once it is written to.
+    pub fn volume_place(&self, id: VolumeId) -> Result<String> {
         let volume = self.core().volumes.get(id)?;
-        Ok(volume.remote().map(|remote| remote.record.place.clone()))
+        Ok(match volume.remote() {
+            Some(remote) => remote.record.place.clone(),
+            None => volume.path().display().to_string(),
+        })
     }
 
     /// Whether volumes lie on devices: then no data travels in the journal.
@@ -280,7 +300,13 @@ impl Store {
         self.core().options.devices.is_some()
     }
 
-    fn make_volume(&self, name: &str, place: Option<String>, filled: bool) -> Result<VolumeId> {
+    fn make_volume(
+        &self,
+        name: &str,
+        place: Option<String>,
+        filled: bool,
+        more: impl FnOnce(VolumeId) -> Transaction,
+    ) -> Result<VolumeId> {
         let core = self.core();
         let volume = core.volumes.prepare(name)?;
         let mut tx = Transaction::new();
@@ -293,6 +319,7 @@ impl Store {
             volume: volume.id,
             name: Bytes::copy_from_slice(name.as_bytes()),
         });
+        tx.append(more(volume.id));
         core.submit_with(tx, |core| core.volumes.list(&volume))?;
         Ok(volume.id)
     }

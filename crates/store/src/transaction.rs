@@ -83,6 +83,8 @@ pub struct Transaction {
     pub(crate) ops: Vec<Op>,
     /// Data is not written before this transaction has reached its files.
     pub(crate) start_after: Seq,
+    /// The devices of deleted volumes stay as they are.
+    pub(crate) keeps_devices: bool,
 }
 
 impl Transaction {

@@ -74,6 +74,11 @@ impl Volume {
         })
     }
 
+    /// The file's path.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
     /// Its device, if it does not lie in a file.
     pub(crate) fn remote(&self) -> Option<&Remote> {
         self.remote.get()

@@ -45,7 +45,7 @@ fn what_is_acknowledged_is_on_the_device() {
     let store = open(dir.path(), &memory);
     let volume = store.volume("v").unwrap();
     store.commit(write(volume, 1024, vec![7; 512])).unwrap();
-    let place = store.volume_place(volume).unwrap().unwrap();
+    let place = store.volume_place(volume).unwrap();
     let content = memory.content(&place).unwrap();
     let content = content.lock().unwrap();
     assert_eq!(content.bytes[1024..1536], [7; 512]);
@@ -147,9 +147,7 @@ fn an_empty_segment_is_given_back_and_can_be_written_again() {
     let mut tx = Transaction::new();
     tx.discard(volume, SEGMENT, SEGMENT);
     store.commit(tx).unwrap();
-    let content = memory
-        .content(&store.volume_place(volume).unwrap().unwrap())
-        .unwrap();
+    let content = memory.content(&store.volume_place(volume).unwrap()).unwrap();
     wait_until("given back", || content.lock().unwrap().given_back == 1);
     store.commit(write(volume, SEGMENT + 100, vec![7; 10])).unwrap();
     assert_eq!(
@@ -166,7 +164,7 @@ fn a_deleted_volume_loses_its_device_even_if_that_takes_a_restart() {
     let store = open(dir.path(), &memory);
     let volume = store.volume("v").unwrap();
     store.commit(write(volume, 0, vec![1; 10])).unwrap();
-    let place = store.volume_place(volume).unwrap().unwrap();
+    let place = store.volume_place(volume).unwrap();
     memory.delete_fails.store(true, SeqCst);
     let mut tx = Transaction::new();
     tx.delete_volume(volume);
@@ -225,9 +223,7 @@ fn nothing_is_overwritten_before_what_preserves_it_is_durable() {
     tx.start_after(preserved);
     let seq = store.submit(tx).unwrap();
     std::thread::sleep(Duration::from_millis(50));
-    let content = memory
-        .content(&store.volume_place(head).unwrap().unwrap())
-        .unwrap();
+    let content = memory.content(&store.volume_place(head).unwrap()).unwrap();
     assert_eq!(content.lock().unwrap().bytes[0], 1);
     memory.held.store(false, SeqCst);
     store.wait(seq).unwrap();
@@ -240,7 +236,9 @@ fn an_adopted_volume_keeps_its_data_and_is_handed_back_as_its_users_see_it() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
     memory.devices().open("/old").reserve(SEGMENT).unwrap();
     let store = open(dir.path(), &memory);
-    let volume = store.adopt_volume("image", "/old").unwrap();
+    let volume = store
+        .adopt_volume("image", "/old", |_| Transaction::new())
+        .unwrap();
     assert_eq!(store.read(volume, 10, 5).unwrap()[..], [0xee; 5]);
     let mut tx = write(volume, 100, vec![1; 10]);
     tx.discard(volume, 8192, 4096);
@@ -249,7 +247,15 @@ fn an_adopted_volume_keeps_its_data_and_is_handed_back_as_its_users_see_it() {
     let store = open(dir.path(), &memory);
     assert_eq!(store.read(volume, 99, 2).unwrap()[..], [0xee, 1]);
     assert_eq!(store.read(volume, 8191, 2).unwrap()[..], [0xee, 0]);
-    assert_eq!(store.release_volume(volume, SEGMENT).unwrap(), "/old");
+    assert_eq!(
+        store.release_volume(volume, SEGMENT, Transaction::new()).unwrap(),
+        "/old"
+    );
+    assert!(store.find_volume("image").is_none());
+    drop(store);
+    // Nothing that gives back what deleted volumes held must find it, now or after a restart.
+    let store = open(dir.path(), &memory);
+    std::thread::sleep(Duration::from_millis(500));
     assert!(store.find_volume("image").is_none());
     drop(store);
     let content = memory.content("/old").unwrap();
@@ -282,4 +288,29 @@ fn a_store_stays_with_the_backend_it_was_made_with() {
         ..Options::new(files.path())
     };
     assert!(matches!(Store::open(options), Err(StoreError::Backend(_))));
+}
+
+#[test]
+fn a_backup_made_while_the_store_is_open_is_a_store_again() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("v").unwrap();
+    let mut tx = write(volume, 0, vec![5; 100]);
+    tx.put("key", "value");
+    let seq = store.submit(tx).unwrap();
+    let copies = tempfile::tempdir().unwrap();
+    let copy = copies.path().join("copy");
+    assert!(store.backup(&copy).unwrap() >= seq);
+    assert!(store.backup(&copy).is_err(), "nothing is overwritten");
+    drop(store);
+    let fresh = tempfile::tempdir().unwrap();
+    assert!(
+        rbdgate_store::restore(&copy, dir.path()).is_err(),
+        "nothing is overwritten"
+    );
+    rbdgate_store::restore(&copy, fresh.path()).unwrap();
+    let store = open(fresh.path(), &memory);
+    assert_eq!(store.get(b"key").unwrap().unwrap(), "value");
+    let volume = store.find_volume("v").unwrap();
+    assert_eq!(store.read(volume, 99, 2).unwrap()[..], [5, 0]);
 }

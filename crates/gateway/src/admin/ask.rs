@@ -19,12 +19,19 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// # Errors
 /// If nobody listens there, or the command fails.
 pub fn ask(path: &Path, command: &str) -> io::Result<Value> {
+    ask_with(path, json!({"prefix": command}), DEADLINE)
+}
+
+/// Asks with arguments; the request has a `prefix`. The answer may take as long as `deadline`.
+///
+/// # Errors
+/// If nobody listens there, or the command fails.
+pub fn ask_with(path: &Path, mut request: Value, deadline: Duration) -> io::Result<Value> {
     let mut stream = UnixStream::connect(path)?;
-    stream.set_read_timeout(Some(DEADLINE))?;
+    stream.set_read_timeout(Some(deadline))?;
     stream.set_write_timeout(Some(DEADLINE))?;
-    let mut request = json!({"prefix": command, "format": "json"})
-        .to_string()
-        .into_bytes();
+    request["format"] = "json".into();
+    let mut request = request.to_string().into_bytes();
     request.push(0);
     stream.write_all(&request)?;
     let mut len = [0; 4];

@@ -44,6 +44,14 @@ pub struct AdminSocket {
     pub sessions: Arc<Sessions>,
     /// The settings that this process runs with, by key.
     pub settings: Vec<(&'static str, String)>,
+    /// Commands with arguments.
+    pub more: Arc<dyn MoreCommands>,
+}
+
+/// Commands that know more than the monitor's side does.
+pub trait MoreCommands: Send + Sync {
+    /// The answer, or why there is none; `None` if there is no such command.
+    fn run(&self, prefix: &str, arguments: &Map<String, Value>) -> Option<Result<Value, String>>;
 }
 
 type Answer = fn(&AdminSocket) -> Value;
@@ -139,6 +147,12 @@ impl AdminSocket {
         let Some(prefix) = text("prefix") else {
             return error("(22) Invalid argument", "invalid json");
         };
+        let no_arguments = Map::new();
+        match self.more.run(prefix, fields.as_ref().unwrap_or(&no_arguments)) {
+            Some(Ok(answer)) => return answer.to_string(),
+            Some(Err(why)) => return error("(22) Invalid argument", &why),
+            None => {}
+        }
         let Some((_, _, answer)) = COMMANDS.iter().find(|(words, ..)| *words == prefix) else {
             return error(
                 "(22) Invalid argument",
@@ -263,6 +277,14 @@ mod tests {
     use super::*;
     use crate::{admin::ask::ask, cluster::tests::cluster};
 
+    struct NoMore;
+
+    impl MoreCommands for NoMore {
+        fn run(&self, _: &str, _: &Map<String, Value>) -> Option<Result<Value, String>> {
+            None
+        }
+    }
+
     struct Server {
         dir: tempfile::TempDir,
         stop: watch::Sender<bool>,
@@ -278,6 +300,7 @@ mod tests {
             cluster: cluster(),
             sessions: Arc::default(),
             settings: vec![("auth", "cephx".to_owned())],
+            more: Arc::new(NoMore),
         };
         let (stop, stopping) = watch::channel(false);
         let task = tokio::spawn(serve(bind(&at).unwrap(), at, Arc::new(socket), stopping));

@@ -96,9 +96,10 @@ impl CurveDevices {
             tracing::error!(%error, "the CurveBS cluster does not answer");
             error
         })?);
-        this.shared
-            .handle
-            .spawn(watch(this.shared.client.clone(), Arc::downgrade(&this.shared.health)));
+        this.shared.handle.spawn(watch(
+            this.shared.client.clone(),
+            Arc::downgrade(&this.shared.health),
+        ));
         Ok(this)
     }
 
@@ -130,7 +131,11 @@ impl CurveDevices {
             }
         });
         known?;
-        Ok(format!("{} of {} GiB available", space.available >> 30, space.total >> 30))
+        Ok(format!(
+            "{} of {} GiB available",
+            space.available >> 30,
+            space.total >> 30
+        ))
     }
 
     /// What is at a path: the length of a volume.
@@ -220,7 +225,13 @@ impl Devices for CurveDevices {
     }
 
     fn close(&self) {
-        let devices: Vec<_> = self.shared.devices.lock().values().filter_map(Weak::upgrade).collect();
+        let devices: Vec<_> = self
+            .shared
+            .devices
+            .lock()
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect();
         self.wait(async {
             for device in devices {
                 if let Err(error) = device.shut().await {
@@ -271,13 +282,21 @@ impl CurveDevice {
         let geometry = volume.geometry();
         let block = u64::from(geometry.block_size);
         if !DEVICE_UNIT.is_multiple_of(block) {
-            return Err(io::Error::other(format!("{}: blocks of {block} bytes", self.place)));
+            return Err(io::Error::other(format!(
+                "{}: blocks of {block} bytes",
+                self.place
+            )));
         }
         self.block.store(block, Relaxed);
         if geometry.segments_are_ranges() {
             self.segment.store(geometry.segment_size.into(), Relaxed);
         }
-        tracing::info!(place = self.place, length = volume.len(), epoch = volume.epoch(), "volume opened");
+        tracing::info!(
+            place = self.place,
+            length = volume.len(),
+            epoch = volume.epoch(),
+            "volume opened"
+        );
         *self.volume.write() = Some(volume.clone());
         self.length.store(volume.len(), Relaxed);
         Ok(Some(volume))
@@ -357,7 +376,11 @@ impl CurveDevice {
             Err(error) => return Err(error.into()),
         };
         mds.delete(&self.place, Deletion::Recycle).await?;
-        tracing::info!(place = self.place, id = file.id, "volume moved to the recycle bin");
+        tracing::info!(
+            place = self.place,
+            id = file.id,
+            "volume moved to the recycle bin"
+        );
         if !self.shared.settings.purge {
             return Ok(());
         }
@@ -396,7 +419,9 @@ impl Device for CurveDevice {
     fn write_at(&self, offset: u64, pieces: Vec<Bytes>) -> io::Result<()> {
         self.timed(async {
             let volume = self.volume().await?.ok_or(io::ErrorKind::NotFound)?;
-            volume.write(offset, pieces.into_iter().collect::<Buffers>()).await?;
+            volume
+                .write(offset, pieces.into_iter().collect::<Buffers>())
+                .await?;
             Ok(())
         })
     }

@@ -51,10 +51,7 @@ impl Health {
     pub(super) fn started(&self, place: &str, at: Instant) -> Timed<'_> {
         let number = self.next.fetch_add(1, Relaxed);
         self.running.lock().insert(number, (at, place.to_owned()));
-        Timed {
-            health: self,
-            number,
-        }
+        Timed { health: self, number }
     }
 
     pub(super) fn measured(&self, capacity: Capacity) {
@@ -217,9 +214,23 @@ mod tests {
             allocated: 0,
             pools: Vec::new(),
         });
-        assert_eq!(health.space(), DeviceSpace { total: 300, available: 270, used: 30 });
+        assert_eq!(
+            health.space(),
+            DeviceSpace {
+                total: 300,
+                available: 270,
+                used: 30
+            }
+        );
         health.silent("refused".to_owned());
-        let codes: Vec<_> = health.checks(Instant::now()).iter().map(|c| (c.code, c.error)).collect();
-        assert_eq!(codes, [("CURVE_MDS_UNREACHABLE", true), ("CURVE_CHUNKSERVER_DOWN", false)]);
+        let codes: Vec<_> = health
+            .checks(Instant::now())
+            .iter()
+            .map(|c| (c.code, c.error))
+            .collect();
+        assert_eq!(
+            codes,
+            [("CURVE_MDS_UNREACHABLE", true), ("CURVE_CHUNKSERVER_DOWN", false)]
+        );
     }
 }

@@ -1,7 +1,9 @@
 //! Where images lie when it is not in local files.
 
+pub mod commands;
 pub mod curve;
 mod health;
+pub mod images;
 mod names;
 
 pub use curve::CurveDevices;

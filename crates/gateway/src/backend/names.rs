@@ -40,7 +40,10 @@ mod tests {
         };
         assert_eq!(path("pool-1.image-10ab", Some("rbd")), "/rbd/10ab");
         assert_eq!(path("pool-1.slots", Some("rbd")), "/rbd/.slots-1");
-        assert_eq!(path("pool-2.ns-team.image-10ab", Some("vms")), "/vms/ns-team.10ab");
+        assert_eq!(
+            path("pool-2.ns-team.image-10ab", Some("vms")),
+            "/vms/ns-team.10ab"
+        );
         assert_eq!(path("pool-3.image-2.10ab", Some("data")), "/data/2.10ab");
         assert_eq!(path("pool-3.ns-a/b.image-1", Some("data")), "/data/ns-a%2fb.1");
         assert_eq!(path("pool-4.image-1", Some("a/b")), "/pool-4/1");

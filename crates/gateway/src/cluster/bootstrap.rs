@@ -123,6 +123,14 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
     Ok(cluster)
 }
 
+/// The names of all pools, as stored: for who does not open the cluster.
+pub(super) fn pool_names(store: &dyn StateStore) -> Result<BTreeMap<i64, String>, ClusterError> {
+    let maps = OsdMaps::load(store)?;
+    Ok(maps
+        .map(|maps| maps.current().pool_names.clone())
+        .unwrap_or_default())
+}
+
 /// A stored value; a new one is stored with `changes`.
 fn load_or<T: encoding::Decode + encoding::Encode>(
     store: &dyn StateStore,

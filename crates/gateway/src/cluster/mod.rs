@@ -81,6 +81,16 @@ pub struct Cluster {
     sessions: AtomicU64,
 }
 
+/// The names of all pools of the cluster in `store`, which nobody has open.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn stored_pool_names(
+    store: &dyn StateStore,
+) -> Result<std::collections::BTreeMap<i64, String>, ClusterError> {
+    bootstrap::pool_names(store)
+}
+
 impl Cluster {
     /// Opens the cluster in `store`, or makes a new one there; `endpoints` are where its daemons are from now on.
     /// Blocks.

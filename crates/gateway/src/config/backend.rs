@@ -131,15 +131,22 @@ impl Section<'_> {
         let name = |value: &toml::Value| value.as_str().filter(|s| !s.is_empty()).map(str::to_owned);
         let settings = CurveSettings {
             mds: self.must("mds", "a list of IP:PORT, not empty", |value| {
-                let list: Option<Vec<SocketAddr>> =
-                    value.as_array()?.iter().map(|at| at.as_str()?.parse().ok()).collect();
+                let list: Option<Vec<SocketAddr>> = value
+                    .as_array()?
+                    .iter()
+                    .map(|at| at.as_str()?.parse().ok())
+                    .collect();
                 list.filter(|list| !list.is_empty())
             })?,
             owner: self.must("owner", "the name of an owner", name)?,
             password: self.may("password", "a text that is not empty", name)?,
             poolset: self.may("poolset", "the name of a poolset", name)?,
             smallest_gib: self
-                .may("smallest-gib", "a number of GiB from 1 to 20480", number(1, 20480))?
+                .may(
+                    "smallest-gib",
+                    "a number of GiB from 1 to 20480",
+                    number(1, 20480),
+                )?
                 .unwrap_or(10),
             purge: self
                 .may("delete", "recycle or purge", |value| match value.as_str()? {
@@ -153,7 +160,11 @@ impl Section<'_> {
                 .map_or(64, |n| n as usize),
         };
         if settings.purge && settings.password.is_none() {
-            return Err(self.bad("delete", "purge", "recycle, or purge together with the root owner's password"));
+            return Err(self.bad(
+                "delete",
+                "purge",
+                "recycle, or purge together with the root owner's password",
+            ));
         }
         Ok(settings)
     }
@@ -209,11 +220,17 @@ mod tests {
         let section = "[backend.curve]\nmds = [\"10.0.0.1:6666\"]\nowner = \"lab\"";
         let settings = parse_text(section).unwrap().unwrap();
         assert_eq!(settings.mds, ["10.0.0.1:6666".parse().unwrap()]);
-        assert_eq!((settings.owner.as_str(), settings.smallest_gib, settings.purge), ("lab", 10, false));
+        assert_eq!(
+            (settings.owner.as_str(), settings.smallest_gib, settings.purge),
+            ("lab", 10, false)
+        );
         for (text, key) in [
             ("[backend.curve]\nowner = \"lab\"", "backend.curve.mds"),
             ("[backend.curve]\nmds = []\nowner = \"lab\"", "backend.curve.mds"),
-            ("[backend.curve]\nmds = [\"host:1\"]\nowner = \"lab\"", "backend.curve.mds"),
+            (
+                "[backend.curve]\nmds = [\"host:1\"]\nowner = \"lab\"",
+                "backend.curve.mds",
+            ),
             ("[backend.curve]\nmds = [\"1.1.1.1:1\"]", "backend.curve.owner"),
             ("[backend.curve]\nwirters = 3", "backend.curve.wirters"),
             ("[backend.ceph]", "backend.ceph"),
@@ -228,9 +245,13 @@ mod tests {
         let section = "[backend.curve]\nmds = [\"10.0.0.1:6666\"]\nowner = \"root\"\n";
         let purge = format!("{section}delete = \"purge\"\n");
         assert!(parse_text(&purge).unwrap_err().to_string().contains("password"));
-        let settings = parse_text(&format!("{purge}password = \"hush\"")).unwrap().unwrap();
+        let settings = parse_text(&format!("{purge}password = \"hush\""))
+            .unwrap()
+            .unwrap();
         assert!(settings.purge && !format!("{settings:?}").contains("hush"));
-        let error = parse_text(&format!("{section}password = 17")).unwrap_err().to_string();
+        let error = parse_text(&format!("{section}password = 17"))
+            .unwrap_err()
+            .to_string();
         assert!(!error.contains("17"), "{error}");
     }
 

@@ -194,7 +194,7 @@ fn open(store: &Store, id: &ObjectId, name: &DataName) -> Result<Option<ImageVol
 }
 
 /// The volume's name: pool, namespace if any, image id.
-fn volume_name(id: &ObjectId, image: &[u8]) -> String {
+pub(super) fn volume_name(id: &ObjectId, image: &[u8]) -> String {
     let image = image.escape_ascii();
     if id.nspace.is_empty() {
         format!("pool-{}.image-{image}", id.pool)

@@ -8,6 +8,7 @@ pub mod clones;
 pub mod commit;
 pub mod counter;
 pub mod extents;
+pub mod hand_over;
 pub mod id;
 pub mod images;
 pub mod keys;

@@ -5,11 +5,14 @@
 //! the change is durable. Only a read that would wait for the disk moves to a thread of its own, and later
 //! requests for that object queue behind it.
 
+pub mod alone;
 mod bench;
 mod cache;
 mod context;
 mod copy_source;
 mod execute;
+#[cfg(test)]
+mod memory_device;
 mod ops;
 mod ops_checksum;
 mod ops_copy;

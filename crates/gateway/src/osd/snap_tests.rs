@@ -1,7 +1,10 @@
 //! Random changes of an object with snapshots made, rolled back to, removed and trimmed in between, compared with a
 //! model that copies everything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::{Bytes, BytesMut};
 use encoding::{Decode, Features, types::snap::Extents};
@@ -14,6 +17,7 @@ use store::{Options, Store};
 
 use super::{
     context::{Context, Request},
+    memory_device::Memory,
     ops::{self, Effects, WatchView},
     watch::Watchers,
 };
@@ -224,11 +228,12 @@ fn omap(key: &[u8], value: &[u8]) -> OsdOp {
 }
 
 impl Rig {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, devices: Option<Arc<dyn store::Devices>>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut options = Options::new(dir.path());
         options.journal_bytes = 32 << 20;
         options.reserve_bytes = 0;
+        options.devices = devices;
         let objects = Objects::open(Store::open(options).unwrap()).unwrap();
         let header = ObjectId::new(POOL, "", "rbd_header.img");
         let mut rig = Self {
@@ -515,8 +520,8 @@ fn check(rig: &Rig, model: &Model) {
     }
 }
 
-fn play(name: &str, steps: &[Step]) {
-    let mut rig = Rig::new(name);
+fn play(name: &str, steps: &[Step], devices: Option<Arc<dyn store::Devices>>) {
+    let mut rig = Rig::new(name, devices);
     let mut model = Model {
         next: 1,
         ..Model::default()
@@ -541,12 +546,22 @@ proptest! {
 
     #[test]
     fn an_image_data_object_shows_every_snapshot_as_it_was(steps in prop::collection::vec(step(), 1..60)) {
-        play("rbd_data.img.0000000000000003", &steps);
+        play("rbd_data.img.0000000000000003", &steps, None);
+    }
+
+    #[test]
+    fn an_image_data_object_on_a_device_shows_every_snapshot_as_it_was(steps in prop::collection::vec(step(), 1..60)) {
+        play("rbd_data.img.0000000000000003", &steps, Some(Arc::new(Memory::default())));
+    }
+
+    #[test]
+    fn a_plain_object_on_a_device_shows_every_snapshot_as_it_was(steps in prop::collection::vec(step(), 1..60)) {
+        play("plain", &steps, Some(Arc::new(Memory::default())));
     }
 
     #[test]
     fn a_plain_object_shows_every_snapshot_as_it_was(steps in prop::collection::vec(step(), 1..60)) {
-        play("plain", &steps);
+        play("plain", &steps, None);
     }
 }
 

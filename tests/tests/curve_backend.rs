@@ -1,0 +1,190 @@
+//! Images on a simulated CurveBS cluster: what only that backend has. Skipped on any other (`RBDGATE_TEST_BACKEND=curve`).
+
+#![allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
+
+use rbdgate_tests::cluster::Cluster;
+use rbdgate_tests::curve::on_curve;
+use rbdgate_tests::exec::{Outcome, Program};
+use rustix::process::Signal;
+
+fn start() -> Option<Cluster> {
+    if !on_curve() {
+        eprintln!("skipped: not on CurveBS");
+        return None;
+    }
+    Some(Cluster::start())
+}
+
+/// A command of rbdgate on the cluster's data folder.
+fn rbdgate(cluster: &mut Cluster, args: &[&str]) -> Program {
+    let data = cluster.rbdgate().data().display().to_string();
+    let config = cluster.path("curve.toml");
+    let binary = rbdgate_tests::rbdgate::binary().unwrap();
+    Program::new(binary.to_str().unwrap())
+        .args(args)
+        .args(["--data", &data, "--config", &config])
+}
+
+fn succeed(cluster: &mut Cluster, args: &[&str]) -> Outcome {
+    let program = rbdgate(cluster, args);
+    cluster.run(program)
+}
+
+fn fail(cluster: &mut Cluster, args: &[&str]) -> String {
+    let program = rbdgate(cluster, args);
+    let outcome = cluster.attempt(program);
+    assert!(!outcome.status.success(), "{outcome}");
+    outcome.to_string()
+}
+
+/// An image with some data, which is also returned.
+fn image(cluster: &Cluster, name: &str) -> Vec<u8> {
+    let data = rbdgate_tests::data::bytes(1, 3 << 20);
+    let file = cluster.file("disk.img", &data);
+    let _ = cluster.rbd(&["import", &file, name]);
+    let _ = cluster.rbd(&["resize", "--size", "1G", name]);
+    data
+}
+
+fn content(cluster: &Cluster, name: &str) -> Vec<u8> {
+    let to = cluster.path("exported");
+    let _ = std::fs::remove_file(&to);
+    let _ = cluster.rbd(&["export", name, &to]);
+    cluster.read("exported")
+}
+
+#[test]
+fn a_disk_of_1_gib_is_one_to_clients_and_a_volume_in_its_pools_directory() {
+    let Some(mut cluster) = start() else { return };
+    let data = image(&cluster, "disk");
+    let info = cluster.rbd(&["info", "--format", "json", "disk"]).json();
+    assert_eq!(info["size"], 1 << 30);
+    let place = succeed(&mut cluster, &["map", "rbd/disk"]).text();
+    assert_eq!(place.trim(), format!("/rbd/{}", info["id"].as_str().unwrap()));
+    let _ = cluster.rbd(&["create", "--size", "1G", "empty"]);
+    assert!(fail(&mut cluster, &["map", "rbd/empty"]).contains("nothing was ever written"));
+    assert!(fail(&mut cluster, &["map", "rbd/none"]).contains("no image is called none"));
+    assert_eq!(content(&cluster, "disk")[..data.len()], data);
+}
+
+#[test]
+fn an_image_is_handed_back_as_a_plain_volume_and_adopted_again() {
+    let Some(mut cluster) = start() else { return };
+    let data = image(&cluster, "disk");
+    let place = succeed(&mut cluster, &["map", "rbd/disk"]).text();
+    let place = place.trim();
+    let _ = cluster.rbd(&["snap", "create", "disk@monday"]);
+    cluster.rbdgate().stop(Signal::TERM).unwrap();
+    let refused = fail(&mut cluster, &["release", "rbd/disk"]);
+    assert!(refused.contains("monday"), "{refused}");
+    cluster.launch();
+    let _ = cluster.rbd(&["snap", "rm", "disk@monday"]);
+    cluster.rbdgate().stop(Signal::TERM).unwrap();
+    let _ = succeed(&mut cluster, &["release", "rbd/disk"]);
+    assert!(fail(&mut cluster, &["adopt", "/rbd/none", "rbd/again"]).contains("/rbd/none"));
+    let _ = succeed(&mut cluster, &["adopt", place, "rbd/again"]);
+    assert!(fail(&mut cluster, &["adopt", place, "rbd/twice"]).contains("already"));
+    cluster.launch();
+    assert_eq!(cluster.rbd(&["ls"]).text().trim(), "again");
+    let info = cluster.rbd(&["info", "--format", "json", "again"]).json();
+    assert_eq!(info["size"].as_u64(), Some(10 << 30), "the volume's own size");
+    let _ = cluster.rbd(&["resize", "--size", "1G", "--allow-shrink", "again"]);
+    let read = content(&cluster, "again");
+    assert_eq!(read[..data.len()], data);
+    assert!(read[data.len()..].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn an_adopted_volume_can_be_written_snapshotted_and_cloned() {
+    let Some(mut cluster) = start() else { return };
+    let data = image(&cluster, "disk");
+    let place = succeed(&mut cluster, &["map", "rbd/disk"]).text();
+    cluster.rbdgate().stop(Signal::TERM).unwrap();
+    let _ = succeed(&mut cluster, &["release", "rbd/disk"]);
+    let _ = succeed(&mut cluster, &["adopt", place.trim(), "rbd/vm"]);
+    cluster.launch();
+    let _ = cluster.rbd(&["snap", "create", "vm@s"]);
+    let _ = cluster.rbd(&[
+        "bench",
+        "--io-type",
+        "write",
+        "--io-size",
+        "4K",
+        "--io-total",
+        "256K",
+        "vm",
+    ]);
+    let _ = cluster.rbd(&["clone", "--rbd_default_clone_format=2", "vm@s", "child"]);
+    let _ = cluster.rbd(&["resize", "--size", "1G", "--allow-shrink", "child"]);
+    assert_eq!(content(&cluster, "child")[..data.len()], data);
+}
+
+#[test]
+fn a_second_gateway_on_a_volume_ends_the_firsts_acknowledgements() {
+    let Some(mut cluster) = start() else { return };
+    let _ = image(&cluster, "disk");
+    let place = succeed(&mut cluster, &["map", "rbd/disk"]).text();
+    // Another data folder on the same cluster takes the volume over, and reads from it.
+    let other = rbdgate_tests::cluster::temporary_folder().unwrap();
+    let config = cluster.path("curve.toml");
+    let mut second = rbdgate_tests::rbdgate::Rbdgate::start(other.path(), &["--config", &config]).unwrap();
+    second.stop(Signal::TERM).unwrap();
+    let binary = rbdgate_tests::rbdgate::binary().unwrap();
+    let adopt = Program::new(binary.to_str().unwrap())
+        .args(["adopt", place.trim(), "rbd/taken", "--config", &config, "--data"])
+        .args([second.data()]);
+    let _ = cluster.run(adopt);
+    second.launch().unwrap();
+    let conf = second.conf().display().to_string();
+    let write = [
+        "-c",
+        &conf,
+        "bench",
+        "--io-type",
+        "write",
+        "--io-size",
+        "4K",
+        "--io-total",
+        "64K",
+        "taken",
+    ];
+    let _ = cluster.run(Program::new("rbd").args(write));
+    let mut bench = cluster.client("rbd", &["bench", "--io-type", "write", "--io-size", "4K"]);
+    bench = bench.args(["--io-total", "64K", "disk"]);
+    let outcome = cluster.attempt(bench);
+    // The tool reports the error, and exits with 0 all the same.
+    assert!(outcome.errors().contains("Input/output error"), "{outcome}");
+    assert!(cluster.log_tail().contains("fenced"), "{}", cluster.log_tail());
+    second.stop(Signal::TERM).unwrap();
+}
+
+#[test]
+fn metadata_backed_up_while_the_server_runs_serves_the_same_images() {
+    let Some(mut cluster) = start() else { return };
+    let data = image(&cluster, "disk");
+    let copy = cluster.path("copy");
+    let _ = succeed(&mut cluster, &["meta", "backup", &copy]);
+    cluster.kill();
+    let store = cluster.rbdgate().data().join("store");
+    std::fs::remove_dir_all(store).unwrap();
+    let _ = succeed(&mut cluster, &["meta", "restore", &copy]);
+    assert!(fail(&mut cluster, &["meta", "restore", &copy]).contains("exists"));
+    cluster.launch();
+    assert_eq!(content(&cluster, "disk")[..data.len()], data);
+}
+
+#[test]
+fn health_tells_that_the_cluster_below_is_gone() {
+    let Some(mut cluster) = start() else { return };
+    assert!(cluster.ceph(&["health"]).text().contains("HEALTH_OK"));
+    cluster.stop_curve();
+    let since = std::time::Instant::now();
+    loop {
+        let health = cluster.ceph(&["health"]).text();
+        if health.contains("HEALTH_ERR") && health.contains("no MDS") {
+            break;
+        }
+        assert!(since.elapsed().as_secs() < 40, "{health}");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+}
