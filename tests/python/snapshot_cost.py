@@ -14,7 +14,8 @@ import rados
 import rbd
 
 SIZE = 64 << 20
-ROUNDS = 7
+ROUNDS = 31
+FEW = 20
 BLOCK = 4096
 
 
@@ -71,15 +72,15 @@ def main():
             snapped.write(b"z" * BLOCK, rng.randrange(SIZE // BLOCK) * BLOCK)
         result = {
             "read": ratio(plain, snapped, False, seconds, rng),
-            # All blocks of both are touched once before: what is preserved is preserved.
             "write": ratio(plain, snapped, True, seconds, rng),
         }
-        remove = [timed(snapped.remove_snap, "s%d" % n) for n in range(count)]
-    few = min(20, count)
-    result["create_first_ms"] = statistics.median(create[:few])
-    result["create_last_ms"] = statistics.median(create[-few:])
-    result["remove_first_ms"] = statistics.median(remove[:few])
-    result["remove_last_ms"] = statistics.median(remove[-few:])
+        remove = [timed(snapped.remove_snap, "s%d" % n) for n in range(FEW)]
+        create_few = [timed(plain.create_snap, "s%d" % n) for n in range(FEW)]
+        remove_few = [timed(plain.remove_snap, "s%d" % n) for n in range(FEW)]
+    result["create_few_ms"] = statistics.median(create_few)
+    result["create_many_ms"] = statistics.median(create[-FEW:])
+    result["remove_few_ms"] = statistics.median(remove_few)
+    result["remove_many_ms"] = statistics.median(remove)
     ioctx.close()
     cluster.shutdown()
     print(json.dumps(result))
