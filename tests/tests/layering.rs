@@ -104,7 +104,7 @@ fn copy_on_read_gives_a_clone_the_objects_that_were_read() {
     let image = format!("{}:rbd_clone_copy_on_read=true", cluster.qemu("child"));
     let begun = Instant::now();
     // The copies are made behind the reads: a client that ends soon may not have made all.
-    while data_objects(&cluster, "child") < SIZE / 2 >> 20 {
+    while data_objects(&cluster, "child") < SIZE / (2 << 20) {
         cluster.run(Program::new("qemu-io").args(["-f", "raw", "-c", "read 0 4M", &image]));
         assert!(begun.elapsed() < Duration::from_secs(60), "no copies are made");
     }
