@@ -10,6 +10,7 @@ pub mod curve;
 pub mod data;
 pub mod exec;
 pub mod generations;
+pub mod images;
 pub mod old_client;
 pub mod old_rules;
 pub mod op_vectors;

@@ -42,12 +42,16 @@ pub fn config(
 
 /// `client.admin` with its key, as it goes to a monitor for tickets to monitors and OSDs.
 pub fn admin(keyring: &Path) -> Result<ClientAuth> {
+    user(keyring, "client.admin")
+}
+
+/// Another user of the keyring, likewise.
+pub fn user(keyring: &Path, name: &str) -> Result<ClientAuth> {
     let text = std::fs::read_to_string(keyring).map_err(|e| Failure::new(keyring.display(), e))?;
     let keyring = Keyring::parse(&text).map_err(|e| Failure::new("keyring", e))?;
-    let entity = keyring.entities.get("client.admin");
-    let name = AuthEntityName::parse("client.admin");
-    let (Some(entity), Some(name)) = (entity, name) else {
-        return Err(Failure("no client.admin in the keyring".to_owned()));
+    let entity = keyring.entities.get(name);
+    let (Some(entity), Some(name)) = (entity, AuthEntityName::parse(name)) else {
+        return Err(Failure(format!("no {name} in the keyring")));
     };
     let client = CephxClient::new(name, entity.key.clone());
     Ok(ClientAuth::Mon(

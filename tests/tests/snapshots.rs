@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
 use rbdgate_tests::data;
-use rbdgate_tests::exec::Program;
+use rbdgate_tests::images::{export, fill};
 use serde_json::json;
 
 const SIZE: usize = 20 << 20;
@@ -19,24 +19,6 @@ fn import(cluster: &Cluster) -> Vec<u8> {
     let file = cluster.file("first", &bytes);
     cluster.rbd(&["import", "--no-progress", &file, "disk"]);
     bytes
-}
-
-/// Fills a range of an image by way of QEMU, and of its bytes.
-fn fill(cluster: &Cluster, image: &str, bytes: &mut [u8], pattern: u8, at: usize, len: usize) {
-    let command = match pattern {
-        0 => format!("discard {at} {len}"),
-        _ => format!("write -P {pattern} {at} {len}"),
-    };
-    let image = cluster.qemu(image);
-    cluster.run(Program::new("qemu-io").args(["-f", "raw", "-c", &command, &image]));
-    bytes[at..at + len].fill(pattern);
-}
-
-/// What `rbd export` gives.
-fn export(cluster: &Cluster, spec: &str) -> Vec<u8> {
-    let _ = std::fs::remove_file(cluster.path("exported"));
-    cluster.rbd(&["export", "--no-progress", spec, &cluster.path("exported")]);
-    cluster.read("exported")
 }
 
 /// Some changes of the image, those of a few bytes and of whole objects.

@@ -17,8 +17,8 @@ pub(crate) struct Options {
     /// How many snapshots the image gets.
     #[arg(long, default_value_t = 1000)]
     snapshots: u32,
-    /// Seconds of each of the seven rounds.
-    #[arg(long, default_value_t = 1.0)]
+    /// Seconds of each of the 31 rounds.
+    #[arg(long, default_value_t = 0.2)]
     seconds: f64,
     /// Measures Ceph's own daemons too, which takes a second for each snapshot.
     #[arg(long)]
@@ -38,7 +38,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "{} snapshots, random reads and writes of 4 KiB, one at a time\n",
         options.snapshots
     );
-    println!("| | without /s | with /s | ratio | create ms, first | last | remove ms, first | last |");
+    println!("| | without /s | with /s | ratio | create ms, few | many | remove ms, few | many |");
     println!("|---|---|---|---|---|---|---|---|");
     if options.ceph {
         measure(&Server::ceph(&folder)?, options)?;
@@ -61,10 +61,10 @@ fn measure(server: &Server, options: &Options) -> Result<()> {
         let row = &found[kind];
         let rates = [&row["plain"], &row["snapped"]].map(|rate| format!("{:.0}", number(rate)));
         let times = [
-            "create_first_ms",
-            "create_last_ms",
-            "remove_first_ms",
-            "remove_last_ms",
+            "create_few_ms",
+            "create_many_ms",
+            "remove_few_ms",
+            "remove_many_ms",
         ];
         let times = times.map(|time| format!("{:.1}", number(&found[time])));
         println!(

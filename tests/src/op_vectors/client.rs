@@ -52,10 +52,15 @@ fn osd(mon: &Peer, at: EntityAddr) -> Result<Peer> {
 impl Client {
     /// Connects to the monitor that the configuration names, and to the first OSD.
     pub fn start(conf: &Path, keyring: &Path) -> Result<Self> {
+        Self::start_as("client.admin", conf, keyring)
+    }
+
+    /// The same as another user.
+    pub fn start_as(user: &str, conf: &Path, keyring: &Path) -> Result<Self> {
         let mut mon = Peer::connect(peer::config(
             EntityType::MON,
             monitor(conf)?,
-            peer::admin(keyring)?,
+            peer::user(keyring, user)?,
             Protocol::V2,
             Features::OURS,
         ))?;

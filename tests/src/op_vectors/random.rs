@@ -80,7 +80,7 @@ fn guard(random: &mut Random) -> OsdOp {
     let value = [b"1", b"2"][random.below(2) as usize];
     let op = 1 + random.below(6) as u8;
     let guard = match random.below(4) {
-        0 => cmpext(place(random), &vec![random.below(3) as u8; 10]),
+        0 => cmpext(place(random), &[random.below(3) as u8; 10]),
         1 => stat(),
         _ => cmpxattr(name(random), value, op, 1),
     };

@@ -21,6 +21,7 @@ mod ops_omap;
 mod ops_snap;
 mod ops_sparse;
 mod ops_tmap;
+mod ops_watch;
 mod ops_xattr;
 mod pgls;
 mod reply_log;

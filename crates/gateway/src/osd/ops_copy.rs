@@ -101,7 +101,7 @@ pub struct CopySource {
     /// Attributes.
     pub xattrs: Vec<(Bytes, Bytes)>,
     /// Omap rows and header, if it has an omap.
-    pub omap: Option<(Vec<(Bytes, Bytes)>, Option<Bytes>)>,
+    pub omap: Option<ops_snap::Omap>,
 }
 
 /// A source that was read, or why it could not be.

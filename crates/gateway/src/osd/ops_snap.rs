@@ -113,7 +113,7 @@ fn rollback_rows(ctx: &mut Context<'_>, then: &ObjectState) -> Result<(), Failur
 }
 
 /// Rows of an omap, and its header.
-type Omap = (Vec<(Bytes, Bytes)>, Option<Bytes>);
+pub type Omap = (Vec<(Bytes, Bytes)>, Option<Bytes>);
 
 /// Makes attributes and omap those given.
 pub(super) fn replace_rows(
