@@ -1,6 +1,6 @@
 //! A script of `qa/workunits/rbd`: one test, which passes if its exit code is 0.
 //!
-//! `cli_generic.sh` defines functions and calls them one after the other: each call is a test of its own, so that the
+//! Some scripts define functions and call them one after the other: each call is a test of its own, so that the
 //! others count where one cannot pass.
 
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::{Failure, Result};
 /// How long a script may take.
 const DEADLINE: Duration = Duration::from_secs(600);
 /// The scripts whose calls are tests.
-const IN_PARTS: [&str; 1] = ["cli_generic.sh"];
+const IN_PARTS: [&str; 2] = ["cli_generic.sh", "permissions.sh"];
 
 /// The names of the tests in the script `name`.
 pub(super) fn tests(release: &Release, name: &str) -> Result<Vec<String>> {
