@@ -11,6 +11,7 @@ pub mod exec;
 pub mod generations;
 pub mod old_client;
 pub mod old_rules;
+pub mod op_vectors;
 pub mod peer;
 pub mod playback;
 pub mod ports;

@@ -18,7 +18,8 @@ use encoding::{
 use crate::{
     auth::{AuthConfig, ConMode},
     cephx::{AuthEntityName, CephxClient},
-    v2::Limits,
+    lossless::{Bounds, Link, Policies, Policy, SessionTable},
+    v2::{Compression, Limits},
 };
 
 /// Which messenger protocol is spoken.
@@ -59,8 +60,7 @@ pub trait MonMapSource: fmt::Debug + Send + Sync + 'static {
     fn monmap(&self, features: Features) -> (u32, Bytes);
 }
 
-/// A listener's side: one daemon at its addresses. Sessions with it are lossy, as Ceph's daemons have it
-/// towards clients.
+/// A listener's side: one daemon at its addresses.
 #[derive(Debug)]
 pub struct ServerConfig {
     /// What is spoken there.
@@ -77,12 +77,19 @@ pub struct ServerConfig {
     pub required: Features,
     /// Refuse clients that mean to reach an address that is not among `addrs`: they hold an old map.
     pub verify_target: bool,
+    /// msgr v2.1: compression of frames.
+    pub compression: Compression,
     /// Bounds on messages.
     pub limits: Limits,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,
     /// A session is not read from while more bytes than this wait to be written to it.
     pub send_high_water: usize,
+    /// What becomes of sessions when their connection breaks, by type of peer. At a monitor sessions of msgr v1 are lossy
+    /// in any case: they stand before the client is authenticated.
+    pub policies: Policies,
+    /// The sessions that outlive their connections. Listeners of one daemon may share it.
+    pub sessions: Arc<SessionTable>,
     /// Counts sessions.
     pub global_seq: AtomicU64,
     /// msgr v1: checksums made and checked.
@@ -105,9 +112,12 @@ impl ServerConfig {
             supported: Features::OURS,
             required: Features::NONE,
             verify_target: true,
+            compression: Compression::default(),
             limits: Limits::default(),
             handshake_timeout: Duration::from_secs(10),
             send_high_water: 64 << 20,
+            policies: Policies::all(Policy::stateless_server()),
+            sessions: Arc::default(),
             global_seq: AtomicU64::new(0),
             crc: Crc::default(),
             sign_messages: true,
@@ -153,6 +163,13 @@ pub struct ClientConfig {
     pub modes: Vec<ConMode>,
     /// Features offered.
     pub supported: Features,
+    /// What becomes of the session when the connection breaks, if the server agrees. Over msgr v1 sessions with monitors
+    /// are lossy in any case.
+    pub policy: Policy,
+    /// The lossless session to be begun or resumed. None for a new one.
+    pub link: Option<Arc<Link>>,
+    /// msgr v2.1: compression of frames.
+    pub compression: Compression,
     /// Bounds on messages.
     pub limits: Limits,
     /// How long a handshake may take.
@@ -164,7 +181,7 @@ pub struct ClientConfig {
 }
 
 impl ClientConfig {
-    /// In crc mode.
+    /// In crc mode, for a lossy session.
     #[must_use]
     pub fn new(server: EntityType, target: EntityAddr, auth: ClientAuth) -> Self {
         Self {
@@ -179,10 +196,23 @@ impl ClientConfig {
             auth,
             modes: vec![ConMode::CRC],
             supported: Features::OURS,
+            policy: Policy::lossy_client(),
+            link: None,
+            compression: Compression::default(),
             limits: Limits::default(),
             handshake_timeout: Duration::from_secs(10),
             crc: Crc::default(),
             sign_messages: true,
         }
+    }
+
+    /// The lossless session to be begun or resumed, if it is not to be a lossy one.
+    pub(crate) fn take_link(&mut self) -> Option<Arc<Link>> {
+        if self.policy.lossy {
+            return None;
+        }
+        let link = self.link.take();
+        let link = link.unwrap_or_else(|| Link::new(Bounds::default()));
+        Some(if link.is_closed() { link.successor() } else { link })
     }
 }

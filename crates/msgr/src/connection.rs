@@ -13,6 +13,7 @@ use crate::{
     cephx::{CephxClient, MonAuthSession},
     config::{ClientConfig, Protocol, ServerConfig},
     error::{Misbehaved, Result},
+    lossless::{Attachment, Link},
     session::PeerInfo,
     v1,
     v2::{self, Output},
@@ -35,6 +36,9 @@ pub struct Established<R = ReadHalf, W = WriteHalf> {
     pub mon_auth: Option<MonAuthSession>,
     /// In the client role, with cephx: the credentials with what was received.
     pub credentials: Option<CephxClient>,
+    /// What is kept of a session that outlives this connection; none if it is lossy. Whether the session was resumed, its
+    /// number tells.
+    pub link: Option<Arc<Link>>,
     /// Receives.
     pub read: R,
     /// Sends.
@@ -48,6 +52,7 @@ impl<R: Into<ReadHalf>, W: Into<WriteHalf>> Established<R, W> {
             peer: self.peer,
             mon_auth: self.mon_auth,
             credentials: self.credentials,
+            link: self.link,
             read: self.read.into(),
             write: self.write.into(),
         }
@@ -185,6 +190,21 @@ impl WriteHalf {
     /// Queues a message.
     pub fn send(&mut self, message: &RawMessage) {
         either!(self, Self, h => h.send(message));
+    }
+
+    /// In a lossless session: puts out what was queued elsewhere since, and acknowledges what was received.
+    pub fn pump(&mut self) {
+        either!(self, Self, h => h.pump());
+    }
+
+    /// In a lossless session: nothing more goes over this connection. What is sent waits for another one.
+    pub fn end(&mut self) {
+        either!(self, Self, h => h.end());
+    }
+
+    /// The hold on the session, if it is lossless.
+    pub(crate) fn attachment(&self) -> Option<&Attachment> {
+        either!(self, Self, h => h.attachment())
     }
 
     /// Queues the answer to a keepalive.

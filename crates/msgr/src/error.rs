@@ -29,6 +29,9 @@ pub enum Error {
     /// Nothing is wrong with the peer, but it cannot be served now; it comes back by itself.
     #[error("cannot be served now")]
     TryLater,
+    /// The session has moved to another connection, or is over.
+    #[error("the session has moved to another connection, or is over")]
+    Superseded,
     /// The peer breaks the protocol's rules, or fails to prove what it claims.
     #[error("peer misbehaved: {0}")]
     Misbehaved(#[from] Misbehaved),
@@ -43,6 +46,7 @@ impl Error {
             Self::Unexpected { .. } => "unexpected",
             Self::Incompatible(_) => "incompatible",
             Self::TryLater => "try_later",
+            Self::Superseded => "superseded",
             Self::Misbehaved(_) => "misbehaved",
         }
     }
@@ -73,6 +77,9 @@ pub enum Malformed {
     /// A segment's checksum is wrong.
     #[error("checksum mismatch in segment {0}")]
     SegmentCrc(usize),
+    /// A compressed segment does not unpack.
+    #[error("a segment is not what {0} packs")]
+    Compressed(&'static str),
     /// The epilogue's status is neither complete nor aborted.
     #[error("epilogue status {0:#x}")]
     LateStatus(u8),
@@ -198,9 +205,15 @@ pub enum Misbehaved {
     /// The server says it is at another address than we connected to (client role, v1).
     #[error("server says it is {0}")]
     WrongAddress(String),
-    /// More replies to one connection attempt than make sense (client role, v1).
+    /// A connection of the same peer that is older than one seen before.
+    #[error("an older connection than one seen before")]
+    StaleConnection,
+    /// More attempts over one connection to get a session than make sense.
     #[error("too many attempts to connect")]
     TooManyConnects,
+    /// A way of compression we did not ask for (client role).
+    #[error("compression method {0} was not asked for")]
+    Compression(u32),
     /// A mode we did not offer (client role).
     #[error("connection mode {0} was not offered")]
     ConMode(u32),

@@ -2,7 +2,7 @@
 //!
 //! Each protocol is a state machine without I/O ([`v1::Connection`], [`v2::Connection`]): bytes go in, events and
 //! bytes come out, time is an argument. [`driver`] is the thin tokio layer that moves the bytes; [`cephx`] is Ceph's ticket
-//! protocol, both sides of it.
+//! protocol, both sides of it. Sessions that outlive their connection are kept in [`lossless`].
 
 pub mod auth;
 pub mod cephx;
@@ -10,10 +10,12 @@ mod config;
 pub mod connection;
 pub mod driver;
 mod error;
+pub mod lossless;
 pub mod session;
 pub mod v1;
 pub mod v2;
 
 pub use config::{ClientAuth, ClientConfig, Crc, MonMapSource, Protocol, ServerConfig};
 pub use error::{Error, Incompatible, Malformed, Misbehaved, Result};
+pub use lossless::{Policies, Policy, SessionTable};
 pub use session::{Dispatcher, PeerInfo, Session};

@@ -9,6 +9,7 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use encoding::{
@@ -16,12 +17,14 @@ use encoding::{
     maps::Release,
     types::{EntityAddrVec, EntityName, Utime},
 };
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
 use crate::{
     auth::{AuthMethod, ConMode},
     cephx::{AuthCapsInfo, KeyType, MonAuthSession},
     connection::WriteHalf,
+    lossless::{Attachment, Link},
+    v2::Algorithm,
 };
 
 /// Who the peer is, as proven in the handshake.
@@ -47,6 +50,8 @@ pub struct PeerInfo {
     pub method: AuthMethod,
     /// How frames are protected.
     pub mode: ConMode,
+    /// How frames are compressed, if they are.
+    pub compression: Option<Algorithm>,
     /// The type of the session key; none without cephx.
     pub key_type: Option<KeyType>,
 }
@@ -96,7 +101,8 @@ impl Outgoing {
 
 struct Writer {
     half: WriteHalf,
-    socket: Arc<TcpStream>,
+    /// None once nothing more is to be written: the socket is closed then, whoever still holds the session.
+    socket: Option<Arc<TcpStream>>,
 }
 
 /// Pieces given to one vectored write.
@@ -106,6 +112,9 @@ impl Writer {
     /// Writes without waiting. True if nothing is left; also returns how many bytes went out.
     fn write(&mut self) -> io::Result<(bool, usize)> {
         let mut written = 0;
+        let Some(socket) = &self.socket else {
+            return Ok((true, 0));
+        };
         while !self.half.output().is_empty() {
             let mut iov = [io::IoSlice::new(&[]); MAX_IOV];
             let mut used = 0;
@@ -113,7 +122,7 @@ impl Writer {
                 *slot = io::IoSlice::new(piece);
                 used += 1;
             }
-            match self.socket.try_write_vectored(&iov[..used]) {
+            match socket.try_write_vectored(&iov[..used]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => {
                     self.half.output().advance(n);
@@ -136,6 +145,19 @@ pub(crate) enum Flushed {
     Blocked,
 }
 
+/// Of a session that outlives its connections.
+struct Lossless {
+    link: Arc<Link>,
+    /// The connection it has, by its count in the link.
+    transport: AtomicU64,
+    /// The last one that failed.
+    failed: AtomicU64,
+    /// Held by the task that reads: one connection after the other.
+    reading: tokio::sync::Mutex<()>,
+    announced: AtomicBool,
+    ended: AtomicBool,
+}
+
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// An established session. Sending never blocks and may be done from any thread.
@@ -153,6 +175,7 @@ pub struct Session {
     corked: AtomicBool,
     wake_writer: Notify,
     wake_reader: Notify,
+    lossless: Option<Box<Lossless>>,
     extension: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -175,18 +198,32 @@ impl Session {
         socket: Arc<TcpStream>,
         high_water: usize,
     ) -> Self {
+        let lossless = half.attachment().map(|attachment| {
+            Box::new(Lossless {
+                link: Arc::clone(attachment.link()),
+                transport: AtomicU64::new(attachment.transport()),
+                failed: AtomicU64::new(0),
+                reading: tokio::sync::Mutex::default(),
+                announced: AtomicBool::new(false),
+                ended: AtomicBool::new(false),
+            })
+        });
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             peer,
             mon_auth: Mutex::new(mon_auth),
             outbox: Mutex::default(),
-            writer: Mutex::new(Writer { half, socket }),
+            writer: Mutex::new(Writer {
+                half,
+                socket: Some(socket),
+            }),
             pending: AtomicUsize::new(0),
             high_water,
             open: AtomicBool::new(true),
             corked: AtomicBool::new(false),
             wake_writer: Notify::new(),
             wake_reader: Notify::new(),
+            lossless,
             extension: OnceLock::new(),
         }
     }
@@ -226,7 +263,7 @@ impl Session {
     }
 
     /// Sends a message, in the order of calls. If the session is closed it is dropped: the peer will connect
-    /// again and ask again. While much waits to be written, nothing is read from the peer.
+    /// again and ask again. A lossless session keeps it until the peer has it. While much waits to be written, nothing is read from the peer.
     pub fn send(&self, message: RawMessage) {
         self.push(Outgoing::Message(message));
     }
@@ -252,6 +289,10 @@ impl Session {
         if !self.corked.load(Ordering::SeqCst) {
             self.flush_or_wake();
         }
+        if self.lossless.is_some() {
+            // Who connects anew may have waited for something to send.
+            self.wake_reader.notify_one();
+        }
     }
 
     fn outbox(&self) -> MutexGuard<'_, VecDeque<Outgoing>> {
@@ -265,7 +306,8 @@ impl Session {
 
     pub(crate) fn uncork(&self) {
         self.corked.store(false, Ordering::SeqCst);
-        if self.pending.load(Ordering::SeqCst) > 0 {
+        // What was received in a lossless session is acknowledged.
+        if self.pending.load(Ordering::SeqCst) > 0 || self.lossless.is_some() {
             self.flush_or_wake();
         }
     }
@@ -299,6 +341,12 @@ impl Session {
                     Outgoing::KeepaliveAck(stamp) => writer.half.keepalive_ack(stamp),
                 }
             }
+            if let Some(lossless) = &self.lossless {
+                writer.half.pump();
+                if lossless.link.is_closed() {
+                    self.close();
+                }
+            }
             let encoded = writer.half.output().len() - before;
             self.pending.fetch_add(encoded, Ordering::Relaxed);
             self.pending.fetch_sub(cost, Ordering::Relaxed);
@@ -320,8 +368,12 @@ impl Session {
                 }
                 Err(error) => {
                     tracing::debug!(session = self.id, %error, "write failed");
+                    if self.lossless.is_some() {
+                        self.give_up_connection(writer);
+                        return Flushed::All;
+                    }
                     self.outbox().clear();
-                    let _ = writer.half.output().take();
+                    writer.half.output().clear();
                     self.pending.store(0, Ordering::Relaxed);
                     self.close();
                     return Flushed::All;
@@ -330,22 +382,135 @@ impl Session {
         }
     }
 
+    /// Closes the socket of a session that is over.
+    pub(crate) fn hang_up(&self) {
+        self.drop_output(&mut self.writer.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Waits until there is something to write that nobody else writes.
     pub(crate) async fn writer_woken(&self) {
         self.wake_writer.notified().await;
     }
 
+    /// Lets the writing task look again.
+    pub(crate) fn wake_writer(&self) {
+        self.wake_writer.notify_one();
+    }
+
     /// Waits until the peer has taken enough of what waits for it to be read from again.
-    pub(crate) async fn writable_again(&self) {
-        while self.is_open() && self.pending() > self.high_water {
+    pub(crate) async fn writable_again(&self, transport: u64) {
+        while self.serves(transport) && self.pending() > self.high_water {
             self.wake_reader.notified().await;
         }
     }
 
-    /// Waits until the session is closed from this side.
-    pub(crate) async fn closed(&self) {
-        while self.is_open() {
+    /// Waits until this connection is over from this side.
+    pub(crate) async fn served(&self, transport: u64) {
+        while self.serves(transport) {
             self.wake_reader.notified().await;
         }
+    }
+}
+
+/// What lossless sessions do beside. A connection is named by its count in the link.
+impl Session {
+    /// What is kept of the session while it has no connection, if it is lossless.
+    #[must_use]
+    pub fn link(&self) -> Option<&Arc<Link>> {
+        Some(&self.lossless.as_ref()?.link)
+    }
+
+    /// The connection that it has, by its count; 0 for a lossy session, which has but one.
+    pub(crate) fn transport(&self) -> u64 {
+        self.lossless
+            .as_ref()
+            .map_or(0, |l| l.transport.load(Ordering::Acquire))
+    }
+
+    /// Whether this connection is the session's, and works.
+    pub(crate) fn serves(&self, transport: u64) -> bool {
+        let works = |l: &Lossless| {
+            l.transport.load(Ordering::Acquire) == transport && l.failed.load(Ordering::Acquire) != transport
+        };
+        self.is_open() && self.lossless.as_deref().is_none_or(works)
+    }
+
+    /// Goes on over another connection. The older one is told to end.
+    pub(crate) fn attach(&self, half: WriteHalf, socket: Arc<TcpStream>) {
+        let (Some(lossless), Some(transport)) =
+            (&self.lossless, half.attachment().map(Attachment::transport))
+        else {
+            return;
+        };
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        // Connections are taken over in one order, and may get here in another.
+        if transport > lossless.transport.load(Ordering::Acquire) {
+            self.drop_output(&mut writer);
+            *writer = Writer {
+                half,
+                socket: Some(socket),
+            };
+            self.pending
+                .fetch_add(writer.half.output().len(), Ordering::Relaxed);
+            lossless.transport.store(transport, Ordering::Release);
+        }
+        drop(writer);
+        self.wake_reader.notify_one();
+        self.wake_writer.notify_one();
+    }
+
+    /// The connection broke: what is sent waits for another one.
+    pub(crate) fn detach(&self, transport: u64) {
+        let Some(lossless) = &self.lossless else { return };
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if lossless.transport.load(Ordering::Acquire) == transport {
+            self.give_up_connection(&mut writer);
+        }
+        lossless.link.lost(transport, Instant::now());
+    }
+
+    fn give_up_connection(&self, writer: &mut Writer) {
+        self.drop_output(writer);
+        if let Some(lossless) = &self.lossless {
+            let transport = lossless.transport.load(Ordering::Acquire);
+            lossless.failed.store(transport, Ordering::Release);
+        }
+        self.wake_reader.notify_one();
+        self.wake_writer.notify_one();
+    }
+
+    fn drop_output(&self, writer: &mut Writer) {
+        let waiting = writer.half.output().len();
+        writer.half.output().clear();
+        writer.half.end();
+        writer.socket = None;
+        self.pending.fetch_sub(waiting, Ordering::Relaxed);
+    }
+
+    /// Waits for something to happen: a message to be sent, or the session to be closed.
+    pub(crate) async fn nudged(&self, at_most: Duration) {
+        // Whether it was that or the time: the caller looks.
+        let _ = timeout(at_most, self.wake_reader.notified()).await;
+    }
+
+    /// Waits for the connection before to have been read to its end.
+    pub(crate) async fn reading(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        Some(self.lossless.as_ref()?.reading.lock().await)
+    }
+
+    /// True the first time.
+    pub(crate) fn announce(&self) -> bool {
+        let announced = |l: &Lossless| l.announced.swap(true, Ordering::AcqRel);
+        !self.lossless.as_deref().is_some_and(announced)
+    }
+
+    /// Ends the session for good. True the first time, if it was announced.
+    pub(crate) fn end(&self) -> bool {
+        self.close();
+        let Some(lossless) = &self.lossless else {
+            return true;
+        };
+        lossless.link.close();
+        !lossless.ended.swap(true, Ordering::AcqRel) && lossless.announced.load(Ordering::Acquire)
     }
 }

@@ -12,6 +12,8 @@ use std::{
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::{
+    buffers::Buffers,
+    directs::DirectJob,
     error::{Context, Result, StoreError},
     journal::batch_len,
     kv::Kv,
@@ -62,7 +64,7 @@ pub(crate) struct Queued {
     pub(crate) data: Vec<DataOp>,
     /// Its length in the journal.
     pub(crate) encoded: u64,
-    /// Has direct writes, which must not start before this transaction has reached its files.
+    /// Has direct writes that are not done yet, and must not start before this transaction has reached its files.
     pub(crate) direct_after: Option<Seq>,
     /// Bytes of its direct writes, which are held in memory and not in the journal.
     pub(crate) direct_bytes: u64,
@@ -87,6 +89,8 @@ pub(crate) struct Order {
     pub(crate) submitted: Seq,
     /// Waiting for the journal.
     pub(crate) queue: VecDeque<Queued>,
+    /// Direct writes of the queue that no thread has taken yet.
+    pub(crate) directs: VecDeque<DirectJob>,
     /// Journal space promised to the queue.
     pub(crate) promised: u64,
     /// Bytes of direct writes on their way.
@@ -120,10 +124,13 @@ pub(crate) struct Core {
     pub(crate) kv: Kv,
     pub(crate) meta: Meta,
     pub(crate) volumes: Volumes,
+    pub(crate) buffers: Arc<Buffers>,
     pub(crate) waiters: Waiters,
     pub(crate) order: Mutex<Order>,
-    /// There is something to journal.
+    /// There is something to journal, once its direct writes are done.
     pub(crate) work: Condvar,
+    /// There may be a direct write to do.
+    pub(crate) direct_work: Condvar,
     /// There is something to apply.
     pub(crate) apply_work: Condvar,
     /// There may be a checkpoint to make.
@@ -161,6 +168,7 @@ impl Core {
         let order = Order {
             submitted: seq,
             queue: VecDeque::new(),
+            directs: VecDeque::new(),
             promised: 0,
             direct_bytes: 0,
             to_apply: VecDeque::new(),
@@ -182,9 +190,11 @@ impl Core {
             kv,
             meta,
             volumes,
+            buffers: Arc::default(),
             waiters: Waiters::new(seq),
             order: Mutex::new(order),
             work: Condvar::new(),
+            direct_work: Condvar::new(),
             apply_work: Condvar::new(),
             checkpoint_work: Condvar::new(),
             progress: Condvar::new(),
@@ -239,9 +249,16 @@ impl Core {
             placed(self);
             order.promised += queued.cost();
             order.direct_bytes += queued.direct_bytes;
+            let direct = DirectJob::of(&queued);
+            let work = if direct.is_some() {
+                &self.direct_work
+            } else {
+                &self.work
+            };
+            order.directs.extend(direct);
             order.queue.push_back(queued);
             drop(order);
-            self.work.notify_one();
+            work.notify_one();
             return Ok(seq);
         }
     }
@@ -456,6 +473,7 @@ impl Core {
         drop(self.order.lock());
         for condvar in [
             &self.work,
+            &self.direct_work,
             &self.apply_work,
             &self.checkpoint_work,
             &self.progress,

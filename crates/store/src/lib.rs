@@ -6,7 +6,7 @@
 //!
 //! A transaction goes through three stages, each with a thread:
 //! 1. *journal*: one durable write makes all waiting transactions durable together. Small data travels in it; large
-//!    data is written to the volume file first and only named in it.
+//!    data is written to the volume file first, by threads of its own, and only named in it.
 //! 2. *apply*: journaled data is written to the volume files, through the page cache.
 //! 3. *checkpoint*: the files are synced and the changed metadata is committed to the metadata library, which makes
 //!    the journal so far superfluous.
@@ -15,7 +15,9 @@
 //!
 //! On disk: `LOCK`, `meta.redb`, `journal`, and `volumes/` with a file for each volume that was written to.
 
+mod buffers;
 mod core;
+mod directs;
 mod error;
 mod journal;
 mod kv;

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
+    buffers::POOLED,
     core::Core,
+    directs::{WRITERS, run_directs},
     error::{Context, Result, StoreError},
     options::Options,
     pending::Extent,
@@ -76,6 +78,9 @@ impl Store {
             handle: Arc::new(handle),
         };
         this.spawn("store-journal", move |core| stages::run_journal(core, journal))?;
+        for _ in 0..WRITERS {
+            this.spawn("store-direct", run_directs)?;
+        }
         this.spawn("store-apply", stages::run_apply)?;
         this.spawn("store-checkpoint", stages::run_checkpoints)?;
         Ok(this)
@@ -273,25 +278,24 @@ impl Store {
         {
             return Ok(Some(data.clone()));
         }
-        let mut buf = vec![0; len];
-        let covered: u64 = overlay.iter().map(|extent| extent.len).sum();
-        if covered < len as u64
-            && let Some(file) = core.volumes.file(&volume)?
-            && !from_file(&volume, &file, offset, &mut buf)?
-        {
-            return Ok(None);
-        }
-        for extent in overlay {
-            let start = (extent.offset - offset) as usize;
-            let Some(target) = buf.get_mut(start..start + extent.len as usize) else {
-                continue;
-            };
-            match &extent.data {
-                Some(data) => target.copy_from_slice(data),
-                None => target.fill(0),
+        let fill = |buf: &mut [u8]| -> Result<bool> {
+            let covered: u64 = overlay.iter().map(|extent| extent.len).sum();
+            if covered < len as u64 {
+                match core.volumes.file(&volume)? {
+                    Some(file) if !from_file(&volume, &file, offset, buf)? => return Ok(false),
+                    Some(_) => {}
+                    None => buf.fill(0),
+                }
             }
+            lay_over(&overlay, offset, buf);
+            Ok(true)
+        };
+        if len < POOLED {
+            let mut buf = vec![0; len];
+            return Ok(fill(&mut buf)?.then(|| buf.into()));
         }
-        Ok(Some(Bytes::from(buf)))
+        let mut buf = core.buffers.take(len);
+        Ok(fill(buf.as_mut())?.then(|| buf.freeze()))
     }
 
     /// The parts of a range that may hold data, as offset and length, ascending. Everything else reads as zeros.
@@ -371,6 +375,20 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Puts what the file does not have yet over what was read from it at `offset`.
+fn lay_over(overlay: &[Extent], offset: u64, buf: &mut [u8]) {
+    for extent in overlay {
+        let start = (extent.offset - offset) as usize;
+        let Some(target) = buf.get_mut(start..start + extent.len as usize) else {
+            continue;
+        };
+        match &extent.data {
+            Some(data) => target.copy_from_slice(data),
+            None => target.fill(0),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use encoding::{Decode, Reader};
 use msgr::{
     auth::ConMode,
     v2::{
-        Banner, Frame, FrameReader, MessageHeader2, Preamble, Progress, Tag, banner::REVISION_1,
+        Algorithm, Banner, Frame, FrameReader, MessageHeader2, Preamble, Progress, Tag, banner::REVISION_1,
         control::AuthDoneFrame,
     },
 };
@@ -239,6 +239,11 @@ impl V2 {
             Control::AuthRequest(f) => self.auth.request(f.method, &f.payload, info),
             Control::AuthRequestMore(f) => self.auth.request_more(&f.payload),
             Control::AuthDone(f) => self.done(&f, wire),
+            Control::CompressionDone(f) if f.is_compress => {
+                for half in &mut self.halves {
+                    half.reader.decompress(Algorithm(f.method));
+                }
+            }
             Control::ClientIdent(f) => {
                 info.client_features = Some(f.supported);
                 if let Some(client) = info.client.as_mut().filter(|_| f.gid >= 0) {

@@ -68,7 +68,7 @@ fn one(session: &Value) -> String {
         .map(|names| names.iter().filter_map(Value::as_str).collect())
         .unwrap_or_default();
     format!(
-        "{} at {}: {} from {}\n  release {}, msgr {}, auth {}, mode {}, session key {}\n  bit 59: {}\n  supports {}, used {}: {}\n",
+        "{} at {}: {} from {}\n  release {}, msgr {}, auth {}, mode {}, compression {}, session key {}\n  bit 59: {}\n  supports {}, used {}: {}\n",
         text("entity"),
         text("daemon"),
         text("name"),
@@ -77,6 +77,7 @@ fn one(session: &Value) -> String {
         text("protocol"),
         text("auth"),
         text("con_mode"),
+        text("compression"),
         text("key_type"),
         text("bit_59"),
         text("features_supported"),

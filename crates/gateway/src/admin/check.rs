@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::config::{MaxMsgr, Settings};
+use crate::config::{Listener, MaxMsgr, Settings};
 
 /// What was looked at, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,12 @@ pub fn run(settings: &Settings) -> Vec<Finding> {
         space(&settings.data),
         clock(&settings.data),
     ];
-    findings.extend(ports(settings).into_iter().map(|(what, at)| port(what, at)));
+    let ports = ports(settings);
+    findings.extend(
+        twice(&ports)
+            .into_iter()
+            .chain(ports.into_iter().map(|(what, at)| port(what, at))),
+    );
     findings
 }
 
@@ -138,7 +143,52 @@ fn ports(settings: &Settings) -> Vec<(String, SocketAddr)> {
         ports.retain(|(what, _)| !what.ends_with("v2"));
     }
     ports.retain(|(_, at)| at.port() != 0);
+    ports.extend(settings.listen.iter().flat_map(|l| further_ports(settings, l)));
     ports
+}
+
+/// Those of a further listener.
+fn further_ports(settings: &Settings, listener: &Listener) -> Vec<(String, SocketAddr)> {
+    if listener.at.port() == 0 {
+        return Vec::new();
+    }
+    let osds = (0..settings.osd_count).map(|n| format!("osd.{n}"));
+    let daemons = ["mon".to_owned()]
+        .into_iter()
+        .chain(osds)
+        .chain(["mgr".to_owned()]);
+    let v2 = listener.max_msgr.unwrap_or(settings.max_msgr) != MaxMsgr::V1;
+    let mut ports = Vec::new();
+    for (n, daemon) in (0..).zip(daemons) {
+        if v2 {
+            ports.push((
+                format!("listen {}, {daemon} v2", listener.at),
+                offset(listener.at, n * 2),
+            ));
+        }
+        ports.push((
+            format!("listen {}, {daemon} v1", listener.at),
+            offset(listener.at, n * 2 + 1),
+        ));
+    }
+    ports
+}
+
+/// Ports that two settings name.
+fn twice(ports: &[(String, SocketAddr)]) -> Vec<Finding> {
+    let mut seen: Vec<&(String, SocketAddr)> = Vec::new();
+    let mut findings = Vec::new();
+    for one in ports {
+        if let Some((what, _)) = seen.iter().find(|(_, at)| *at == one.1) {
+            let problem = (
+                format!("it is that of {what}, too"),
+                "set addresses that do not overlap",
+            );
+            findings.push(finding(format!("port {} ({})", one.1, one.0), Some(problem)));
+        }
+        seen.push(one);
+    }
+    findings
 }
 
 /// The address `n` ports further.

@@ -14,11 +14,11 @@ pub struct Space {
 /// What a pool holds, and what was done with it since its first start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PoolUsage {
-    /// Objects, clones not counted.
+    /// Objects, clones included.
     pub objects: u64,
-    /// Clones of objects.
+    /// How many of them are clones.
     pub clones: u64,
-    /// Bytes that clients stored in objects.
+    /// Bytes that clients stored in objects, and what only clones still have of them.
     pub bytes_stored: u64,
     /// Bytes that this takes in the backend.
     pub bytes_used: u64,

@@ -24,6 +24,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<(&'static str, String)>, ConfigErr
         };
         let text = match value {
             toml::Value::String(text) => text,
+            // Of a setting that may be given more than once.
+            toml::Value::Array(texts) if texts.iter().all(toml::Value::is_str) => {
+                let texts: Vec<&str> = texts.iter().filter_map(toml::Value::as_str).collect();
+                texts.join(super::listen::SEPARATOR)
+            }
             other => other.to_string(),
         };
         values.push((setting.key, text));

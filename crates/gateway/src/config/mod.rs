@@ -3,6 +3,7 @@
 //! A flag wins over the environment, that over the file, that over the default.
 
 mod file;
+mod listen;
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +14,11 @@ use std::{
 use encoding::{Feature, Features};
 
 pub use file::commented_defaults;
-use msgr::auth::ConMode;
+pub use listen::Listener;
+use msgr::{
+    auth::ConMode,
+    v2::{Algorithm, Compression, CompressionMode},
+};
 
 /// The newest messenger protocol that is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +63,10 @@ pub struct Settings {
     pub modes: Vec<ConMode>,
     /// The newest messenger protocol that is spoken.
     pub max_msgr: MaxMsgr,
+    /// Whether and how msgr v2.1 frames are compressed.
+    pub compression: Compression,
+    /// Further listeners.
+    pub listen: Vec<Listener>,
     /// What is logged: a level or `tracing` filter directives.
     pub log: String,
     /// All settings as text, by key: for who asks what this process runs with.
@@ -117,7 +126,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "http",
         default: "127.0.0.1:9283",
         allowed: ADDRESS,
-        help: "Where /metrics (Prometheus) and /health are served.",
+        help: "Where /metrics (Prometheus) and /health are served, and /sessions to this host alone.",
     },
     Setting {
         key: "auth",
@@ -135,7 +144,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "mask-features",
         default: "none",
         allowed: "none, a hexadecimal word like 0x800000, or names like MSG_AUTH,CEPHX_V2",
-        help: "Features not offered to clients, on any port: to see how a client does without.",
+        help: "Features not offered to clients, on any port but those of listeners that say otherwise: to see how a client does without.",
     },
     Setting {
         key: "modes",
@@ -148,6 +157,40 @@ pub const SETTINGS: &[Setting] = &[
         default: "v2.1",
         allowed: "v1, v2.0 or v2.1",
         help: "The newest messenger protocol that is spoken. With v1, maps name no v2 addresses; v2.0 has no secure mode.",
+    },
+    Setting {
+        key: "compress",
+        default: "none",
+        allowed: "none or force",
+        help: "With force, msgr v2.1 frames are compressed for clients that want it, too (ms_osd_compress_mode = force in their ceph.conf).",
+    },
+    Setting {
+        key: "compress-algorithms",
+        default: "lz4,zstd,snappy",
+        allowed: "names of lz4, zstd and snappy, separated by commas",
+        help: "How frames may be compressed; the client's order of preference decides (ms_osd_compression_algorithm there).",
+    },
+    Setting {
+        key: "compress-min-size",
+        default: "1024",
+        allowed: "a number of bytes",
+        help: "Frames smaller than this are sent as they are.",
+    },
+    Setting {
+        key: "compress-secure",
+        default: "false",
+        allowed: "true or false",
+        help: "Compress in secure mode, too (ms_compress_secure at the client). The length of an encrypted frame then tells something of what is in it.",
+    },
+    Setting {
+        key: "listen",
+        default: "none",
+        allowed: "none, or IP:PORT[,max-msgr=VERSION][,mask-features=NAME+NAME...], given once for each listener (a list in \
+                  the file; separated by semicolons in the variable)",
+        help: "A further run of ports, from PORT on, for the monitor, the OSDs and the manager, with restrictions of its own: \
+               v2 and v1 of each. Clients with its first port (or, of msgr v1, its second) in mon_host are given maps with \
+               the addresses there, so that they stay there; all others do not notice. To see how a client does with an \
+               older protocol, or without a feature: 127.0.0.1:7000,max-msgr=v1.",
     },
     Setting {
         key: "log",
@@ -285,25 +328,35 @@ impl Sources {
             osd_count: self.get("osd-count", |text| {
                 text.parse().ok().filter(|n| (1..=64).contains(n))
             })?,
-            mask_features: self.get("mask-features", parse_features)?,
+            mask_features: self.get("mask-features", |text| parse_features(text, ','))?,
             modes: self.get("modes", |text| match text {
                 "secure,crc" | "crc,secure" => Some(vec![ConMode::SECURE, ConMode::CRC]),
                 "secure" => Some(vec![ConMode::SECURE]),
                 "crc" => Some(vec![ConMode::CRC]),
                 _ => None,
             })?,
-            max_msgr: self.get("max-msgr", |text| match text {
-                "v1" => Some(MaxMsgr::V1),
-                "v2.0" => Some(MaxMsgr::V20),
-                "v2.1" => Some(MaxMsgr::V21),
-                _ => None,
-            })?,
+            compression: self.compression()?,
+            max_msgr: self.get("max-msgr", parse_max_msgr)?,
+            listen: self.get("listen", listen::parse)?,
             log: self.get("log", |text| {
                 let valid = !text.is_empty() && tracing_subscriber::EnvFilter::try_new(text).is_ok();
                 let level = text.parse::<tracing::Level>().is_ok() || text.contains(['=', ',']);
                 (valid && level).then(|| text.to_owned())
             })?,
             texts: self.texts(),
+        })
+    }
+
+    fn compression(&self) -> Result<Compression, ConfigError> {
+        Ok(Compression {
+            mode: self.get("compress", |text| match text {
+                "none" => Some(CompressionMode::None),
+                "force" => Some(CompressionMode::Force),
+                _ => None,
+            })?,
+            algorithms: self.get("compress-algorithms", parse_algorithms)?,
+            min_size: self.get("compress-min-size", |text| text.parse().ok())?,
+            in_secure_mode: self.get("compress-secure", |text| text.parse().ok())?,
         })
     }
 
@@ -331,19 +384,34 @@ impl Sources {
     }
 }
 
-/// A feature word, or names of features.
-fn parse_features(text: &str) -> Option<Features> {
+fn parse_max_msgr(text: &str) -> Option<MaxMsgr> {
+    match text {
+        "v1" => Some(MaxMsgr::V1),
+        "v2.0" => Some(MaxMsgr::V20),
+        "v2.1" => Some(MaxMsgr::V21),
+        _ => None,
+    }
+}
+
+/// A feature word, or names of features with `separator` between them.
+fn parse_features(text: &str, separator: char) -> Option<Features> {
     if text == "none" {
         return Some(Features::NONE);
     }
     if let Some(hex) = text.strip_prefix("0x") {
         return u64::from_str_radix(hex, 16).ok().map(Features);
     }
-    text.split(',').try_fold(Features::NONE, |word, name| {
+    text.split(separator).try_fold(Features::NONE, |word, name| {
         let name = name.trim();
         let feature = Feature::from_name(name.strip_prefix("CEPH_FEATURE_").unwrap_or(name))?;
         Some(Features(word.0 | feature.word().0))
     })
+}
+
+/// Names of algorithms that are spoken here.
+fn parse_algorithms(text: &str) -> Option<Vec<Algorithm>> {
+    let spoken = |name: &str| Algorithm::from_name(name.trim()).filter(|a| Algorithm::SPOKEN.contains(a));
+    text.split(',').map(spoken).collect()
 }
 
 /// The setting of that key.
@@ -382,8 +450,13 @@ mod tests {
             ("auth", "yes"),
             ("max-msgr", "v3"),
             ("modes", "plain"),
+            ("compress", "aggressive"),
+            ("compress-algorithms", "lz4,zlib"),
+            ("compress-min-size", "-1"),
+            ("compress-secure", "maybe"),
             ("mask-features", "MSG_AUTH,NOTHING"),
             ("mon-v2", "localhost"),
+            ("listen", "127.0.0.1:7000,max-msgr=v3"),
             ("log", "loud"),
             ("osd-count", "65"),
         ] {
@@ -409,6 +482,15 @@ mod tests {
             masked("msg_auth, CEPH_FEATURE_CEPHX_V2"),
             Features(1 << 23 | 1 << 61)
         );
+    }
+
+    #[test]
+    fn listeners_are_a_list_in_the_file() {
+        let file = "listen = [\"127.0.0.1:7000,max-msgr=v1\", \"127.0.0.1:7100\"]";
+        let listen = gather(file, &[], &[]).unwrap().listen;
+        let ports: Vec<u16> = listen.iter().map(|l| l.at.port()).collect();
+        assert_eq!(ports, [7000, 7100]);
+        assert_eq!(gather(file, &[], &[("listen", "none")]).unwrap().listen, []);
     }
 
     #[test]

@@ -26,7 +26,10 @@ use super::{
     run::Asker,
     shared::MonShared,
 };
-use crate::cluster::caps::{CommandAccess, CommandService};
+use crate::cluster::{
+    Entrance,
+    caps::{CommandAccess, CommandService},
+};
 
 /// How often clients that must renew their subscriptions do so, in seconds (`mon_subscribe_interval`).
 const SUBSCRIBE_INTERVAL: u32 = 86_400;
@@ -36,6 +39,7 @@ const CEPHX: u32 = 2;
 pub(super) struct MonSession {
     shared: Arc<MonShared>,
     session: Arc<Session>,
+    entrance: Entrance,
     asker: Asker,
     /// What the client wants next of each map. One-time wishes go when they are met.
     subscriptions: BTreeMap<String, SubscribeItem>,
@@ -44,11 +48,12 @@ pub(super) struct MonSession {
 }
 
 impl MonSession {
-    pub(super) fn new(shared: Arc<MonShared>, session: Arc<Session>) -> Self {
+    pub(super) fn new(shared: Arc<MonShared>, entrance: Entrance, session: Arc<Session>) -> Self {
         let asker = asker::of(&session, CommandService::Mon);
         Self {
             shared,
             session,
+            entrance,
             asker,
             subscriptions: BTreeMap::new(),
             config: None,
@@ -158,10 +163,10 @@ impl MonSession {
     }
 
     fn monmap(&self) -> MMonMap {
+        let monmap = self.shared.cluster().monmap();
         let monmap = self
-            .shared
-            .cluster()
-            .monmap()
+            .entrance
+            .monmap(&monmap)
             .to_bytes(self.session.peer().monmap_features());
         MMonMap { monmap }
     }
@@ -209,7 +214,7 @@ impl MonSession {
                 let map = self.shared.cluster().mgrmap();
                 let epoch = u64::from(map.epoch);
                 (item.start <= epoch).then(|| {
-                    let mgrmap = map.to_bytes(self.session.peer().features);
+                    let mgrmap = self.entrance.mgrmap(&map).to_bytes(self.session.peer().features);
                     self.send(&MMgrMap { mgrmap });
                     epoch
                 })
@@ -236,7 +241,7 @@ impl MonSession {
         let mut start = u32::try_from(start).ok()?;
         let mut sent = None;
         loop {
-            let maps = cluster.maps_since(start, features);
+            let maps = cluster.maps_since(start, features, &self.entrance);
             let Some(last) = maps.last() else {
                 return sent;
             };

@@ -297,9 +297,14 @@ impl Objects {
     fn account(&self, id: &ObjectId, change: &Change) {
         let Change { old, new, .. } = change;
         self.account_states(id, old, new);
+        let Some(newest) = &new.newest else { return };
+        let before = old.newest.as_ref().filter(|before| before.id == newest.id);
+        let bytes = newest.own_bytes() - before.map_or(0, |before| before.own_bytes());
+        let made = i64::from(before.is_none());
+        self.usage.pool(id.pool).clones_changed(made, bytes);
     }
 
-    /// Counts what came into being or went. A whiteout is an object, as it is to Ceph.
+    /// Counts what of heads came into being or went. A whiteout is an object, as it is to Ceph.
     pub(super) fn account_states(&self, id: &ObjectId, old: &ObjectState, new: &ObjectState) {
         let size = |s: &ObjectState| if s.exists { s.size as i64 } else { 0 };
         let objects = i64::from(new.recorded()) - i64::from(old.recorded());

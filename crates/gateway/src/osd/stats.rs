@@ -110,7 +110,7 @@ impl ClusterStats for Osd {
         let f = self.objects.usage().pool(id).figures();
         PoolUsage {
             objects: f.objects,
-            clones: 0,
+            clones: f.clones,
             bytes_stored: f.bytes,
             bytes_used: f.bytes,
             read_ops: f.reads,

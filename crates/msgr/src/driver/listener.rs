@@ -6,7 +6,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, interval, sleep, timeout},
 };
 
 use crate::{
@@ -15,12 +15,19 @@ use crate::{
     session::{Dispatcher, Session},
 };
 
-use super::{FAILURES, handshake::shake_hands, pump::run_session};
+use super::{
+    FAILURES,
+    handshake::shake_hands,
+    live::Live,
+    pump::{run_connection, run_session},
+};
 
 /// Handshakes that may run at a time; each costs an unauthenticated peer's 64 KiB at most.
 const MAX_HANDSHAKES: usize = 1024;
 /// Sessions have so long to end on shutdown.
 const GRACE: Duration = Duration::from_secs(6);
+/// How often sessions are looked for whose peers do not come back.
+const SWEEP: Duration = Duration::from_secs(5);
 /// Pause after accepting failed, as when file descriptors run out.
 const BACKOFF: Duration = Duration::from_millis(100);
 
@@ -34,10 +41,18 @@ pub async fn serve(
 ) {
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let mut connections = JoinSet::new();
+    let live = Arc::<Live>::default();
+    let mut sweep = interval(SWEEP);
     loop {
         let accepted = tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop) => break,
+            _ = sweep.tick() => {
+                config.sessions.sweep(Instant::now().into_std());
+                let (live, dispatcher) = (live.clone(), dispatcher.clone());
+                connections.spawn(async move { live.reap(&*dispatcher).await });
+                continue;
+            }
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             accepted = listener.accept() => accepted,
         };
@@ -48,12 +63,17 @@ pub async fn serve(
                     continue;
                 };
                 let (config, dispatcher, shutdown) = (config.clone(), dispatcher.clone(), shutdown.clone());
+                let live = live.clone();
                 connections.spawn(async move {
                     let Some(established) = accept(socket, peer, &config).await else {
                         return;
                     };
                     drop(permit);
-                    run(established, &config, dispatcher, shutdown).await;
+                    if established.1.link.is_some() {
+                        run_lossless(established, &config, &live, dispatcher, shutdown).await;
+                    } else {
+                        run(established, &config, dispatcher, shutdown).await;
+                    }
                 });
             }
             Err(error) => {
@@ -63,10 +83,12 @@ pub async fn serve(
         }
     }
     drop(listener);
+    live.close();
     let all_ended = async { while connections.join_next().await.is_some() {} };
     if timeout(GRACE, all_ended).await.is_err() {
         connections.shutdown().await;
     }
+    live.reap(&*dispatcher).await;
 }
 
 async fn accept(
@@ -106,6 +128,31 @@ async fn run(
     ));
     tracing::debug!(session = session.id(), peer = ?session.peer(), daemon = %config.name, "session begins");
     let mut running = std::pin::pin!(run_session(session.clone(), established.read, socket, dispatcher));
+    tokio::select! {
+        () = &mut running => return,
+        _ = shutdown.wait_for(|stop| *stop) => session.close(),
+    }
+    running.await;
+}
+
+/// Runs one connection of a lossless session.
+async fn run_lossless(
+    (socket, established): (TcpStream, Established),
+    config: &ServerConfig,
+    live: &Live,
+    dispatcher: Arc<dyn Dispatcher>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let Some(link) = established.link.clone() else {
+        return;
+    };
+    let socket = Arc::new(socket);
+    let (session, transport, read) = live.enter(&link, established, &socket, config);
+    // The session that this one replaces, if it does, is over before this one begins.
+    live.reap(&*dispatcher).await;
+    tracing::debug!(session = session.id(), transport, peer = ?session.peer(), daemon = %config.name, "session has a connection");
+    let running = run_connection(session.clone(), transport, read, socket, dispatcher);
+    let mut running = std::pin::pin!(running);
     tokio::select! {
         () = &mut running => return,
         _ = shutdown.wait_for(|stop| *stop) => session.close(),

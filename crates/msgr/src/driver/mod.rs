@@ -3,6 +3,7 @@
 mod connect;
 mod handshake;
 mod listener;
+mod live;
 mod log_limit;
 mod pump;
 

@@ -7,6 +7,7 @@ use tokio::{net::TcpStream, time::timeout};
 use super::FAILURES;
 use crate::{
     connection::{Event, ReadHalf},
+    error::Error,
     session::{Dispatcher, Flushed, Session},
 };
 
@@ -23,12 +24,18 @@ struct Closing<'a> {
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.session.close();
-        self.dispatcher.on_closed(self.session);
+        end(self.session, self.dispatcher);
     }
 }
 
-/// Runs a session until it ends.
+/// Ends a session for good. Nothing of it may be read any more.
+pub(super) fn end(session: &Arc<Session>, dispatcher: &dyn Dispatcher) {
+    if session.end() {
+        dispatcher.on_closed(session);
+    }
+}
+
+/// Runs a lossy session until it ends.
 pub(super) async fn run_session(
     session: Arc<Session>,
     read: ReadHalf,
@@ -39,37 +46,81 @@ pub(super) async fn run_session(
         session: &session,
         dispatcher: &*dispatcher,
     };
-    let mut writer = tokio::spawn(write_loop(session.clone(), socket.clone()));
+    let mut writer = tokio::spawn(write_loop(session.clone(), 0, socket.clone()));
     dispatcher.on_ready(&session);
-    read_loop(&session, read, &socket, &*dispatcher).await;
+    read_loop(&session, 0, read, &socket, &*dispatcher).await;
     drop(closing);
     if timeout(LINGER, &mut writer).await.is_err() {
         writer.abort();
+    }
+    session.hang_up();
+}
+
+/// Runs a lossless session over one of its connections, once the one before has ended. If the session is over then,
+/// ends it.
+pub(super) async fn run_connection(
+    session: Arc<Session>,
+    transport: u64,
+    read: ReadHalf,
+    socket: Arc<TcpStream>,
+    dispatcher: Arc<dyn Dispatcher>,
+) {
+    let reading = session.reading().await;
+    if session.serves(transport) {
+        if session.announce() {
+            dispatcher.on_ready(&session);
+        }
+        let mut writer = tokio::spawn(write_loop(session.clone(), transport, socket.clone()));
+        read_loop(&session, transport, read, &socket, &*dispatcher).await;
+        if session.is_open() {
+            session.detach(transport);
+        }
+        // Nothing is handed on any more; what remains to be written keeps nobody waiting.
+        drop(reading);
+        session.wake_writer();
+        if timeout(LINGER, &mut writer).await.is_err() {
+            writer.abort();
+        }
+    }
+    session.detach(transport);
+    if !session.is_open() {
+        end(&session, &*dispatcher);
     }
 }
 
 async fn read_loop(
     session: &Arc<Session>,
+    transport: u64,
     mut read: ReadHalf,
     socket: &TcpStream,
     dispatcher: &dyn Dispatcher,
 ) {
     // The handshake may have left bytes that the client sent right behind it.
-    while session.is_open() {
+    while session.serves(transport) {
         session.cork();
         let result = dispatch(session, &mut read, dispatcher);
         session.uncork();
-        if let Err(error) = result {
-            if FAILURES.allows() {
-                tracing::info!(session = session.id(), peer = %session.peer().name, %error, "session ends");
+        match result {
+            Ok(()) => {}
+            Err(Error::Superseded) => {
+                tracing::debug!(
+                    session = session.id(),
+                    "connection ends: the session has another one"
+                );
+                return;
             }
-            return;
+            Err(error) => {
+                if FAILURES.allows() {
+                    tracing::info!(session = session.id(), peer = %session.peer().name, %error, "session ends");
+                }
+                return;
+            }
         }
-        session.writable_again().await;
+        session.writable_again(transport).await;
         let received = tokio::select! {
             biased;
             received = timeout(IDLE, receive(socket, &mut read)) => received,
-            () = session.closed() => return,
+            () = session.served(transport) => return,
         };
         match received {
             Ok(Ok(0)) | Err(_) => return,
@@ -89,7 +140,7 @@ fn dispatch(session: &Arc<Session>, read: &mut ReadHalf, dispatcher: &dyn Dispat
         match event {
             Event::Message(message) => dispatcher.on_message(session, message),
             Event::Keepalive(stamp) => session.send_keepalive_ack(stamp),
-            // Lossy sessions keep nothing to be acknowledged.
+            // Lossy sessions keep nothing to be acknowledged; lossless ones have seen to it.
             Event::KeepaliveAck(_) | Event::Ack(_) => {}
             Event::Close => session.close(),
         }
@@ -106,16 +157,24 @@ async fn receive(socket: &TcpStream, read: &mut ReadHalf) -> io::Result<usize> {
     }
 }
 
-async fn write_loop(session: Arc<Session>, socket: Arc<TcpStream>) {
+async fn write_loop(session: Arc<Session>, transport: u64, socket: Arc<TcpStream>) {
     loop {
         session.writer_woken().await;
         while session.flush() == Flushed::Blocked {
+            if session.transport() != transport {
+                break;
+            }
             if socket.writable().await.is_err() {
-                session.close();
-                return;
+                match session.link() {
+                    Some(_) => session.detach(transport),
+                    None => session.close(),
+                }
+                break;
             }
         }
-        if !session.is_open() {
+        if !session.serves(transport) {
+            // The call may have been for the next connection's task.
+            session.wake_writer();
             return;
         }
     }

@@ -6,6 +6,7 @@ use encoding::{RawMessage, types::Utime};
 use crate::{
     connection::{Event, make_room},
     error::Result,
+    lossless::{Attachment, Outbound},
     v2::{Limits, Output, Progress},
 };
 
@@ -51,6 +52,9 @@ impl ReadHalf {
             }
             Progress::Ready(event) => {
                 self.missing = 0;
+                if let (Event::Ack(seq), Some(session)) = (&event, self.reader.lossless()) {
+                    session.acknowledged(*seq)?;
+                }
                 Some(event)
             }
         })
@@ -61,11 +65,19 @@ impl ReadHalf {
 pub struct WriteHalf {
     out: Output,
     writer: StreamWriter,
+    lossless: Option<Outbound>,
 }
 
 impl WriteHalf {
-    pub(super) fn new(out: Output, writer: StreamWriter) -> Self {
-        Self { out, writer }
+    /// In a lossless session it begins with what the peer has not acknowledged.
+    pub(super) fn new(out: Output, writer: StreamWriter, lossless: Option<Attachment>) -> Self {
+        let mut half = Self {
+            out,
+            writer,
+            lossless: lossless.map(Outbound::new),
+        };
+        half.pump();
+        half
     }
 
     /// What is to be written to the transport.
@@ -75,7 +87,36 @@ impl WriteHalf {
 
     /// Queues a message.
     pub fn send(&mut self, message: &RawMessage) {
+        if let Some(session) = &self.lossless {
+            session.queue(message.clone());
+            return self.pump();
+        }
         self.writer.put(message, &mut self.out);
+    }
+
+    /// In a lossless session: puts out what was queued elsewhere since, and acknowledges what was received.
+    pub fn pump(&mut self) {
+        while let Some(batch) = self.lossless.as_mut().and_then(|session| session.batch(false)) {
+            self.writer.set_out_seq(batch.first - 1);
+            for message in &batch.messages {
+                self.writer.put(message, &mut self.out);
+            }
+        }
+        if let Some(seq) = self.lossless.as_ref().and_then(Outbound::untold) {
+            self.writer.ack(seq, &mut self.out);
+        }
+    }
+
+    /// In a lossless session: nothing more goes over this connection. What is sent waits for another one.
+    pub fn end(&mut self) {
+        if let Some(session) = &mut self.lossless {
+            session.end();
+            self.out.clear();
+        }
+    }
+
+    pub(crate) fn attachment(&self) -> Option<&Attachment> {
+        self.lossless.as_ref().map(Outbound::attachment)
     }
 
     /// Queues a keepalive.
@@ -85,10 +126,14 @@ impl WriteHalf {
 
     /// Queues the answer to a keepalive.
     pub fn keepalive_ack(&mut self, stamp: Utime) {
+        if self.lossless.as_ref().is_some_and(Outbound::is_gone) {
+            return;
+        }
         self.writer.keepalive_ack(stamp, &mut self.out);
     }
 
-    /// Queues an acknowledgement. Lossy sessions, which are all that Ceph's clients have, go without.
+    /// Queues an acknowledgement. Lossy sessions, as Ceph's clients have them, go without; in lossless ones
+    /// [`pump`](Self::pump) does it.
     pub fn ack(&mut self, seq: u64) {
         self.writer.ack(seq, &mut self.out);
     }

@@ -11,6 +11,7 @@ use crate::{
     config::Crc,
     connection::Event,
     error::{Malformed, Misbehaved, Result},
+    lossless::Attachment,
     v2::{Limits, Output, Progress},
 };
 
@@ -37,6 +38,7 @@ pub(super) struct StreamReader {
     terms: Terms,
     /// The last message received.
     in_seq: u64,
+    lossless: Option<Attachment>,
     /// The header of a message that has not wholly arrived.
     head: Option<MessageHeader>,
 }
@@ -46,8 +48,18 @@ impl StreamReader {
         Self {
             terms,
             in_seq: 0,
+            lossless: None,
             head: None,
         }
+    }
+
+    /// Reads for a session that outlives this stream.
+    pub(super) fn set_lossless(&mut self, session: Option<Attachment>) {
+        self.lossless = session;
+    }
+
+    pub(super) fn lossless(&self) -> Option<&Attachment> {
+        self.lossless.as_ref()
     }
 
     /// The next event of `rx`, leaving `rx` behind it.
@@ -130,17 +142,25 @@ impl StreamReader {
         }
         self.check_crcs(&footer, [&front, &middle, &data])?;
         self.check_signature(&head, &footer)?;
-        // Numbers may skip ahead; what is not newer was seen before.
-        if head.seq <= self.in_seq {
+        if !self.is_new(head.seq)? {
             return Ok(Progress::Ready(None));
         }
-        self.in_seq = head.seq;
         Ok(Progress::Ready(Some(RawMessage {
             header: head.message,
             front,
             middle,
             data: if data.is_empty() { Vec::new() } else { vec![data] },
         })))
+    }
+
+    /// Numbers may skip ahead; what is not newer was seen before.
+    fn is_new(&mut self, seq: u64) -> Result<bool> {
+        if let Some(session) = &self.lossless {
+            return session.accept(seq);
+        }
+        let new = seq > self.in_seq;
+        self.in_seq = self.in_seq.max(seq);
+        Ok(new)
     }
 
     fn check_crcs(&self, footer: &Footer, [front, middle, data]: [&Bytes; 3]) -> Result<()> {

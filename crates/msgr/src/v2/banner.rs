@@ -50,6 +50,20 @@ impl Banner {
         required: 0,
     };
 
+    /// The same, with compression announced.
+    #[must_use]
+    pub const fn with_compression(self) -> Self {
+        Self {
+            supported: self.supported | COMPRESSION,
+            ..self
+        }
+    }
+
+    /// Whether both sides negotiate compression once the client is authenticated.
+    pub(super) const fn negotiates_compression(self, peer: Self) -> bool {
+        self.supported & peer.supported & COMPRESSION != 0
+    }
+
     /// The banner's bytes.
     #[must_use]
     pub fn to_bytes(self) -> Bytes {

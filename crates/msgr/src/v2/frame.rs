@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use bytes::{BufMut, Bytes, BytesMut};
 use encoding::codec::{ceph_crc32c, wire_len};
 
-use crate::error::{Malformed, Result};
+use crate::error::{Incompatible, Malformed, Result};
 
 use super::{
     banner::Revision,
+    compression::{Algorithm, Compressor, Decompressor},
     crypto::Gcm,
     preamble::{MAX_SEGMENTS, PREAMBLE_LEN, Preamble, Tag},
     segments::{
@@ -55,6 +56,7 @@ struct Head {
 pub struct FrameReader {
     revision: Revision,
     gcm: Option<Gcm>,
+    decompressor: Option<Decompressor>,
     head: Option<Head>,
 }
 
@@ -73,6 +75,11 @@ impl FrameReader {
             gcm: Some(gcm),
             ..Self::default()
         }
+    }
+
+    /// Frames may be compressed from here on; none if the algorithm is not spoken here.
+    pub fn decompress(&mut self, algorithm: Algorithm) {
+        self.decompressor = Decompressor::new(algorithm);
     }
 
     /// Readers of what the client and of what the server sends in secure mode, for who listens to both and knows
@@ -105,13 +112,17 @@ impl FrameReader {
             }
             let body = rx.split_to(rest);
             let Some(head) = self.head.take() else { continue };
+            let compressed = head.preamble.compressed;
             let frame = match &mut self.gcm {
                 None if self.revision == Revision::V20 => open_crc_v20(&head.preamble, body.freeze())?,
                 None => open_crc(&head.preamble, body.freeze())?,
                 Some(gcm) => open_secure(gcm, head, body)?,
             };
             if let Some(frame) = frame {
-                return Ok(Progress::Ready(frame));
+                return Ok(Progress::Ready(match &mut self.decompressor {
+                    Some(decompressor) if compressed => unpack(decompressor, frame, limits)?,
+                    _ => frame,
+                }));
             }
         }
     }
@@ -135,6 +146,9 @@ impl FrameReader {
         };
         let preamble = Preamble::parse(block)?;
         limits.check(&preamble)?;
+        if preamble.compressed && self.decompressor.is_none() {
+            return Err(Incompatible::Compression.into());
+        }
         let inline = match self.gcm {
             Some(_) => raw.slice(PREAMBLE_LEN..PREAMBLE_LEN + INLINE),
             None => Bytes::new(),
@@ -142,6 +156,13 @@ impl FrameReader {
         self.head = Some(Head { preamble, inline });
         Ok(Progress::Ready(()))
     }
+}
+
+fn unpack(decompressor: &mut Decompressor, mut frame: Frame, limits: &Limits) -> Result<Frame> {
+    for ((number, segment), max) in frame.segments.iter_mut().enumerate().zip(limits.bounds()) {
+        *segment = decompressor.segment(number, segment, max)?;
+    }
+    Ok(frame)
 }
 
 /// Checks and cuts up a crc frame whose length is right. None if it was aborted.
@@ -287,6 +308,13 @@ impl Output {
         out.freeze()
     }
 
+    /// Drops everything.
+    pub fn clear(&mut self) {
+        self.queue.clear();
+        self.tail.clear();
+        self.len = 0;
+    }
+
     fn flush_tail(&mut self) {
         if !self.tail.is_empty() {
             self.queue.push_back(self.tail.split().freeze());
@@ -319,12 +347,16 @@ impl Output {
 pub struct FrameWriter {
     revision: Revision,
     gcm: Option<Gcm>,
+    compressor: Option<Compressor>,
 }
 
 impl FrameWriter {
     /// In crc mode.
     pub(super) fn crc(revision: Revision) -> Self {
-        Self { revision, gcm: None }
+        Self {
+            revision,
+            ..Self::default()
+        }
     }
 
     /// In secure mode, which there is in v2.1 only.
@@ -335,13 +367,34 @@ impl FrameWriter {
         }
     }
 
+    /// Compresses frames of at least `min_size` bytes from here on; none if the algorithm is not spoken here.
+    pub(super) fn compress(&mut self, algorithm: Algorithm, min_size: usize) {
+        self.compressor = Compressor::new(algorithm, min_size);
+    }
+
     /// A control frame.
-    pub(super) fn put_control(&mut self, tag: Tag, payload: &[u8], out: &mut Output) {
+    pub(crate) fn put_control(&mut self, tag: Tag, payload: &[u8], out: &mut Output) {
         self.put(tag, payload, [&[], &[], &[]], out);
     }
 
     /// A frame: first segment, and the pieces of the other three.
     pub(super) fn put(&mut self, tag: Tag, first: &[u8], others: [&[Bytes]; 3], out: &mut Output) {
+        let packed = self.compressor.as_mut().and_then(|c| c.frame(first, others));
+        if let Some([first, a, b, c]) = &packed {
+            let others = [a, b, c].map(std::slice::from_ref);
+            self.put_as_is((tag, true), first, others, out);
+        } else {
+            self.put_as_is((tag, false), first, others, out);
+        }
+    }
+
+    fn put_as_is(
+        &mut self,
+        (tag, compressed): (Tag, bool),
+        first: &[u8],
+        others: [&[Bytes]; 3],
+        out: &mut Output,
+    ) {
         let mut segments = [(0, 0); MAX_SEGMENTS];
         let lens = std::iter::once(first.len())
             .chain(others.iter().map(|pieces| pieces.iter().map(Bytes::len).sum()));
@@ -355,7 +408,12 @@ impl FrameWriter {
         for absent in &mut segments[count..] {
             *absent = (0, 0);
         }
-        let preamble = Preamble { tag, count, segments };
+        let preamble = Preamble {
+            tag,
+            count,
+            compressed,
+            segments,
+        };
         match &mut self.gcm {
             None if self.revision == Revision::V20 => put_crc_v20(&preamble, first, others, out),
             None => put_crc(&preamble, first, others, out),

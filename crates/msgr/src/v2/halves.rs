@@ -12,6 +12,7 @@ use encoding::{Encode, Features, RawMessage, types::Utime};
 use crate::{
     connection::{Event, make_room},
     error::{Error, Result},
+    lossless::{Attachment, Outbound},
 };
 
 use super::{
@@ -30,16 +31,24 @@ pub struct ReadHalf {
     reader: FrameReader,
     limits: Limits,
     in_seq: Arc<AtomicU64>,
+    lossless: Option<Attachment>,
 }
 
 impl ReadHalf {
-    pub(super) fn new(rx: BytesMut, reader: FrameReader, limits: Limits, in_seq: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(
+        rx: BytesMut,
+        reader: FrameReader,
+        limits: Limits,
+        in_seq: Arc<AtomicU64>,
+        lossless: Option<Attachment>,
+    ) -> Self {
         Self {
             rx,
             missing: 0,
             reader,
             limits,
             in_seq,
+            lossless,
         }
     }
 
@@ -77,6 +86,10 @@ impl ReadHalf {
         Ok(match frame.tag {
             Tag::MESSAGE => {
                 let (header, message) = of_frame(frame)?;
+                if let Some(session) = &self.lossless {
+                    session.acknowledged(header.ack_seq)?;
+                    return Ok(session.accept(header.seq)?.then_some(Event::Message(message)));
+                }
                 // Numbers may skip ahead; what is not newer was seen before.
                 if header.seq <= self.in_seq.load(Ordering::Relaxed) {
                     return Ok(None);
@@ -86,7 +99,13 @@ impl ReadHalf {
             }
             Tag::KEEPALIVE2 => Some(Event::Keepalive(decode::<Keepalive2>(&frame)?.0)),
             Tag::KEEPALIVE2_ACK => Some(Event::KeepaliveAck(decode::<Keepalive2Ack>(&frame)?.0)),
-            Tag::ACK => Some(Event::Ack(decode::<Ack>(&frame)?.0)),
+            Tag::ACK => {
+                let seq = decode::<Ack>(&frame)?.0;
+                if let Some(session) = &self.lossless {
+                    session.acknowledged(seq)?;
+                }
+                Some(Event::Ack(seq))
+            }
             tag => {
                 return Err(Error::Unexpected {
                     state: "session",
@@ -103,19 +122,29 @@ pub struct WriteHalf {
     writer: FrameWriter,
     out_seq: u64,
     in_seq: Arc<AtomicU64>,
+    lossless: Option<Outbound>,
     /// For headers.
     scratch: BytesMut,
 }
 
 impl WriteHalf {
-    pub(super) fn new(out: Output, writer: FrameWriter, in_seq: Arc<AtomicU64>) -> Self {
-        Self {
+    /// In a lossless session it begins with what the peer has not acknowledged.
+    pub(super) fn new(
+        out: Output,
+        writer: FrameWriter,
+        in_seq: Arc<AtomicU64>,
+        lossless: Option<Attachment>,
+    ) -> Self {
+        let mut half = Self {
             out,
             writer,
             out_seq: 0,
             in_seq,
+            lossless: lossless.map(Outbound::new),
             scratch: BytesMut::new(),
-        }
+        };
+        half.pump();
+        half
     }
 
     /// What is to be written to the transport.
@@ -125,10 +154,42 @@ impl WriteHalf {
 
     /// Queues a message.
     pub fn send(&mut self, message: &RawMessage) {
+        if let Some(session) = &self.lossless {
+            session.queue(message.clone());
+            return self.pump();
+        }
         self.out_seq += 1;
+        self.put(self.out_seq, self.in_seq.load(Ordering::Relaxed), message);
+    }
+
+    /// In a lossless session: puts out what was queued elsewhere since, and acknowledges what was received.
+    pub fn pump(&mut self) {
+        while let Some(batch) = self.lossless.as_mut().and_then(|session| session.batch(true)) {
+            for (seq, message) in (batch.first..).zip(&batch.messages) {
+                self.put(seq, batch.in_seq, message);
+            }
+        }
+        if let Some(seq) = self.lossless.as_ref().and_then(Outbound::untold) {
+            self.control(&Ack(seq));
+        }
+    }
+
+    /// In a lossless session: nothing more goes over this connection. What is sent waits for another one.
+    pub fn end(&mut self) {
+        if let Some(session) = &mut self.lossless {
+            session.end();
+            self.out.clear();
+        }
+    }
+
+    pub(crate) fn attachment(&self) -> Option<&Attachment> {
+        self.lossless.as_ref().map(Outbound::attachment)
+    }
+
+    fn put(&mut self, seq: u64, ack_seq: u64, message: &RawMessage) {
         let header = MessageHeader2 {
-            seq: self.out_seq,
-            ack_seq: self.in_seq.load(Ordering::Relaxed),
+            seq,
+            ack_seq,
             // CEPH_MSG_FOOTER_COMPLETE
             flags: 1,
             message: message.header,
@@ -158,6 +219,9 @@ impl WriteHalf {
     }
 
     fn control<F: ControlFrame>(&mut self, frame: &F) {
+        if self.lossless.as_ref().is_some_and(Outbound::is_gone) {
+            return;
+        }
         self.writer
             .put_control(F::TAG, &frame.to_bytes(Features::ALL), &mut self.out);
     }

@@ -2,6 +2,7 @@
 //! behaviour: `src/msg/async/ProtocolV2.cc`.
 
 pub mod banner;
+mod compression;
 mod connection;
 pub mod control;
 mod crypto;
@@ -13,6 +14,7 @@ mod segments;
 
 pub use crate::connection::Event;
 pub use banner::{Banner, Revision};
+pub use compression::{Algorithm, Compression, CompressionMode};
 pub use connection::{ClientAuth, ClientConfig, Connection, Established, HandshakeEvent, ServerConfig};
 pub use frame::{Frame, FrameReader, FrameWriter, Output, Progress};
 pub use halves::{ReadHalf, WriteHalf};

@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use encoding::codec::ceph_crc32c;
 
-use crate::error::{Incompatible, Malformed, Result};
+use crate::error::{Malformed, Result};
 
 /// Length of a preamble.
 pub(super) const PREAMBLE_LEN: usize = 32;
@@ -93,6 +93,8 @@ pub struct Preamble {
     pub tag: Tag,
     /// How many segments, 1 to 4.
     pub count: usize,
+    /// The segments are compressed; their lengths are those on the wire.
+    pub compressed: bool,
     /// Length and alignment of each segment; zero beyond `count`.
     pub segments: [(u32, u16); MAX_SEGMENTS],
 }
@@ -112,7 +114,8 @@ impl Preamble {
             out.put_u32_le(len);
             out.put_u16_le(align);
         }
-        out.put_u16_le(0);
+        out.put_u8(if self.compressed { FLAG_COMPRESSED } else { 0 });
+        out.put_u8(0);
         let crc = ceph_crc32c(0, &out[at..]);
         out.put_u32_le(crc);
     }
@@ -138,13 +141,15 @@ impl Preamble {
         if count > 1 && segments[count - 1].0 == 0 {
             return Err(Malformed::EmptyLastSegment.into());
         }
-        if raw[26] & FLAG_COMPRESSED != 0 {
-            return Err(Incompatible::Compression.into());
-        }
         let tag = Tag::of(raw[0]).ok_or(Malformed::UnknownTag(raw[0]))?;
         if tag != Tag::MESSAGE && count != 1 {
             return Err(Malformed::ControlSegments(count).into());
         }
-        Ok(Self { tag, count, segments })
+        Ok(Self {
+            tag,
+            count,
+            compressed: raw[26] & FLAG_COMPRESSED != 0,
+            segments,
+        })
     }
 }

@@ -4,7 +4,7 @@ use crate::error::{Misbehaved, Result};
 
 use super::{
     banner::Revision,
-    preamble::{PREAMBLE_LEN, Preamble, Tag},
+    preamble::{MAX_SEGMENTS, PREAMBLE_LEN, Preamble, Tag},
 };
 
 /// Bounds on what a peer may send.
@@ -31,9 +31,13 @@ impl Limits {
         data: 0,
     };
 
+    /// The bounds of a frame's segments.
+    pub(super) fn bounds(&self) -> [u32; MAX_SEGMENTS] {
+        [self.control, self.front, self.middle, self.data]
+    }
+
     pub(super) fn check(&self, preamble: &Preamble) -> Result<()> {
-        let bounds = [self.control, self.front, self.middle, self.data];
-        for (segment, (len, max)) in preamble.lens().zip(bounds).enumerate() {
+        for (segment, (len, max)) in preamble.lens().zip(self.bounds()).enumerate() {
             if len > max {
                 return Err(Misbehaved::SegmentTooLong { segment, len, max }.into());
             }

@@ -1,6 +1,6 @@
 //! The client's role: for tests, tools and load generators.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::MutexGuard};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use encoding::{
@@ -11,9 +11,10 @@ use encoding::{
 
 use crate::{
     auth::{AuthMethod, ConMode, claim},
-    cephx::{AuthCapsInfo, AuthEntityName, CephxClient, CryptoKey, errno},
+    cephx::{AuthCapsInfo, AuthEntityName, CryptoKey, errno},
     config::{ClientAuth, ClientConfig},
     error::{Error, Incompatible, Misbehaved, Result},
+    lossless::{self, Attachment, Phase, next_global_seq},
     session::PeerInfo,
     v1::{
         BANNER, Connect, ConnectReply, FLAG_LOSSY, Signer, Tag,
@@ -46,9 +47,15 @@ pub(super) struct ClientRole {
     /// Of the authorizer.
     nonce: u64,
     global_id: u64,
-    global_seq: u32,
+    global_seq: u64,
     connect_seq: u32,
     attempts: u32,
+    /// The service's challenge, to be answered in each attempt.
+    challenge: Option<Bytes>,
+    /// The hold on the session, if it is lossless.
+    session: Option<Attachment>,
+    /// What was queued for a session that turns out to be lossy.
+    queued: Vec<RawMessage>,
     /// The monitor's challenge was answered.
     challenged: bool,
     server_addr: EntityAddr,
@@ -68,15 +75,18 @@ impl ClientRole {
             state: State::Banner,
             nonce: rand::random(),
             global_id,
-            global_seq: 1,
+            global_seq: next_global_seq(0),
             connect_seq: 0,
             attempts: 0,
+            challenge: None,
+            session: None,
+            queued: Vec::new(),
             challenged: false,
             server_addr: EntityAddr::default(),
         }
     }
 
-    pub(super) fn finish(self) -> Option<(Finished, Option<CephxClient>)> {
+    pub(super) fn finish(self) -> Option<Finished> {
         let State::Ready(_, features) = &self.state else {
             return None;
         };
@@ -88,13 +98,14 @@ impl ClientRole {
             ClientAuth::None { .. } => None,
             ClientAuth::Mon(client, _) | ClientAuth::Service(client) => Some(*client),
         };
-        Some((
-            Finished {
-                peer,
-                stream: *stream,
-            },
+        Some(Finished {
+            peer,
+            mon_auth: None,
             credentials,
-        ))
+            stream: *stream,
+            session: self.session,
+            queued: self.queued,
+        })
     }
 
     pub(super) fn step(&mut self, wire: &mut Wire) -> Result<Go> {
@@ -124,7 +135,15 @@ impl ClientRole {
             },
             State::Seq(reply) => match wire.take_value::<u64>(8)? {
                 Some(received) => {
-                    wire.put(&0_u64);
+                    let known = match &self.session {
+                        Some(session) => {
+                            let mut session = session.owned()?;
+                            session.all_told();
+                            session.in_seq
+                        }
+                        None => 0,
+                    };
+                    wire.put(&known);
                     self.open(wire, &reply, received)?;
                     Ok(Go::On)
                 }
@@ -164,11 +183,29 @@ impl ClientRole {
         }
         self.server_addr = server;
         wire.out.put(addr_bytes(self.config.addrs.as_legacy()));
-        self.connect(wire, None)
+        if self.config.server != EntityType::MON
+            && let Some(link) = self.config.take_link()
+        {
+            let link = if link.is_closed() { link.successor() } else { link };
+            self.session = Some(link.dial());
+            let mut session = self.owned()?;
+            if session.connect_seq > 0 {
+                session.connect_seq += 1;
+            }
+            let connect_seq = session.connect_seq;
+            drop(session);
+            self.connect_seq = connect_seq as u32;
+        }
+        self.connect(wire)
+    }
+
+    /// The lossless session's state.
+    fn owned(&self) -> Result<MutexGuard<'_, lossless::State>> {
+        self.session.as_ref().ok_or(Error::Superseded)?.owned()
     }
 
     /// Sends what we want, with the answer to a challenge if there was one.
-    fn connect(&mut self, wire: &mut Wire, challenge: Option<&Bytes>) -> Result<()> {
+    fn connect(&mut self, wire: &mut Wire) -> Result<()> {
         self.attempts += 1;
         if self.attempts > MAX_ATTEMPTS {
             return Err(Misbehaved::TooManyConnects.into());
@@ -178,19 +215,20 @@ impl ClientRole {
             _ if server == EntityType::MON => (AuthMethod(0), Bytes::new()),
             ClientAuth::None { name, global_id } => (AuthMethod::NONE, claim(1, name, *global_id)),
             ClientAuth::Mon(client, _) | ClientAuth::Service(client) => {
-                let authorizer = client.authorizer(server, self.nonce, challenge)?;
+                let authorizer = client.authorizer(server, self.nonce, self.challenge.as_ref())?;
                 (AuthMethod::CEPHX, authorizer)
             }
         };
         wire.put(&Connect {
             features: self.config.supported,
             host_type: EntityType::CLIENT,
-            global_seq: self.global_seq,
+            // 32 bits on this wire.
+            global_seq: self.global_seq as u32,
             connect_seq: self.connect_seq,
             protocol_version: protocol_version(server),
             authorizer_protocol: method.0,
             authorizer_len: encoding::codec::wire_len(authorizer.len()),
-            flags: FLAG_LOSSY,
+            flags: if self.session.is_some() { 0 } else { FLAG_LOSSY },
         });
         wire.out.put(authorizer);
         self.state = State::Reply;
@@ -199,7 +237,10 @@ impl ClientRole {
 
     fn reply(&mut self, wire: &mut Wire, reply: ConnectReply, authorizer: &Bytes) -> Result<()> {
         match reply.tag {
-            Tag::CHALLENGE_AUTHORIZER => self.connect(wire, Some(authorizer)),
+            Tag::CHALLENGE_AUTHORIZER => {
+                self.challenge = Some(authorizer.clone());
+                self.connect(wire)
+            }
             Tag::READY | Tag::SEQ => {
                 self.check_proof(authorizer)?;
                 if reply.tag == Tag::READY {
@@ -209,16 +250,20 @@ impl ClientRole {
                 Ok(())
             }
             Tag::RETRY_GLOBAL => {
-                self.global_seq = self.global_seq.max(reply.global_seq).wrapping_add(1);
-                self.connect(wire, None)
+                self.global_seq = next_global_seq(reply.global_seq.into());
+                self.connect(wire)
             }
             Tag::RETRY_SESSION => {
                 self.connect_seq = reply.connect_seq;
-                self.connect(wire, None)
+                self.connect(wire)
             }
             Tag::RESETSESSION => {
                 self.connect_seq = 0;
-                self.connect(wire, None)
+                if let Some(session) = &self.session {
+                    drop(session.owned()?);
+                    self.session = Some(session.link().successor().dial());
+                }
+                self.connect(wire)
             }
             Tag::WAIT => Err(Error::TryLater),
             Tag::FEATURES => {
@@ -262,6 +307,13 @@ impl ClientRole {
             reader: StreamReader::new(terms.clone()),
             writer: StreamWriter::new(terms, self.name()),
         });
+        if reply.flags & FLAG_LOSSY == 0 {
+            self.opened(received)?;
+        } else if let Some(session) = self.session.take() {
+            // The server decides.
+            drop(session.owned()?);
+            self.queued = session.link().into_queue();
+        }
         stream.writer.set_out_seq(received);
         if self.config.server == EntityType::MON {
             self.send_auth(wire, &mut stream, features, 0, self.offer());
@@ -269,6 +321,18 @@ impl ClientRole {
         } else {
             self.state = State::Ready(stream, features);
         }
+        Ok(())
+    }
+
+    /// A lossless session stands, and the server has our messages up to `received`.
+    fn opened(&mut self, received: u64) -> Result<()> {
+        let Some(attachment) = &self.session else {
+            return Ok(());
+        };
+        let mut session = attachment.owned()?;
+        attachment.link().forget(&mut session, received);
+        session.connect_seq = u64::from(self.connect_seq) + 1;
+        session.phase = Phase::Open;
         Ok(())
     }
 
@@ -385,6 +449,7 @@ impl ClientRole {
             caps: AuthCapsInfo::default(),
             method,
             mode: ConMode::CRC,
+            compression: None,
             supported: features,
             key_type: None,
         }

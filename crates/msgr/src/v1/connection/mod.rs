@@ -14,9 +14,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use encoding::{Decode, Encode, Features, RawMessage};
 
 use crate::{
+    cephx::{CephxClient, MonAuthSession},
     config::{ClientConfig, ServerConfig},
     connection::{Event, HandshakeEvent},
     error::{Error, Misbehaved, Result},
+    lossless::Attachment,
+    session::PeerInfo,
     v2::{Limits, Output, Progress},
 };
 
@@ -130,31 +133,39 @@ impl Connection {
     /// The session, once [`step`](Self::step) said that it is ready; None before.
     #[must_use]
     pub fn into_session(self) -> Option<Established> {
-        let (finished, mon_auth, credentials) = match self.role {
-            Role::Server(role) => {
-                let (finished, mon_auth) = role.finish()?;
-                (finished, mon_auth, None)
-            }
-            Role::Client(role) => {
-                let (finished, credentials) = role.finish()?;
-                (finished, None, credentials)
-            }
+        let finished = match self.role {
+            Role::Server(role) => role.finish()?,
+            Role::Client(role) => role.finish()?,
         };
-        let Finished { peer, stream } = finished;
+        let Stream { mut reader, writer } = finished.stream;
+        let session = finished.session;
+        let link = session.as_ref().map(|session| Arc::clone(session.link()));
+        reader.set_lossless(session.clone());
+        let mut write = WriteHalf::new(self.wire.out, writer, session);
+        for message in &finished.queued {
+            write.send(message);
+        }
         Some(Established {
-            peer,
-            mon_auth,
-            credentials,
-            read: ReadHalf::new(self.wire.rx, stream.reader, self.limits),
-            write: WriteHalf::new(self.wire.out, stream.writer),
+            peer: finished.peer,
+            mon_auth: finished.mon_auth,
+            credentials: finished.credentials,
+            link,
+            read: ReadHalf::new(self.wire.rx, reader, self.limits),
+            write,
         })
     }
 }
 
 /// What a role ends with.
 struct Finished {
-    peer: crate::session::PeerInfo,
+    peer: PeerInfo,
+    mon_auth: Option<MonAuthSession>,
+    credentials: Option<CephxClient>,
     stream: Stream,
+    /// The hold on the session, if it is lossless.
+    session: Option<Attachment>,
+    /// Messages for a lossy session.
+    queued: Vec<RawMessage>,
 }
 
 /// The session's stream, which a monitor and its client use while they still shake hands.

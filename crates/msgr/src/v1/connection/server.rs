@@ -10,9 +10,9 @@ use encoding::{
 
 use crate::{
     auth::{AuthDone, AuthMethod, AuthStep, ConMode, ServerAuth},
-    cephx::MonAuthSession,
     config::ServerConfig,
     error::{Error, Incompatible, Misbehaved, Result},
+    lossless::{Answer, Attachment, Claim, PeerKey},
     session::PeerInfo,
     v1::{
         BANNER, Connect, ConnectReply, FLAG_LOSSY, MonHandshake, Signer, Tag,
@@ -54,6 +54,8 @@ struct Opened {
     features: Features,
     stream: Stream,
     method: AuthMethod,
+    /// The hold on the session, if it is lossless.
+    session: Option<Attachment>,
     /// None at a monitor, where authentication comes last.
     done: Option<Box<AuthDone>>,
 }
@@ -87,15 +89,18 @@ impl ServerRole {
         }
     }
 
-    pub(super) fn finish(self) -> Option<(Finished, Option<MonAuthSession>)> {
+    pub(super) fn finish(self) -> Option<Finished> {
         let State::Ready(peer, opened) = self.state else {
             return None;
         };
-        let finished = Finished {
+        Some(Finished {
             peer: *peer,
+            mon_auth: opened.done.and_then(|done| done.mon),
+            credentials: None,
             stream: opened.stream,
-        };
-        Some((finished, opened.done.and_then(|done| done.mon)))
+            session: opened.session,
+            queued: Vec::new(),
+        })
     }
 
     pub(super) fn step(&mut self, wire: &mut Wire, now: SystemTime) -> Result<Go> {
@@ -127,7 +132,10 @@ impl ServerRole {
             },
             State::Seq(mut opened) => match wire.take_value::<u64>(8)? {
                 Some(received) => {
-                    opened.stream.writer.set_out_seq(received);
+                    match &opened.session {
+                        Some(session) => session.acknowledged(received)?,
+                        None => opened.stream.writer.set_out_seq(received),
+                    }
                     self.opened(opened);
                     Ok(Go::On)
                 }
@@ -166,33 +174,40 @@ impl ServerRole {
         if connect.protocol_version != ours {
             let theirs = connect.protocol_version;
             let why = Incompatible::ProtocolVersion { ours, theirs };
-            return self.refuse(wire, &connect, Tag::BADPROTOVER, Bytes::new(), why.into());
+            return self.refuse(wire, &connect, Tag::BADPROTOVER.into(), Bytes::new(), why.into());
         }
         let missing = self.config.required.0 & !connect.features.sanitised().0;
         if missing != 0 {
             let why = Incompatible::FeaturesMissing(missing);
-            return self.refuse(wire, &connect, Tag::FEATURES, Bytes::new(), why.into());
+            return self.refuse(wire, &connect, Tag::FEATURES.into(), Bytes::new(), why.into());
         }
         let method = AuthMethod(connect.authorizer_protocol);
         if self.config.name.kind == EntityType::MON {
             // A monitor's clients show no authorizer; they authenticate once the session stands.
-            self.open(wire, connect, method, None);
+            self.open(wire, connect, method, None, None);
             return Ok(());
         }
         match self.verify(&connect, authorizer, now) {
-            AuthStep::Done(done) => {
-                self.open(wire, connect, method, Some(done));
+            AuthStep::Done(done) if self.config.policies.get(connect.host_type).lossy => {
+                self.open(wire, connect, method, Some(done), None);
                 Ok(())
             }
+            AuthStep::Done(done) => self.resume(wire, connect, method, done),
             AuthStep::More(challenge) => {
                 self.challenged = true;
                 let (tag, why) = (Tag::CHALLENGE_AUTHORIZER, Misbehaved::TooManyAuthAttempts);
-                self.refuse(wire, &connect, tag, challenge, why.into())
+                self.refuse(wire, &connect, tag.into(), challenge, why.into())
             }
             AuthStep::Refused(_) => {
                 self.challenged = false;
                 let why = Misbehaved::TooManyAuthAttempts;
-                self.refuse(wire, &connect, Tag::BADAUTHORIZER, Bytes::new(), why.into())
+                self.refuse(
+                    wire,
+                    &connect,
+                    Tag::BADAUTHORIZER.into(),
+                    Bytes::new(),
+                    why.into(),
+                )
             }
             AuthStep::Busy => Err(Error::TryLater),
         }
@@ -212,16 +227,21 @@ impl ServerRole {
         &mut self,
         wire: &mut Wire,
         connect: &Connect,
-        tag: Tag,
+        no: No,
         authorizer: Bytes,
         why: Error,
     ) -> Result<()> {
+        let No {
+            tag,
+            global_seq,
+            connect_seq,
+        } = no;
         let features = self.offered(connect).common(connect.features).0 | self.config.required.0;
         wire.put(&ConnectReply {
             tag,
             features: Features(features),
-            global_seq: 0,
-            connect_seq: 0,
+            global_seq,
+            connect_seq,
             protocol_version: protocol_version(self.config.name.kind),
             authorizer_len: encoding::codec::wire_len(authorizer.len()),
             flags: 0,
@@ -236,10 +256,69 @@ impl ServerRole {
         Ok(())
     }
 
-    fn open(&mut self, wire: &mut Wire, connect: Connect, method: AuthMethod, done: Option<Box<AuthDone>>) {
+    /// Begins or resumes a lossless session.
+    fn resume(
+        &mut self,
+        wire: &mut Wire,
+        connect: Connect,
+        method: AuthMethod,
+        done: Box<AuthDone>,
+    ) -> Result<()> {
+        let features = connect.features.common(self.offered(&connect)).sanitised();
+        let peer = self.peer_info(&connect, features, method, &done);
+        let claim = Claim {
+            key: PeerKey {
+                kind: connect.host_type,
+                entity: peer.entity.clone(),
+                addrs: peer.addrs.clone(),
+            },
+            policy: self.config.policies.get(connect.host_type),
+            addrs: (self.peer_addr, self.config.addrs.as_legacy()),
+            global_seq: connect.global_seq.into(),
+            peer: &peer,
+        };
+        let no = match self.config.sessions.connect(claim, connect.connect_seq.into()) {
+            Answer::Open { attachment, reset } => {
+                self.open(wire, connect, method, Some(done), Some((attachment, reset)));
+                return Ok(());
+            }
+            Answer::Reset { .. } => Tag::RESETSESSION.into(),
+            // 32 bits on this wire.
+            Answer::RetrySession(seq) => No {
+                connect_seq: seq as u32,
+                ..Tag::RETRY_SESSION.into()
+            },
+            Answer::RetryGlobal(seq) => No {
+                global_seq: seq as u32,
+                ..Tag::RETRY_GLOBAL.into()
+            },
+            Answer::Wait => Tag::WAIT.into(),
+            Answer::Stale => return Err(Misbehaved::StaleConnection.into()),
+            Answer::Full => return Err(Error::TryLater),
+        };
+        self.refuse(
+            wire,
+            &connect,
+            no,
+            done.reply.clone(),
+            Misbehaved::TooManyConnects.into(),
+        )
+    }
+
+    /// The session stands. A lossless one comes with the hold on it, and whether it begins anew.
+    fn open(
+        &mut self,
+        wire: &mut Wire,
+        connect: Connect,
+        method: AuthMethod,
+        done: Option<Box<AuthDone>>,
+        lossless: Option<(Attachment, bool)>,
+    ) {
         let offered = self.offered(&connect);
         let features = connect.features.common(offered).sanitised();
-        let with_seq = features.has(Feature::RECONNECT_SEQ);
+        // A peer that begins a lossless session anew has nothing to tell.
+        let anew = matches!(lossless, Some((_, true)));
+        let with_seq = features.has(Feature::RECONNECT_SEQ) && !anew;
         let authorizer = done.as_ref().map_or_else(Bytes::new, |d| d.reply.clone());
         wire.put(&ConnectReply {
             tag: if with_seq { Tag::SEQ } else { Tag::READY },
@@ -249,9 +328,10 @@ impl ServerRole {
             connect_seq: connect.connect_seq.wrapping_add(1),
             protocol_version: connect.protocol_version,
             authorizer_len: encoding::codec::wire_len(authorizer.len()),
-            flags: FLAG_LOSSY,
+            flags: if lossless.is_some() { 0 } else { FLAG_LOSSY },
         });
         wire.out.put(authorizer);
+        let session = lossless.map(|(session, _)| session);
         let key = done.as_ref().and_then(|d| d.session_key.clone());
         let sign = self.config.sign_messages && features.has(Feature::MSG_AUTH);
         let terms = Terms {
@@ -269,11 +349,13 @@ impl ServerRole {
                 writer: StreamWriter::new(terms, self.config.name),
             },
             method,
+            session,
             done,
         });
         if with_seq {
-            // Nothing of an earlier session is known.
-            wire.put(&0_u64);
+            // Of a lossy session nothing is known from before.
+            let session = opened.session.as_ref();
+            wire.put(&session.and_then(|s| s.owned().ok()).map_or(0, |s| s.in_seq));
             self.state = State::Seq(opened);
         } else {
             self.opened(opened);
@@ -282,7 +364,10 @@ impl ServerRole {
 
     fn opened(&mut self, opened: Box<Opened>) {
         self.state = match &opened.done {
-            Some(done) => State::Ready(Box::new(self.peer_info(&opened, done)), opened),
+            Some(done) => {
+                let peer = self.peer_of(&opened, done);
+                State::Ready(Box::new(peer), opened)
+            }
             None => {
                 let mon = MonHandshake::new(self.config.clone(), opened.features);
                 State::Mon(opened, Box::new(mon))
@@ -308,30 +393,60 @@ impl ServerRole {
             return Ok(self.go(State::Mon(opened, mon), true));
         };
         opened.method = mon.method();
-        let peer = self.peer_info(&opened, &done);
+        let peer = self.peer_of(&opened, &done);
         opened.done = Some(done);
         self.state = State::Ready(Box::new(peer), opened);
         Ok(Go::On)
     }
 
-    fn peer_info(&self, opened: &Opened, done: &AuthDone) -> PeerInfo {
+    fn peer_of(&self, opened: &Opened, done: &AuthDone) -> PeerInfo {
+        let resumed = opened.session.as_ref().and_then(|s| s.owned().ok()?.peer.clone());
+        resumed.unwrap_or_else(|| self.peer_info(&opened.connect, opened.features, opened.method, done))
+    }
+
+    fn peer_info(
+        &self,
+        connect: &Connect,
+        features: Features,
+        method: AuthMethod,
+        done: &AuthDone,
+    ) -> PeerInfo {
         let mut addr = self.peer_addr;
         addr.kind = AddrType::LEGACY;
         PeerInfo {
             name: EntityName {
-                kind: opened.connect.host_type,
+                kind: connect.host_type,
                 num: i64::try_from(done.global_id).unwrap_or(-1),
             },
             entity: done.entity.to_string(),
             global_id: done.global_id,
             addrs: EntityAddrVec(vec![addr]),
             socket: self.socket,
-            features: opened.features,
+            features,
             caps: done.caps.clone(),
-            method: opened.method,
+            method,
             mode: ConMode::CRC,
-            supported: opened.connect.features,
+            compression: None,
+            supported: connect.features,
             key_type: done.key_type(),
+        }
+    }
+}
+
+/// Why a peer is not connected (yet), with what it needs to try again.
+#[derive(Debug, Clone, Copy)]
+struct No {
+    tag: Tag,
+    global_seq: u32,
+    connect_seq: u32,
+}
+
+impl From<Tag> for No {
+    fn from(tag: Tag) -> Self {
+        Self {
+            tag,
+            global_seq: 0,
+            connect_seq: 0,
         }
     }
 }

@@ -332,6 +332,35 @@ fn a_lie_about_a_messages_length_is_refused_before_anything_is_allocated() {
 }
 
 #[test]
+fn a_long_message_that_is_announced_and_does_not_come_costs_a_bounded_buffer() {
+    let (_, mut s) = with_osd(UNSIGNED);
+    let mut header = MessageHeader {
+        seq: 1,
+        message: RawMessage::new(MessageType::OSD_OP, 8, 3, Bytes::new()).header,
+        front_len: 0,
+        middle_len: 0,
+        data_len: Limits::default().data,
+        src: EntityName::client(1),
+        crc: 0,
+    };
+    let mut bytes = BytesMut::from(&[Tag::MSG.0][..]);
+    header.seal(&mut bytes);
+    s.read.receive(&bytes);
+    assert_eq!(s.read.poll_event(), Ok(None));
+    let room = s.read.read_buf().capacity();
+    assert!(room <= 9 << 20, "{room}");
+}
+
+#[test]
+fn tags_of_the_handshake_have_no_place_in_a_session() {
+    for tag in [Tag::READY, Tag::SEQ, Tag::RESETSESSION, Tag::CHALLENGE_AUTHORIZER] {
+        let (_, mut s) = with_osd(UNSIGNED);
+        s.read.receive(&[tag.0]);
+        assert_eq!(s.read.poll_event(), Err(Malformed::UnknownTag(tag.0).into()));
+    }
+}
+
+#[test]
 fn a_message_sent_twice_is_seen_once_and_numbers_may_skip() {
     let (mut c, mut s) = with_osd(UNSIGNED);
     let message = RawMessage::new(MessageType::OSD_OP, 8, 3, Bytes::from_static(b"front"));

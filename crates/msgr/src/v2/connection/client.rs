@@ -1,33 +1,44 @@
 //! The client's role: for tests, tools and load generators.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, MutexGuard},
+};
 
 use bytes::Bytes;
-use encoding::types::{EntityAddr, EntityName, EntityType};
+use encoding::{
+    RawMessage,
+    types::{EntityAddr, EntityName, EntityType},
+};
 
 use crate::{
     auth::{AuthMethod, ConMode, claim},
-    cephx::{AuthCapsInfo, CephxClient, CryptoKey},
-    error::{Incompatible, Misbehaved, Result},
+    cephx::{AuthCapsInfo, CryptoKey},
+    error::{Error, Incompatible, Misbehaved, Result},
+    lossless::{self, Attachment, Phase, next_global_seq},
     session::PeerInfo,
     v2::{
+        compression::Algorithm,
         control::{
             AuthBadMethod, AuthDoneFrame, AuthReplyMore, AuthRequest, AuthRequestMore, ClientIdent,
-            FLAG_LOSSY, Hello, IdentMissingFeatures, ServerIdent, decode,
+            CompressionDone, CompressionRequest, FLAG_LOSSY, Hello, IdentMissingFeatures, ServerIdent,
+            SessionReconnect, SessionReconnectOk, SessionReset, SessionRetry, SessionRetryGlobal, decode,
         },
         frame::Frame,
         preamble::Tag,
     },
 };
 
-use super::{ClientAuth, ClientConfig, MSGR2_REQUIRED, Wire, unexpected};
+use super::{ClientAuth, ClientConfig, Finished, MAX_ATTEMPTS, MSGR2_REQUIRED, Wire, unexpected};
 
 enum State {
     Banner,
     Hello,
     Auth,
     Signature,
+    Compression,
     Ident,
+    Reconnect,
     Ready(Box<PeerInfo>),
 }
 
@@ -38,7 +49,9 @@ impl State {
             Self::Hello => "awaiting HELLO",
             Self::Auth => "authenticating",
             Self::Signature => "awaiting AUTH_SIGNATURE",
+            Self::Compression => "awaiting COMPRESSION_DONE",
             Self::Ident => "awaiting SERVER_IDENT",
+            Self::Reconnect => "awaiting SESSION_RECONNECT_OK",
             Self::Ready(_) => "established",
         }
     }
@@ -52,6 +65,14 @@ pub(super) struct ClientRole {
     nonce: u64,
     global_id: u64,
     mode: ConMode,
+    compression: Option<Algorithm>,
+    global_seq: u64,
+    /// Attempts to get a session.
+    attempts: u32,
+    /// The hold on the session, if it is lossless.
+    session: Option<Attachment>,
+    /// What was queued for a session that turns out to be lossy.
+    queued: Vec<RawMessage>,
 }
 
 impl ClientRole {
@@ -63,6 +84,11 @@ impl ClientRole {
             nonce: rand::random(),
             global_id: 0,
             mode: ConMode::CRC,
+            compression: None,
+            global_seq: next_global_seq(0),
+            attempts: 0,
+            session: None,
+            queued: Vec::new(),
         }
     }
 
@@ -70,7 +96,7 @@ impl ClientRole {
         matches!(self.state, State::Ready(_))
     }
 
-    pub(super) fn finish(self) -> Option<(PeerInfo, Option<CephxClient>)> {
+    pub(super) fn finish(self) -> Option<Finished> {
         let State::Ready(peer) = self.state else {
             return None;
         };
@@ -78,7 +104,13 @@ impl ClientRole {
             ClientAuth::None { .. } => None,
             ClientAuth::Mon(client, _) | ClientAuth::Service(client) => Some(*client),
         };
-        Some((*peer, credentials))
+        Some(Finished {
+            peer: *peer,
+            mon_auth: None,
+            credentials,
+            session: self.session,
+            queued: self.queued,
+        })
     }
 
     pub(super) fn begin(&mut self, wire: &mut Wire) {
@@ -112,16 +144,36 @@ impl ClientRole {
             (State::Auth, Tag::AUTH_DONE) => self.auth_done(wire, &decode(frame)?),
             (State::Signature, Tag::AUTH_SIGNATURE) => {
                 wire.check_signature(frame)?;
-                self.identify(wire);
+                if wire.negotiates_compression {
+                    self.request_compression(wire);
+                } else {
+                    self.begin_session(wire)?;
+                }
                 Ok(())
+            }
+            (State::Compression, Tag::COMPRESSION_DONE) => {
+                self.compression_done(wire, &decode(frame)?)?;
+                self.begin_session(wire)
             }
             (State::Ident, Tag::IDENT_MISSING_FEATURES) => {
                 let missing = decode::<IdentMissingFeatures>(frame)?;
                 Err(Incompatible::FeaturesRefused(missing.features.0).into())
             }
-            (State::Ident, Tag::SERVER_IDENT) => {
-                self.server_ident(decode(frame)?);
-                Ok(())
+            (State::Ident, Tag::SERVER_IDENT) => self.server_ident(decode(frame)?),
+            (State::Ident | State::Reconnect, Tag::WAIT) => Err(Error::TryLater),
+            (State::Reconnect, Tag::SESSION_RESET) => self.reset(wire, decode::<SessionReset>(frame)?.full),
+            (State::Reconnect, Tag::SESSION_RETRY) => {
+                let connect_seq = decode::<SessionRetry>(frame)?.connect_seq;
+                self.owned()?.connect_seq = connect_seq.wrapping_add(1);
+                self.reconnect(wire)
+            }
+            (State::Reconnect, Tag::SESSION_RETRY_GLOBAL) => {
+                let seen = decode::<SessionRetryGlobal>(frame)?.global_seq;
+                self.global_seq = next_global_seq(seen);
+                self.reconnect(wire)
+            }
+            (State::Reconnect, Tag::SESSION_RECONNECT_OK) => {
+                self.reconnected(decode::<SessionReconnectOk>(frame)?.msg_seq)
             }
             (state, tag) => unexpected(state.name(), tag),
         }
@@ -197,21 +249,132 @@ impl ClientRole {
         }
     }
 
-    fn identify(&mut self, wire: &mut Wire) {
+    fn request_compression(&mut self, wire: &mut Wire) {
+        let ours = &self.config.compression;
+        wire.send(&CompressionRequest {
+            is_compress: ours.allows(self.mode),
+            methods: ours.algorithms.iter().map(|a| a.0).collect(),
+        });
+        self.state = State::Compression;
+    }
+
+    fn compression_done(&mut self, wire: &mut Wire, done: &CompressionDone) -> Result<()> {
+        if !done.is_compress {
+            return Ok(());
+        }
+        let ours = &self.config.compression;
+        let picked = ours.pick(&[done.method]).filter(|_| ours.allows(self.mode));
+        let algorithm = picked.ok_or(Misbehaved::Compression(done.method))?;
+        wire.compress(algorithm, ours.min_size);
+        self.compression = Some(algorithm);
+        Ok(())
+    }
+
+    /// Begins a session, or resumes one.
+    fn begin_session(&mut self, wire: &mut Wire) -> Result<()> {
+        let Some(link) = self.config.take_link() else {
+            return self.identify(wire);
+        };
+        let link = if link.is_closed() { link.successor() } else { link };
+        self.session = Some(link.dial());
+        let mut session = self.owned()?;
+        if session.server_cookie == 0 {
+            drop(session);
+            return self.identify(wire);
+        }
+        session.connect_seq += 1;
+        drop(session);
+        self.reconnect(wire)
+    }
+
+    /// The lossless session's state.
+    fn owned(&self) -> Result<MutexGuard<'_, lossless::State>> {
+        self.session.as_ref().ok_or(Error::Superseded)?.owned()
+    }
+
+    fn attempt(&mut self) -> Result<()> {
+        self.attempts += 1;
+        if self.attempts > MAX_ATTEMPTS {
+            return Err(Misbehaved::TooManyConnects.into());
+        }
+        Ok(())
+    }
+
+    fn identify(&mut self, wire: &mut Wire) -> Result<()> {
+        self.attempt()?;
+        let (flags, cookie) = match &self.session {
+            None => (FLAG_LOSSY, 0),
+            Some(session) => {
+                let mut session = session.owned()?;
+                if session.client_cookie == 0 {
+                    session.client_cookie = rand::random_range(1..=u64::MAX);
+                }
+                session.in_seq = 0;
+                session.all_told();
+                (0, session.client_cookie)
+            }
+        };
         wire.send(&ClientIdent {
             addrs: self.config.addrs.clone(),
             target: self.config.target,
             gid: i64::try_from(self.global_id).unwrap_or(-1),
-            global_seq: 1,
+            global_seq: self.global_seq,
             supported: self.config.supported,
             required: MSGR2_REQUIRED,
-            flags: FLAG_LOSSY,
-            cookie: rand::random(),
+            flags,
+            cookie,
         });
         self.state = State::Ident;
+        Ok(())
     }
 
-    fn server_ident(&mut self, ident: ServerIdent) {
+    fn reconnect(&mut self, wire: &mut Wire) -> Result<()> {
+        self.attempt()?;
+        let mut session = self.owned()?;
+        session.all_told();
+        wire.send(&SessionReconnect {
+            addrs: self.config.addrs.clone(),
+            client_cookie: session.client_cookie,
+            server_cookie: session.server_cookie,
+            global_seq: self.global_seq,
+            connect_seq: session.connect_seq,
+            msg_seq: session.in_seq,
+        });
+        drop(session);
+        self.state = State::Reconnect;
+        Ok(())
+    }
+
+    /// The server does not know the session (any more).
+    fn reset(&mut self, wire: &mut Wire, full: bool) -> Result<()> {
+        let link = Arc::clone(self.session.as_ref().ok_or(Error::Superseded)?.link());
+        if full {
+            self.session = Some(link.successor().dial());
+        } else {
+            let mut session = self.owned()?;
+            session.server_cookie = 0;
+            session.connect_seq = 0;
+        }
+        self.identify(wire)
+    }
+
+    fn reconnected(&mut self, received: u64) -> Result<()> {
+        let attachment = self.session.as_ref().ok_or(Error::Superseded)?;
+        let mut session = attachment.owned()?;
+        attachment.link().forget(&mut session, received);
+        session.phase = Phase::Open;
+        let known = session.peer.clone().ok_or(Error::Superseded)?;
+        drop(session);
+        self.state = State::Ready(Box::new(PeerInfo {
+            socket: self.socket,
+            mode: self.mode,
+            compression: self.compression,
+            ..known
+        }));
+        Ok(())
+    }
+
+    fn server_ident(&mut self, ident: ServerIdent) -> Result<()> {
         let method = match self.config.auth {
             ClientAuth::None { .. } => AuthMethod::NONE,
             _ => AuthMethod::CEPHX,
@@ -220,7 +383,7 @@ impl ClientRole {
             kind: self.config.server,
             num: ident.gid,
         };
-        self.state = State::Ready(Box::new(PeerInfo {
+        let peer = PeerInfo {
             name,
             entity: name.to_string(),
             global_id: self.global_id,
@@ -230,8 +393,24 @@ impl ClientRole {
             caps: AuthCapsInfo::default(),
             method,
             mode: self.mode,
+            compression: self.compression,
             supported: ident.supported,
             key_type: None,
-        }));
+        };
+        if ident.flags & FLAG_LOSSY != 0 {
+            // The server decides.
+            if let Some(session) = self.session.take() {
+                drop(session.owned()?);
+                self.queued = session.link().into_queue();
+            }
+        } else if let Some(attachment) = &self.session {
+            let mut session = attachment.owned()?;
+            session.server_cookie = ident.cookie;
+            session.peer_global_seq = ident.global_seq;
+            session.phase = Phase::Open;
+            session.peer = Some(peer.clone());
+        }
+        self.state = State::Ready(Box::new(peer));
+        Ok(())
     }
 }

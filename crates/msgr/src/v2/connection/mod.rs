@@ -13,19 +13,22 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
-use encoding::Features;
+use encoding::{Features, RawMessage};
 use subtle::ConstantTimeEq;
 
 use crate::{
     auth::ConMode,
-    cephx::CryptoKey,
+    cephx::{CephxClient, CryptoKey, MonAuthSession},
     config::Protocol,
     error::{Error, Malformed, Misbehaved, Result},
+    lossless::Attachment,
+    session::PeerInfo,
 };
 
 use super::{
     Banner, Limits, ReadHalf, WriteHalf,
     banner::Revision,
+    compression::{Algorithm, Compression},
     control::{AuthSignature, ControlFrame, decode},
     crypto::Gcm,
     frame::{Frame, FrameReader, FrameWriter, Output, Progress},
@@ -42,6 +45,9 @@ use server::ServerRole;
 
 /// `msgr2_required`: CEPH_FEATUREMASK_MSG_ADDR2.
 const MSGR2_REQUIRED: Features = Features(1 << 59);
+
+/// How often a client may ask for a session over one connection.
+const MAX_ATTEMPTS: u32 = 8;
 
 /// An established session.
 pub type Established = crate::connection::Established<ReadHalf, WriteHalf>;
@@ -63,7 +69,7 @@ impl Connection {
     #[must_use]
     pub fn server(config: Arc<ServerConfig>, peer: SocketAddr, now: Instant) -> Self {
         let deadline = now + config.handshake_timeout;
-        let wire = Wire::new(config.limits, config.protocol);
+        let wire = Wire::new(config.limits, config.protocol, &config.compression);
         Self {
             wire,
             role: Role::Server(Box::new(ServerRole::new(config, peer))),
@@ -75,7 +81,7 @@ impl Connection {
     #[must_use]
     pub fn client(config: ClientConfig, peer: SocketAddr, now: Instant) -> Self {
         let deadline = now + config.handshake_timeout;
-        let wire = Wire::new(config.limits, config.protocol);
+        let wire = Wire::new(config.limits, config.protocol, &config.compression);
         Self {
             wire,
             role: Role::Client(Box::new(ClientRole::new(config, peer))),
@@ -157,26 +163,39 @@ impl Connection {
     /// The session, once [`step`](Self::step) said that it is ready; None before.
     #[must_use]
     pub fn into_session(self) -> Option<Established> {
-        let (peer, mon_auth, credentials) = match self.role {
-            Role::Server(role) => {
-                let (peer, mon_auth) = role.finish()?;
-                (peer, mon_auth, None)
-            }
-            Role::Client(role) => {
-                let (peer, credentials) = role.finish()?;
-                (peer, None, credentials)
-            }
+        let finished = match self.role {
+            Role::Server(role) => role.finish()?,
+            Role::Client(role) => role.finish()?,
         };
         let in_seq = Arc::new(AtomicU64::new(0));
         let wire = self.wire;
+        let session = finished.session;
+        let link = session.as_ref().map(|session| Arc::clone(session.link()));
+        let read = ReadHalf::new(wire.rx, wire.reader, wire.limits, in_seq.clone(), session.clone());
+        let mut write = WriteHalf::new(wire.out, wire.writer, in_seq, session);
+        for message in &finished.queued {
+            write.send(message);
+        }
         Some(Established {
-            peer,
-            mon_auth,
-            credentials,
-            read: ReadHalf::new(wire.rx, wire.reader, wire.limits, in_seq.clone()),
-            write: WriteHalf::new(wire.out, wire.writer, in_seq),
+            peer: finished.peer,
+            mon_auth: finished.mon_auth,
+            credentials: finished.credentials,
+            link,
+            read,
+            write,
         })
     }
+}
+
+/// What a role ends with.
+struct Finished {
+    peer: PeerInfo,
+    mon_auth: Option<MonAuthSession>,
+    credentials: Option<CephxClient>,
+    /// The hold on the session, if it is lossless.
+    session: Option<Attachment>,
+    /// Messages for a lossy session.
+    queued: Vec<RawMessage>,
 }
 
 /// What both roles share: buffers, frames and the transcripts that are signed.
@@ -190,6 +209,8 @@ struct Wire {
     banner: Banner,
     /// What is spoken, once the peer's banner has come.
     revision: Option<Revision>,
+    /// Both sides announce compression.
+    negotiates_compression: bool,
     transcript: Option<Transcript>,
     /// What the peer has to sign with.
     expected_signature: [u8; 32],
@@ -203,9 +224,10 @@ struct Transcript {
 }
 
 impl Wire {
-    fn new(limits: Limits, protocol: Protocol) -> Self {
+    fn new(limits: Limits, protocol: Protocol, compression: &Compression) -> Self {
         let banner = match protocol {
             Protocol::V20 => Banner::OURS_V20,
+            _ if compression.is_announced() => Banner::OURS.with_compression(),
             _ => Banner::OURS,
         };
         let mut wire = Self {
@@ -216,6 +238,7 @@ impl Wire {
             limits,
             banner,
             revision: None,
+            negotiates_compression: false,
             transcript: Some(Transcript::default()),
             expected_signature: [0; 32],
         };
@@ -252,6 +275,7 @@ impl Wire {
             self.reader = FrameReader::crc(revision);
             self.writer = FrameWriter::crc(revision);
             self.revision = Some(revision);
+            self.negotiates_compression = self.banner.negotiates_compression(banner);
         }
         Ok(self.revision)
     }
@@ -259,6 +283,12 @@ impl Wire {
     /// Whether frames can be protected like that.
     fn can(&self, mode: ConMode) -> bool {
         mode == ConMode::CRC || self.revision == Some(Revision::V21)
+    }
+
+    /// Compresses frames from here on, and takes in compressed ones.
+    fn compress(&mut self, algorithm: Algorithm, min_size: usize) {
+        self.reader.decompress(algorithm);
+        self.writer.compress(algorithm, min_size);
     }
 
     fn record(&mut self, received: &[u8]) -> Result<()> {

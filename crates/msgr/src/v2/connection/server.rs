@@ -2,24 +2,29 @@
 
 use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
-use encoding::types::{AddrType, EntityAddr, EntityName, EntityType};
+use encoding::types::{AddrType, EntityAddr, EntityAddrVec, EntityName, EntityType};
 
 use crate::{
     auth::{AuthDone, AuthMethod, AuthStep, ConMode, ServerAuth},
-    cephx::{MonAuthSession, errno},
+    cephx::errno,
     error::{Error, Misbehaved, Result},
+    lossless::{Answer, Attachment, Claim, PeerKey, Policy},
     session::PeerInfo,
     v2::{
+        Revision,
+        compression::Algorithm,
         control::{
             AuthBadMethod, AuthDoneFrame, AuthReplyMore, AuthRequest, AuthRequestMore, ClientIdent,
-            CompressionDone, FLAG_LOSSY, Hello, IdentMissingFeatures, ServerIdent, SessionReset, decode,
+            CompressionDone, CompressionRequest, FLAG_LOSSY, Hello, IdentMissingFeatures, ServerIdent,
+            SessionReconnect, SessionReconnectOk, SessionReset, SessionRetry, SessionRetryGlobal, Wait,
+            decode,
         },
         frame::Frame,
         preamble::Tag,
     },
 };
 
-use super::{MSGR2_REQUIRED, ServerConfig, Wire, unexpected};
+use super::{Finished, MAX_ATTEMPTS, MSGR2_REQUIRED, ServerConfig, Wire, unexpected};
 
 /// Refusals that a connection may collect: a client tries its methods in turn.
 const MAX_REFUSALS: u32 = 8;
@@ -31,6 +36,8 @@ enum State {
     Auth,
     AuthMore,
     Signature,
+    /// Waiting for COMPRESSION_REQUEST.
+    Compression,
     /// Waiting for CLIENT_IDENT.
     Session,
     Ready(Box<PeerInfo>),
@@ -44,6 +51,7 @@ impl State {
             Self::Auth => "awaiting AUTH_REQUEST",
             Self::AuthMore => "awaiting AUTH_REQUEST_MORE",
             Self::Signature => "awaiting AUTH_SIGNATURE",
+            Self::Compression => "awaiting COMPRESSION_REQUEST",
             Self::Session => "awaiting CLIENT_IDENT",
             Self::Ready(_) => "established",
         }
@@ -58,8 +66,13 @@ pub(super) struct ServerRole {
     auth: ServerAuth,
     method: AuthMethod,
     mode: ConMode,
+    compression: Option<Algorithm>,
     refusals: u32,
+    /// Attempts to get a session.
+    attempts: u32,
     done: Option<Box<AuthDone>>,
+    /// The hold on the session, if it is lossless.
+    session: Option<Attachment>,
 }
 
 impl ServerRole {
@@ -73,8 +86,11 @@ impl ServerRole {
             auth,
             method: AuthMethod::NONE,
             mode: ConMode::CRC,
+            compression: None,
             refusals: 0,
+            attempts: 0,
             done: None,
+            session: None,
         }
     }
 
@@ -82,11 +98,17 @@ impl ServerRole {
         matches!(self.state, State::Ready(_))
     }
 
-    pub(super) fn finish(self) -> Option<(PeerInfo, Option<MonAuthSession>)> {
-        match self.state {
-            State::Ready(peer) => Some((*peer, self.done.and_then(|d| d.mon))),
-            _ => None,
-        }
+    pub(super) fn finish(self) -> Option<Finished> {
+        let State::Ready(peer) = self.state else {
+            return None;
+        };
+        Some(Finished {
+            peer: *peer,
+            mon_auth: self.done.and_then(|d| d.mon),
+            credentials: None,
+            session: self.session,
+            queued: Vec::new(),
+        })
     }
 
     /// Says HELLO once the peer's banner is known to be good.
@@ -118,17 +140,19 @@ impl ServerRole {
             }
             (State::Signature, Tag::AUTH_SIGNATURE) => {
                 wire.check_signature(frame)?;
-                self.state = State::Session;
+                self.state = match wire.negotiates_compression {
+                    true => State::Compression,
+                    false => State::Session,
+                };
                 Ok(())
             }
-            (State::Session, Tag::COMPRESSION_REQUEST) => {
-                wire.send(&CompressionDone::default());
+            (State::Compression, Tag::COMPRESSION_REQUEST) => {
+                self.compression_request(wire, &decode(frame)?);
                 Ok(())
             }
             (State::Session, Tag::SESSION_RECONNECT) => {
-                // Lossy sessions are never resumed.
-                wire.send(&SessionReset { full: true });
-                Ok(())
+                let reconnect = decode::<SessionReconnect>(frame)?;
+                self.reconnect(wire, &reconnect)
             }
             (State::Session, Tag::CLIENT_IDENT) => {
                 let ident = decode::<ClientIdent>(frame)?;
@@ -201,7 +225,26 @@ impl ServerRole {
         Ok(())
     }
 
+    fn compression_request(&mut self, wire: &mut Wire, request: &CompressionRequest) {
+        let ours = &self.config.compression;
+        let wanted = request.is_compress && ours.allows(self.mode) && wire.revision == Some(Revision::V21);
+        let picked = ours.pick(&request.methods).filter(|_| wanted);
+        wire.send(&CompressionDone {
+            is_compress: picked.is_some(),
+            method: picked.unwrap_or(Algorithm::NONE).0,
+        });
+        if let Some(algorithm) = picked {
+            wire.compress(algorithm, ours.min_size);
+        }
+        self.compression = picked;
+        self.state = State::Session;
+    }
+
     fn client_ident(&mut self, wire: &mut Wire, ident: ClientIdent) -> Result<()> {
+        self.attempts += 1;
+        if self.attempts > MAX_ATTEMPTS {
+            return Err(Misbehaved::TooManyConnects.into());
+        }
         if ident.addrs.0.first().is_none_or(|a| a.kind == AddrType::NONE) {
             return Err(Misbehaved::NoAddress.into());
         }
@@ -220,17 +263,95 @@ impl ServerRole {
             return unexpected(self.state.name(), Tag::CLIENT_IDENT);
         };
         let peer = self.peer_info(done, &ident);
+        if self.policy().lossy {
+            self.introduce(wire, FLAG_LOSSY, 0);
+            self.state = State::Ready(Box::new(peer));
+            return Ok(());
+        }
+        let claim = self.claim(&peer, &ident.addrs, ident.global_seq);
+        let answer = self.config.sessions.identify(claim, ident.cookie);
+        self.answer(wire, answer)
+    }
+
+    fn reconnect(&mut self, wire: &mut Wire, ask: &SessionReconnect) -> Result<()> {
+        self.attempts += 1;
+        if self.attempts > MAX_ATTEMPTS {
+            return Err(Misbehaved::TooManyConnects.into());
+        }
+        let Some(done) = self.done.as_ref().filter(|_| !self.policy().lossy) else {
+            // Lossy sessions are never resumed.
+            wire.send(&SessionReset { full: true });
+            return Ok(());
+        };
+        // Its features are those that it began the session with.
+        let ident = ClientIdent {
+            addrs: ask.addrs.clone(),
+            ..ClientIdent::default()
+        };
+        let peer = self.peer_info(done, &ident);
+        let claim = self.claim(&peer, &ask.addrs, ask.global_seq);
+        let cookies = (ask.client_cookie, ask.server_cookie);
+        let answer = self
+            .config
+            .sessions
+            .reconnect(&claim, cookies, ask.connect_seq, ask.msg_seq);
+        self.answer(wire, answer)
+    }
+
+    fn policy(&self) -> Policy {
+        self.config.policies.get(self.peer_kind)
+    }
+
+    fn claim<'p>(&self, peer: &'p PeerInfo, addrs: &EntityAddrVec, global_seq: u64) -> Claim<'p> {
+        let v2 = |addrs: &EntityAddrVec| addrs.first(AddrType::MSGR2).unwrap_or_default();
+        Claim {
+            key: PeerKey {
+                kind: self.peer_kind,
+                entity: peer.entity.clone(),
+                addrs: addrs.clone(),
+            },
+            policy: self.policy(),
+            addrs: (v2(addrs), v2(&self.config.addrs)),
+            global_seq,
+            peer,
+        }
+    }
+
+    fn answer(&mut self, wire: &mut Wire, answer: Answer) -> Result<()> {
+        match answer {
+            Answer::Open { attachment, reset } => {
+                let session = attachment.owned()?;
+                let (cookie, in_seq) = (session.server_cookie, session.in_seq);
+                let peer = session.peer.clone().ok_or(Error::Superseded)?;
+                drop(session);
+                if reset {
+                    self.introduce(wire, 0, cookie);
+                } else {
+                    wire.send(&SessionReconnectOk { msg_seq: in_seq });
+                }
+                self.session = Some(attachment);
+                self.state = State::Ready(Box::new(peer));
+            }
+            Answer::Reset { full } => wire.send(&SessionReset { full }),
+            Answer::RetrySession(connect_seq) => wire.send(&SessionRetry { connect_seq }),
+            Answer::RetryGlobal(global_seq) => wire.send(&SessionRetryGlobal { global_seq }),
+            Answer::Wait => wire.send(&Wait {}),
+            Answer::Stale => return Err(Misbehaved::StaleConnection.into()),
+            Answer::Full => return Err(Error::TryLater),
+        }
+        Ok(())
+    }
+
+    fn introduce(&self, wire: &mut Wire, flags: u64, cookie: u64) {
         wire.send(&ServerIdent {
             addrs: self.config.addrs.clone(),
             gid: self.config.name.num,
             global_seq: self.config.next_global_seq(),
             supported: self.config.supported,
-            required: encoding::Features(required),
-            flags: FLAG_LOSSY,
-            cookie: 0,
+            required: encoding::Features(self.config.required.0 | MSGR2_REQUIRED.0),
+            flags,
+            cookie,
         });
-        self.state = State::Ready(Box::new(peer));
-        Ok(())
     }
 
     fn peer_info(&self, done: &AuthDone, ident: &ClientIdent) -> PeerInfo {
@@ -253,6 +374,7 @@ impl ServerRole {
             caps: done.caps.clone(),
             method: self.method,
             mode: self.mode,
+            compression: self.compression,
             supported: ident.supported,
             key_type: done.key_type(),
         }

@@ -1,5 +1,5 @@
-//! Negotiating compression. We announce no compression in the banner, so that peers do not ask; who asks
-//! nevertheless is told that there is none.
+//! Negotiating compression, between peers that both announce it in their banners: once the client is authenticated it
+//! asks, and the server answers.
 
 use super::control_frames;
 

@@ -102,6 +102,7 @@ fn preamble(edit: impl FnOnce(&mut [u8])) -> BytesMut {
     let preamble = Preamble {
         tag: Tag::MESSAGE,
         count: 4,
+        compressed: false,
         segments: [(41, 8), (16, 8), (0, 8), (100, 4096)],
     };
     preamble.put(&mut bytes);

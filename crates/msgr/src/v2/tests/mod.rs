@@ -1,6 +1,7 @@
 //! Tests of the protocol as a whole.
 
 mod ciphers;
+mod compressed;
 mod frames;
 mod fuzz;
 mod handshake;
