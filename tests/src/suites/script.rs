@@ -20,7 +20,10 @@ pub(super) fn tests(release: &Release, name: &str) -> Result<Vec<String>> {
         return Ok(vec![name.to_owned()]);
     }
     let parts = parts(&text(release, name)?);
-    Ok(parts.into_iter().map(|part| format!("{name}::{}", part.name)).collect())
+    Ok(parts
+        .into_iter()
+        .map(|part| format!("{name}::{}", part.name))
+        .collect())
 }
 
 /// Runs the script, or one of its calls, in an empty folder.
@@ -36,10 +39,9 @@ pub(super) fn run(release: &Release, test: &str, work: &Path) -> Result<Outcomes
         std::fs::write(&whole, part.script).map_err(|e| Failure::new(whole.display(), e))?;
     }
     // What the scripts keep in temporary files may be larger than memory.
-    let command = format!("cd /mnt/work/run && TMPDIR=/mnt/work/run exec ../ceph/{SCRIPT_FOLDER}/{name} 2>&1");
-    let script = release
-        .program(work, &["sh", "-c", &command])
-        .deadline(DEADLINE);
+    let command =
+        format!("cd /mnt/work/run && TMPDIR=/mnt/work/run exec ../ceph/{SCRIPT_FOLDER}/{name} 2>&1");
+    let script = release.program(work, &["sh", "-c", &command]).deadline(DEADLINE);
     let outcome = match script.run() {
         Ok(outcome) if outcome.status.success() => Outcome::Passed,
         Ok(outcome) => Outcome::Failed(outcome.to_string()),
@@ -61,9 +63,8 @@ struct Part {
 
 /// The calls at the end of a script, each with all the definitions and the assignments before it.
 fn parts(text: &str) -> Vec<Part> {
-    let is_call = |line: &str| {
-        line.starts_with("test_") && line.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
+    let is_call =
+        |line: &str| line.starts_with("test_") && line.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let calls_at = text.lines().position(is_call).unwrap_or(usize::MAX);
     let head = text.lines().take(calls_at).map(|line| format!("{line}\n"));
     let (head, mut set, mut parts) = (head.collect::<String>(), String::new(), Vec::<Part>::new());
@@ -74,7 +75,9 @@ fn parts(text: &str) -> Vec<Part> {
             }
             continue;
         }
-        let before = parts.iter().filter(|part| part.name.split('#').next() == Some(line));
+        let before = parts
+            .iter()
+            .filter(|part| part.name.split('#').next() == Some(line));
         let name = match before.count() {
             0 => line.to_owned(),
             n => format!("{line}#{}", n + 1),

@@ -20,7 +20,8 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn new(release: &Release, file: &str, outcomes: &Outcomes, elapsed: Duration) -> Self {
-        let count = |wanted: fn(&Outcome) -> bool| outcomes.values().filter(|outcome| wanted(outcome)).count();
+        let count =
+            |wanted: fn(&Outcome) -> bool| outcomes.values().filter(|outcome| wanted(outcome)).count();
         Self {
             debian: release.debian.clone(),
             version: release.version.clone(),

@@ -52,7 +52,12 @@ fn a_ping_is_answered_with_health_and_status() {
 
 #[test]
 fn a_monitor_map_that_is_not_kept_is_enoent() {
-    let error = ask(&shared(), "allow *", &json!({"prefix": "mon dump", "epoch": 1000})).unwrap_err();
+    let error = ask(
+        &shared(),
+        "allow *",
+        &json!({"prefix": "mon dump", "epoch": 1000}),
+    )
+    .unwrap_err();
     assert_eq!(error.code(), -2);
 }
 
@@ -60,8 +65,14 @@ fn a_monitor_map_that_is_not_kept_is_enoent() {
 fn commands_are_told_in_the_log_but_secrets_are_not() {
     let shared = shared();
     text(&shared, json!({"prefix": "osd set", "key": "noout"}));
-    text(&shared, json!({"prefix": "config-key set", "key": "k", "val": "secret"}));
-    let all = text(&shared, json!({"prefix": "log last", "num": 100, "level": "debug", "channel": "audit"}));
+    text(
+        &shared,
+        json!({"prefix": "config-key set", "key": "k", "val": "secret"}),
+    );
+    let all = text(
+        &shared,
+        json!({"prefix": "log last", "num": 100, "level": "debug", "channel": "audit"}),
+    );
     assert!(all.contains("osd set"), "{all}");
     assert!(!all.contains("secret"), "{all}");
 }
@@ -70,7 +81,10 @@ fn commands_are_told_in_the_log_but_secrets_are_not() {
 fn osds_are_marked_down_by_id_or_all_at_once() {
     let shared = shared();
     let status = |ids: Value| ask(&shared, "allow *", &json!({"prefix": "osd down", "ids": ids}));
-    assert_eq!(status(json!(["0", "7"])).unwrap().status, "marked down osd.0. osd.7 does not exist. ");
+    assert_eq!(
+        status(json!(["0", "7"])).unwrap().status,
+        "marked down osd.0. osd.7 does not exist. "
+    );
     assert_eq!(status(json!(["all"])).unwrap().status, "marked down osd.0. ");
     assert_eq!(status(json!(["x"])).unwrap_err().code(), -22);
 }

@@ -7,6 +7,7 @@ use super::{CommandResult, Context, pool::ALLOW_DELETE};
 use crate::{
     cluster::{AUTH_OPTIONS, normalized},
     mon::{
+        client_options,
         format::{Column, table},
         reply::{CommandError, Reply, einval, enoent},
     },
@@ -41,6 +42,9 @@ pub(super) fn set(ctx: &Context<'_>) -> CommandResult {
         .args
         .text("value")
         .ok_or_else(|| einval("missing required parameter value"))?;
+    if let Some(refusal) = client_options::refusal(&name, &value) {
+        return Err(einval(refusal));
+    }
     ctx.cluster().set_config(&who, &name, Some(&value))?;
     Ok(Reply::default())
 }
