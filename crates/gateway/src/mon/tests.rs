@@ -78,6 +78,26 @@ fn commands_are_told_in_the_log_but_secrets_are_not() {
 }
 
 #[test]
+fn options_are_dumped_from_general_to_special() {
+    let shared = shared();
+    for who in ["client.1", "client", "osd", "global"] {
+        text(
+            &shared,
+            json!({"prefix": "config set", "who": who, "name": "rbd_cache", "value": "false"}),
+        );
+    }
+    let all = text(&shared, json!({"prefix": "config dump", "format": "json"}));
+    let all: Value = serde_json::from_str(&all).unwrap();
+    let sections: Vec<_> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|option| &option["section"])
+        .collect();
+    assert_eq!(sections, ["global", "osd", "client", "client.1"]);
+}
+
+#[test]
 fn osds_are_marked_down_by_id_or_all_at_once() {
     let shared = shared();
     let status = |ids: Value| ask(&shared, "allow *", &json!({"prefix": "osd down", "ids": ids}));
