@@ -10,7 +10,7 @@ use super::{Outcome, Outcomes, Release, SCRIPT_FOLDER};
 use crate::{Failure, Result};
 
 /// How long a script may take.
-const DEADLINE: Duration = Duration::from_secs(600);
+const DEADLINE: Duration = Duration::from_secs(1800);
 /// The scripts whose calls are tests.
 const IN_PARTS: [&str; 2] = ["cli_generic.sh", "permissions.sh"];
 
