@@ -4,9 +4,12 @@
 # with sudo at hand) the first time.
 #
 #   tests/run.sh             everything
-#   tests/run.sh STAGE...    some stages: packages fmt clippy doc licences unit build e2e curve fuzz, and not by default
+#   tests/run.sh STAGE...    some stages: packages fmt clippy doc licences unit build e2e curve suites-part fuzz, and not by
+#                            default
 #                            generations: chroots with clients of other Ceph releases (the first time, several
 #                            minutes and 1.3 GB in /var/tmp), then docs/clients.md from a run with all of them
+#                            suites: Ceph's own suites (docs/suites.md) with the clients of their releases, all of
+#                            them; suites-part runs those that take a minute or two
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
@@ -107,12 +110,27 @@ stage_generations() {
         cargo test -p rbdgate-tests --test generations
 }
 
+# Ceph's own suites, those that RBDGATE_SUITES_ONLY names or all.
+run_suites() {
+    tests/suites.sh || return 1
+    RBDGATE_BIN=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate} \
+        cargo test -p rbdgate-tests --test suites -- --ignored
+}
+
+stage_suites() {
+    RBDGATE_SUITES_TABLE=$PWD/docs/suites.md run_suites
+}
+
+stage_suites-part() {
+    RBDGATE_SUITES_ONLY="trixie/test_rbd.py sid/test_rados.py sid/journal.sh sid/verify_pool.sh trixie/read-flags.sh" run_suites
+}
+
 stage_fuzz() {
     # The corpus first, which needs no fuzzer, then 20 seconds of new inputs for each target, two at a time.
     cargo test --manifest-path fuzz/Cargo.toml && cargo run -q -p xtask -- fuzz --seed 1 --jobs 2 --seconds "${FUZZ_SECONDS:-20}"
 }
 
-stages=(packages fmt clippy doc licences unit build e2e curve fuzz)
+stages=(packages fmt clippy doc licences unit build e2e curve suites-part fuzz)
 if [ $# -gt 0 ]; then
     stages=("$@")
 fi

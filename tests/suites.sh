@@ -17,7 +17,7 @@ suites=(trixie sid)
 # What the suites call beside the clients, and what runs them.
 packages=(mount python3-pytest python3-pytest-timeout jq xmlstarlet sudo procps psmisc uuid-runtime xxd bc)
 # The parts of Ceph's sources that are unpacked.
-parts=('*/qa/workunits/rbd' '*/qa/workunits/ceph-helpers-root.sh' '*/src/test/pybind' '*/src/test/librbd/*.py')
+parts=('*/qa/workunits/rbd' '*/qa/standalone/ceph-helpers.sh' '*/qa/workunits/ceph-helpers-root.sh' '*/src/test/pybind' '*/src/test/librbd/*.py')
 
 usage() {
     sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"

@@ -36,14 +36,21 @@ impl Job<'_> {
 #[ignore = "takes minutes and needs Ceph's sources: tests/run.sh suites"]
 fn cephs_own_suites_pass() {
     let releases = Release::all().unwrap();
-    let excluded: Vec<Excluded> = releases.iter().map(|release| Excluded::of(release).unwrap()).collect();
+    let excluded: Vec<Excluded> = releases
+        .iter()
+        .map(|release| Excluded::of(release).unwrap())
+        .collect();
     let mut complaints = Vec::new();
     let mut jobs = VecDeque::new();
     for (release, excluded) in releases.iter().zip(&excluded) {
         let files = release.files().unwrap();
         complaints.extend(excluded.without_file(&files));
         let files = files.into_iter().filter(|file| excluded.runs(file));
-        jobs.extend(files.map(|file| Job { release, excluded, file }));
+        jobs.extend(files.map(|file| Job {
+            release,
+            excluded,
+            file,
+        }));
     }
     select(&mut jobs);
     let jobs = Mutex::new(jobs);
@@ -75,7 +82,10 @@ fn cephs_own_suites_pass() {
 fn select(jobs: &mut VecDeque<Job<'_>>) {
     if let Ok(only) = std::env::var("RBDGATE_SUITES_ONLY") {
         for word in only.split_whitespace() {
-            assert!(jobs.iter().any(|job| job.name() == word), "no suite {word} to run");
+            assert!(
+                jobs.iter().any(|job| job.name() == word),
+                "no suite {word} to run"
+            );
         }
         jobs.retain(|job| only.split_whitespace().any(|word| word == job.name()));
     }

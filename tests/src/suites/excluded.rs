@@ -38,7 +38,10 @@ impl Excluded {
         for entry in entries.ok_or_else(|| Failure("no [[excluded]]".to_owned()))? {
             let strings = |key: &str| -> Vec<&str> {
                 let list = entry.get(key).and_then(toml::Value::as_array);
-                list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
+                list.into_iter()
+                    .flatten()
+                    .filter_map(toml::Value::as_str)
+                    .collect()
             };
             let kind = match entry.get("outcome").and_then(toml::Value::as_str) {
                 Some("not-run") => Kind::NotRun,
@@ -46,7 +49,10 @@ impl Excluded {
                 Some("fails") => Kind::Fails,
                 other => return Err(Failure(format!("outcome {other:?} in {entry}"))),
             };
-            let reason = entry.get("reason").and_then(toml::Value::as_str).unwrap_or_default();
+            let reason = entry
+                .get("reason")
+                .and_then(toml::Value::as_str)
+                .unwrap_or_default();
             let names = strings("tests");
             if names.is_empty() || reason.is_empty() {
                 return Err(Failure(format!("no tests or no reason in {entry}")));
@@ -73,7 +79,10 @@ impl Excluded {
     /// The tests of the suite file `file` that are not to be run.
     #[must_use]
     pub fn not_run(&self, file: &str) -> Vec<&str> {
-        let tests = self.0.iter().filter(|(name, kind)| **kind == Kind::NotRun && belongs(name, file));
+        let tests = self
+            .0
+            .iter()
+            .filter(|(name, kind)| **kind == Kind::NotRun && belongs(name, file));
         tests.map(|(name, _)| name.as_str()).collect()
     }
 
@@ -93,7 +102,10 @@ impl Excluded {
                 (Outcome::Failed(why), _) => complaints.push(format!("{name} fails: {why}")),
             }
         }
-        let entries = self.0.iter().filter(|(name, kind)| **kind != Kind::NotRun && belongs(name, file));
+        let entries = self
+            .0
+            .iter()
+            .filter(|(name, kind)| **kind != Kind::NotRun && belongs(name, file));
         let stale = entries.filter(|(name, _)| !outcomes.contains_key(*name));
         complaints.extend(stale.map(|(name, _)| format!("there is no test {name}, but an entry for it")));
         complaints
@@ -112,7 +124,8 @@ impl Excluded {
 
 /// Whether the test `name` is of the suite file `file`.
 fn belongs(name: &str, file: &str) -> bool {
-    name.strip_prefix(file).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    name.strip_prefix(file)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 #[cfg(test)]
@@ -145,7 +158,12 @@ mod tests {
     #[test]
     fn an_unexpected_failure_or_skip_is_one() {
         for outcome in [Outcome::Failed(String::new()), Outcome::Skipped(String::new())] {
-            assert_eq!(Excluded::default().judge("t.py", &outcomes("t.py::b", outcome)).len(), 1);
+            assert_eq!(
+                Excluded::default()
+                    .judge("t.py", &outcomes("t.py::b", outcome))
+                    .len(),
+                1
+            );
         }
     }
 

@@ -72,7 +72,10 @@ impl Release {
         let mut scripts = Vec::new();
         for entry in std::fs::read_dir(&folder).map_err(fail)? {
             let name = entry.map_err(fail)?.file_name().to_string_lossy().into_owned();
-            if Path::new(&name).extension().is_some_and(|extension| extension == "sh") {
+            if Path::new(&name)
+                .extension()
+                .is_some_and(|extension| extension == "sh")
+            {
                 scripts.push(name);
             }
         }
@@ -91,7 +94,15 @@ impl Release {
         let run: [OsString; 3] = ["run".into(), self.debian.as_str().into(), folder.into()];
         Program::new(tool("chroots.sh"))
             .args(run)
-            .args(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "unchanged"])
+            .args([
+                "unshare",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "--mount-proc",
+                "--propagation",
+                "unchanged",
+            ])
             .args(words)
     }
 }
@@ -121,7 +132,11 @@ fn prepare(release: &Release, cluster: &Cluster, work: &Path) -> Result<()> {
         _ => format!("{line}\n"),
     });
     std::fs::write(etc.join("ceph.conf"), lines.collect::<String>()).map_err(fail)?;
-    let copy = Program::new("cp").args(["-r".as_ref(), release.folder.as_os_str(), work.join("ceph").as_os_str()]);
+    let copy = Program::new("cp").args([
+        "-r".as_ref(),
+        release.folder.as_os_str(),
+        work.join("ceph").as_os_str(),
+    ]);
     copy.run()?.success().map(drop)
 }
 

@@ -21,7 +21,10 @@ const FEATURES: &str = "125";
 /// Runs pytest, again after each test that took the whole run with it (by a crash, or by a call that never returned).
 /// The tests `left_out` are not run.
 pub(super) fn run(release: &Release, left_out: &[&str], name: &str, work: &Path) -> Result<Outcomes> {
-    let left_out: String = left_out.iter().map(|test| format!(" --deselect {test}")).collect();
+    let left_out: String = left_out
+        .iter()
+        .map(|test| format!(" --deselect {test}"))
+        .collect();
     let report = work.join("report.jsonl");
     let mut outcomes = Outcomes::new();
     for _ in 0..RUNS {
@@ -92,7 +95,8 @@ mod tests {
 
     #[test]
     fn a_test_without_an_end_is_the_one_that_ended_the_run() {
-        let text = "{\"begun\":\"a\"}\n{\"test\":\"a\",\"outcome\":\"passed\",\"why\":\"\"}\n{\"begun\":\"b\"}\n";
+        let text =
+            "{\"begun\":\"a\"}\n{\"test\":\"a\",\"outcome\":\"passed\",\"why\":\"\"}\n{\"begun\":\"b\"}\n";
         let report = read(text).unwrap_or_default();
         assert_eq!(report.outcomes.get("a"), Some(&Outcome::Passed));
         assert_eq!(report.unfinished.as_deref(), Some("b"));
@@ -103,7 +107,10 @@ mod tests {
     fn a_failure_has_its_reason() {
         let text = "{\"test\":\"a\",\"outcome\":\"failed\",\"why\":\"call: boom\"}\n{\"finished\":true}\n";
         let report = read(text).unwrap_or_default();
-        assert_eq!(report.outcomes.get("a"), Some(&Outcome::Failed("call: boom".to_owned())));
+        assert_eq!(
+            report.outcomes.get("a"),
+            Some(&Outcome::Failed("call: boom".to_owned()))
+        );
         assert!(report.finished);
     }
 }

@@ -1,6 +1,6 @@
 //! A script of `qa/workunits/rbd`: one test, which passes if its exit code is 0.
 //!
-//! `cli_generic.sh` defines functions and calls them one after the other: each call is a test of its own, so that the
+//! Some scripts define functions and call them one after the other: each call is a test of its own, so that the
 //! others count where one cannot pass.
 
 use std::path::Path;
@@ -10,9 +10,9 @@ use super::{Outcome, Outcomes, Release, SCRIPT_FOLDER};
 use crate::{Failure, Result};
 
 /// How long a script may take.
-const DEADLINE: Duration = Duration::from_secs(600);
+const DEADLINE: Duration = Duration::from_secs(1800);
 /// The scripts whose calls are tests.
-const IN_PARTS: [&str; 1] = ["cli_generic.sh"];
+const IN_PARTS: [&str; 2] = ["cli_generic.sh", "permissions.sh"];
 
 /// The names of the tests in the script `name`.
 pub(super) fn tests(release: &Release, name: &str) -> Result<Vec<String>> {
@@ -20,7 +20,10 @@ pub(super) fn tests(release: &Release, name: &str) -> Result<Vec<String>> {
         return Ok(vec![name.to_owned()]);
     }
     let parts = parts(&text(release, name)?);
-    Ok(parts.into_iter().map(|part| format!("{name}::{}", part.name)).collect())
+    Ok(parts
+        .into_iter()
+        .map(|part| format!("{name}::{}", part.name))
+        .collect())
 }
 
 /// Runs the script, or one of its calls, in an empty folder.
@@ -36,10 +39,9 @@ pub(super) fn run(release: &Release, test: &str, work: &Path) -> Result<Outcomes
         std::fs::write(&whole, part.script).map_err(|e| Failure::new(whole.display(), e))?;
     }
     // What the scripts keep in temporary files may be larger than memory.
-    let command = format!("cd /mnt/work/run && TMPDIR=/mnt/work/run exec ../ceph/{SCRIPT_FOLDER}/{name} 2>&1");
-    let script = release
-        .program(work, &["sh", "-c", &command])
-        .deadline(DEADLINE);
+    let command =
+        format!("cd /mnt/work/run && TMPDIR=/mnt/work/run exec ../ceph/{SCRIPT_FOLDER}/{name} 2>&1");
+    let script = release.program(work, &["sh", "-c", &command]).deadline(DEADLINE);
     let outcome = match script.run() {
         Ok(outcome) if outcome.status.success() => Outcome::Passed,
         Ok(outcome) => Outcome::Failed(outcome.to_string()),
@@ -61,9 +63,8 @@ struct Part {
 
 /// The calls at the end of a script, each with all the definitions and the assignments before it.
 fn parts(text: &str) -> Vec<Part> {
-    let is_call = |line: &str| {
-        line.starts_with("test_") && line.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
+    let is_call =
+        |line: &str| line.starts_with("test_") && line.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let calls_at = text.lines().position(is_call).unwrap_or(usize::MAX);
     let head = text.lines().take(calls_at).map(|line| format!("{line}\n"));
     let (head, mut set, mut parts) = (head.collect::<String>(), String::new(), Vec::<Part>::new());
@@ -74,7 +75,9 @@ fn parts(text: &str) -> Vec<Part> {
             }
             continue;
         }
-        let before = parts.iter().filter(|part| part.name.split('#').next() == Some(line));
+        let before = parts
+            .iter()
+            .filter(|part| part.name.split('#').next() == Some(line));
         let name = match before.count() {
             0 => line.to_owned(),
             n => format!("{line}#{}", n + 1),

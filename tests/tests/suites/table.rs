@@ -20,7 +20,8 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn new(release: &Release, file: &str, outcomes: &Outcomes, elapsed: Duration) -> Self {
-        let count = |wanted: fn(&Outcome) -> bool| outcomes.values().filter(|outcome| wanted(outcome)).count();
+        let count =
+            |wanted: fn(&Outcome) -> bool| outcomes.values().filter(|outcome| wanted(outcome)).count();
         Self {
             debian: release.debian.clone(),
             version: release.version.clone(),
@@ -76,9 +77,16 @@ pub(crate) fn plain(rows: &[Row]) -> String {
 pub(crate) fn markdown(rows: &[Row]) -> String {
     let mut text = String::from(
         "# Ceph's own suites\n\n\
-         Tests from Ceph's source packages, unmodified, each run with the clients of its release against rbdgate. Written by\n\
-         `tests/run.sh suites`; do not edit. The tests that fail or are skipped stand in\n\
-         [tests/suites/excluded.toml](../tests/suites/excluded.toml), each with its reason, as do the files that are not run.\n\n\
+         Tests from Ceph's source packages, unmodified, each run with the clients of its release against rbdgate. The table is\n\
+         written by `tests/run.sh suites`.\n\n\
+         - `tests/run.sh suites` gets the sources with apt (`tests/suites.sh`), makes the chroots with the clients, and runs\n\
+        \u{20} everything. `RBDGATE_SUITES_ONLY=\"trixie/test_rbd.py sid/diff.sh\"` runs a part; `tests/run.sh suites-part`, of the\n\
+        \u{20} default stages, runs those that take a minute or two.\n\
+         - The tests that fail, are skipped or are not run stand in\n\
+        \u{20} [tests/suites/excluded.toml](../tests/suites/excluded.toml), each with its reason. A test that does something else\n\
+        \u{20} than is written there fails the run, also if it passes.\n\
+         - The calls at the end of `cli_generic.sh` and `permissions.sh` count as a test each.\n\
+         - A test that does not end is ended after 90 seconds, a script after half an hour.\n\n\
          | Source package | Suite | Passed | Skipped | Failed |\n\
          | -------------- | ----- | ------ | ------- | ------ |\n",
     );

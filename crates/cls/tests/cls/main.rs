@@ -11,6 +11,7 @@ mod directory;
 mod garbage;
 mod group;
 mod header;
+mod hello;
 mod journal;
 mod lock;
 mod memory;

@@ -32,7 +32,10 @@ impl Edit {
 
 fn index(map: &OsdMap, id: i32) -> Option<usize> {
     let i = usize::try_from(id).ok()?;
-    let exists = map.osd_state.get(i).is_some_and(|state| state & osd_state::EXISTS != 0);
+    let exists = map
+        .osd_state
+        .get(i)
+        .is_some_and(|state| state & osd_state::EXISTS != 0);
     exists.then_some(i)
 }
 
@@ -93,11 +96,17 @@ mod tests {
     fn an_osd_that_is_marked_down_comes_back_in_a_later_epoch() {
         let c = cluster();
         let before = c.osdmap().epoch;
-        assert_eq!(c.mark_osds_down(&[0, 7]).unwrap(), [MarkedDown::Now, MarkedDown::NoSuchOsd]);
+        assert_eq!(
+            c.mark_osds_down(&[0, 7]).unwrap(),
+            [MarkedDown::Now, MarkedDown::NoSuchOsd]
+        );
         let map = c.osdmap();
         assert!(map.is_up(0));
         assert_eq!(map.epoch, before + 2);
-        assert_eq!((map.osd_info[0].down_at, map.osd_info[0].up_from), (before + 1, before + 2));
+        assert_eq!(
+            (map.osd_info[0].down_at, map.osd_info[0].up_from),
+            (before + 1, before + 2)
+        );
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The cluster's log: what daemons and operators had to say, the last entries of it (Ceph `src/mon/LogMonitor.cc`).
 
-use std::{collections::VecDeque, time::{SystemTime, UNIX_EPOCH}};
+use std::{
+    collections::VecDeque,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use encoding::{
     messages::LogEntry,
@@ -57,7 +60,9 @@ impl Log {
     /// A log with the entry that a monitor begins with. Versions go on from those of the last process, as clients ask for what they have not
     /// seen: they begin with the time.
     pub(super) fn new(now: SystemTime) -> Self {
-        let micros = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+        let micros = now
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_micros());
         let log = Self {
             kept: Mutex::default(),
             version: watch::Sender::new(u64::try_from(micros).unwrap_or(0)),
@@ -77,7 +82,8 @@ impl Log {
     pub fn append(&self, entries: impl IntoIterator<Item = LogEntry>) {
         let mut kept = self.kept.lock();
         let version = *self.version.borrow() + 1;
-        kept.entries.extend(entries.into_iter().map(|entry| (version, entry)));
+        kept.entries
+            .extend(entries.into_iter().map(|entry| (version, entry)));
         let surplus = kept.entries.len().saturating_sub(ENTRIES);
         kept.entries.drain(..surplus);
         drop(kept);

@@ -5,6 +5,7 @@
 
 mod args;
 mod asker;
+mod client_options;
 mod command_table;
 mod commands;
 mod dispatch;

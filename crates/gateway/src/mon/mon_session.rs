@@ -344,11 +344,7 @@ impl MonSession {
         let (result, status, data) = if message.fsid == self.shared.cluster().fsid() {
             asker::command(&self.shared, &self.asker, message.cmd.clone(), message.data).await
         } else {
-            (
-                -Errno::PERM.raw_os_error(),
-                "wrong fsid".to_owned(),
-                Bytes::new(),
-            )
+            (-Errno::PERM.raw_os_error(), "wrong fsid".to_owned(), Bytes::new())
         };
         let epoch = self.shared.cluster().osdmap().epoch;
         let ack = MMonCommandAck {

@@ -56,10 +56,15 @@ fn allowed(command: &Command, args: &Args, asker: &Asker) -> bool {
 /// Tells the log's readers of a command, in the words of Ceph's monitor. Keys that came with it do not get there: they
 /// are in its input, not in its text; values that may be secrets are in the text of two, which are not told.
 fn audit(shared: &MonShared, asker: &Asker, level: LogLevel, cmd: &[String]) {
-    if cmd.iter().any(|text| text.contains("config set") || text.contains("config-key set")) {
+    if cmd
+        .iter()
+        .any(|text| text.contains("config set") || text.contains("config-key set"))
+    {
         return;
     }
-    let from = asker.peer.map_or_else(|| "admin socket".to_owned(), |peer| peer.to_string());
+    let from = asker
+        .peer
+        .map_or_else(|| "admin socket".to_owned(), |peer| peer.to_string());
     let text = format!("from='{from}' entity='{}' cmd={cmd:?}: dispatch", asker.entity);
     shared.log().say("audit", level, text);
 }

@@ -35,6 +35,80 @@ fn shared() -> Arc<MonShared> {
     MonShared::new(cluster())
 }
 
+#[test]
+fn a_ping_is_answered_with_health_and_status() {
+    let shared = shared();
+    let answer = super::commands::pong(&super::Context {
+        mon: &shared,
+        args: &super::Args::default(),
+        input: &Bytes::new(),
+        format: super::Format::default(),
+        features: Features::OURS,
+    });
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["health"]["status"], "HEALTH_OK");
+    assert_eq!(answer["mon_status"]["state"], "leader");
+}
+
+#[test]
+fn a_monitor_map_that_is_not_kept_is_enoent() {
+    let error = ask(
+        &shared(),
+        "allow *",
+        &json!({"prefix": "mon dump", "epoch": 1000}),
+    )
+    .unwrap_err();
+    assert_eq!(error.code(), -2);
+}
+
+#[test]
+fn commands_are_told_in_the_log_but_secrets_are_not() {
+    let shared = shared();
+    text(&shared, json!({"prefix": "osd set", "key": "noout"}));
+    text(
+        &shared,
+        json!({"prefix": "config-key set", "key": "k", "val": "secret"}),
+    );
+    let all = text(
+        &shared,
+        json!({"prefix": "log last", "num": 100, "level": "debug", "channel": "audit"}),
+    );
+    assert!(all.contains("osd set"), "{all}");
+    assert!(!all.contains("secret"), "{all}");
+}
+
+#[test]
+fn options_are_dumped_from_general_to_special() {
+    let shared = shared();
+    for who in ["client.1", "client", "osd", "global"] {
+        text(
+            &shared,
+            json!({"prefix": "config set", "who": who, "name": "rbd_cache", "value": "false"}),
+        );
+    }
+    let all = text(&shared, json!({"prefix": "config dump", "format": "json"}));
+    let all: Value = serde_json::from_str(&all).unwrap();
+    let sections: Vec<_> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|option| &option["section"])
+        .collect();
+    assert_eq!(sections, ["global", "osd", "client", "client.1"]);
+}
+
+#[test]
+fn osds_are_marked_down_by_id_or_all_at_once() {
+    let shared = shared();
+    let status = |ids: Value| ask(&shared, "allow *", &json!({"prefix": "osd down", "ids": ids}));
+    assert_eq!(
+        status(json!(["0", "7"])).unwrap().status,
+        "marked down osd.0. osd.7 does not exist. "
+    );
+    assert_eq!(status(json!(["all"])).unwrap().status, "marked down osd.0. ");
+    assert_eq!(status(json!(["x"])).unwrap_err().code(), -22);
+}
+
 fn golden(name: &str) -> Value {
     let path = format!("{}/testdata/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()

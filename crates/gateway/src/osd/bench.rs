@@ -43,10 +43,16 @@ fn plan(args: &Value) -> Result<Plan, Refused> {
     let number = |name: &str, default: i64| args.get(name).map_or(Some(default), Value::as_i64);
     let numbers = number("count", DEFAULT_COUNT).zip(number("size", DEFAULT_SIZE));
     let (Some((count, size)), false) = (numbers, args.get("object_num").is_some()) else {
-        return Err((Errno::EINVAL, "'count' and 'size' are numbers; there are no others".to_owned()));
+        return Err((
+            Errno::EINVAL,
+            "'count' and 'size' are numbers; there are no others".to_owned(),
+        ));
     };
     if count < 0 || size <= 0 || size > MAX_SIZE {
-        return Err((Errno::EINVAL, format!("block 'size' values are from 1 to {MAX_SIZE}")));
+        return Err((
+            Errno::EINVAL,
+            format!("block 'size' values are from 1 to {MAX_SIZE}"),
+        ));
     }
     let most = match size < LARGE {
         true => size * DURATION * SMALL_MAX_IOPS,
@@ -77,7 +83,10 @@ fn remove(store: &Store) -> Result<(), StoreError> {
 fn write(store: &Store, plan: Plan) -> Result<f64, StoreError> {
     remove(store)?;
     let volume = store.volume(VOLUME)?;
-    let block = Bytes::from(vec![rand::random::<u8>(); usize::try_from(plan.size).unwrap_or(0)]);
+    let block = Bytes::from(vec![
+        rand::random::<u8>();
+        usize::try_from(plan.size).unwrap_or(0)
+    ]);
     let begun = Instant::now();
     let mut last = None;
     let mut at = 0;
@@ -131,7 +140,10 @@ mod tests {
 
     #[test]
     fn the_defaults_are_cephs() {
-        let defaults = Plan { count: 1 << 30, size: 4 << 20 };
+        let defaults = Plan {
+            count: 1 << 30,
+            size: 4 << 20,
+        };
         assert_eq!(plan(&json!({})), Ok(defaults));
     }
 }

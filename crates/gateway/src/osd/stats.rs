@@ -83,7 +83,8 @@ pub fn command(words: &[String], uptime: Duration, store: &Store) -> (i32, Strin
         "version" => json!({ "version": VERSION }),
         "uptime" => json!({ "seconds": uptime.as_secs() }),
         other => {
-            let text = format!("command '{other}' is not known to this OSD; 'version', 'uptime' and 'bench' are");
+            let text =
+                format!("command '{other}' is not known to this OSD; 'version', 'uptime' and 'bench' are");
             return (-Errno::EINVAL.0, text, String::new());
         }
     };

@@ -196,3 +196,15 @@ fn everything_is_granted_only_by_an_unlimited_star() {
     assert!(all("allow *") && all("allow r pool=x, allow *"));
     assert!(!all("allow rwx") && !all("allow * pool=x"));
 }
+
+#[test]
+fn who_may_write_in_a_namespace_may_manage_the_snapshots_of_its_pools() {
+    let may = |caps: &str, pool: Option<&str>| OsdCaps::parse(caps).unwrap().may_write_pool(pool);
+    assert!(may("allow w namespace=foo", Some("images")));
+    assert!(!may("allow w namespace=foo", None));
+    assert!(may("allow w pool=images namespace=foo", Some("images")));
+    assert!(!may("allow w pool=images namespace=foo", Some("volumes")));
+    assert!(!may("allow w tag fooapp *=*", Some("images")));
+    assert!(may("profile rbd namespace=foo", Some("images")));
+    assert!(may("allow w", None));
+}

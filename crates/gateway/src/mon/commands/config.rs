@@ -7,6 +7,7 @@ use super::{CommandResult, Context, pool::ALLOW_DELETE};
 use crate::{
     cluster::{AUTH_OPTIONS, normalized},
     mon::{
+        client_options,
         format::{Column, table},
         reply::{CommandError, Reply, einval, enoent},
     },
@@ -27,7 +28,7 @@ fn section(ctx: &Context<'_>) -> Result<String, CommandError> {
         return Err(einval(format!("masks are not supported: '{who}'")));
     }
     let kind = who.split('.').next().unwrap_or_default();
-    let known = ["global", "mon", "mgr", "osd", "mds", "client"].contains(&kind);
+    let known = KINDS.contains(&kind);
     match known {
         true => Ok(who.to_owned()),
         false => Err(einval(format!("unrecognized config target '{who}'"))),
@@ -41,6 +42,9 @@ pub(super) fn set(ctx: &Context<'_>) -> CommandResult {
         .args
         .text("value")
         .ok_or_else(|| einval("missing required parameter value"))?;
+    if let Some(refusal) = client_options::refusal(&name, &value) {
+        return Err(einval(refusal));
+    }
     ctx.cluster().set_config(&who, &name, Some(&value))?;
     Ok(Reply::default())
 }
@@ -95,13 +99,26 @@ fn row(who: &str, name: &str, value: &str) -> Vec<String> {
     [who, "", "advanced", name, value, " "].map(str::to_owned).into()
 }
 
+/// Kinds of sections in the order in which `config dump` lists them: from general to special, which `rbd config global`
+/// relies on.
+const KINDS: [&str; 6] = ["global", "mon", "mgr", "osd", "mds", "client"];
+
+/// Where a section stands in that order.
+fn rank(section: &str) -> usize {
+    let kind = section.split('.').next().unwrap_or_default();
+    KINDS.iter().position(|k| *k == kind).unwrap_or(KINDS.len())
+}
+
 /// `config dump`.
 pub(super) fn dump(ctx: &Context<'_>) -> CommandResult {
     let config = ctx.cluster().config();
+    let mut sections: Vec<_> = config.iter().collect();
+    // Stable: a kind stays before its entities.
+    sections.sort_by_key(|(section, _)| rank(section));
     let all = || {
-        config
+        sections
             .iter()
-            .flat_map(|(section, options)| options.iter().map(move |(k, v)| (section, k, v)))
+            .flat_map(|(section, options)| options.iter().map(move |(k, v)| (*section, k, v)))
     };
     let value: Vec<Value> = all()
         .map(|(section, name, value)| {

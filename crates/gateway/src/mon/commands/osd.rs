@@ -180,12 +180,19 @@ pub(super) fn unset(ctx: &Context<'_>) -> CommandResult {
 /// `osd down ID...`: as in Ceph, ids that are not OSDs are told of and the others marked all the same.
 pub(super) fn down(ctx: &Context<'_>) -> CommandResult {
     let words = ctx.args.list("ids");
-    let all = words.first().is_some_and(|word| matches!(word.as_str(), "any" | "all" | "*"));
+    let all = words
+        .first()
+        .is_some_and(|word| matches!(word.as_str(), "any" | "all" | "*"));
     let ids: Vec<i32> = if all {
         osds(&ctx.cluster().osdmap()).map(|(id, _)| id).collect()
     } else {
         let id = |word: &String| {
-            let id = word.strip_prefix("osd.").unwrap_or(word).parse().ok().filter(|id| *id >= 0);
+            let id = word
+                .strip_prefix("osd.")
+                .unwrap_or(word)
+                .parse()
+                .ok()
+                .filter(|id| *id >= 0);
             id.ok_or_else(|| einval(format!("invalid osd id {word}")))
         };
         words.iter().map(id).collect::<Result<_, _>>()?
