@@ -17,6 +17,7 @@ pub mod ports;
 pub mod rbdgate;
 pub mod record;
 pub mod reference;
+pub mod shapes;
 
 /// Why the harness could not do what a test asked of it: text for the person who reads the test's output.
 #[derive(Debug, thiserror::Error)]

@@ -140,9 +140,19 @@ impl Listeners {
             host,
             mon: self.mon.addrs(0)?,
             mgr: self.mgr.addrs(self.nonce)?,
+            services: BTreeMap::from([("prometheus".to_owned(), self.metrics_url()?)]),
             osds,
             admin_key: None,
         })
+    }
+
+    /// Where metrics are for those who scrape them: at the address of the setting, or the monitor's where that is any.
+    fn metrics_url(&self) -> io::Result<String> {
+        let mut at = self.http.local_addr()?;
+        if at.ip().is_unspecified() {
+            at.set_ip(self.mon.v1.local_addr()?.ip());
+        }
+        Ok(format!("http://{at}/"))
     }
 
     /// Serves everything until told to stop.
@@ -186,7 +196,7 @@ impl Listeners {
         let mgr = Arc::new(MgrDispatcher::new(shared));
         serve(name(EntityType::MGR, mgr_id), &endpoints.mgr, self.mgr, mgr);
         for ((id, endpoint), ports) in endpoints.osds.into_iter().zip(self.osds) {
-            let dispatcher = Arc::new(OsdDispatcher(Arc::clone(osd)));
+            let dispatcher = Arc::new(OsdDispatcher(Arc::clone(osd), id));
             serve(EntityName::osd(id.into()), &endpoint.addrs, ports, dispatcher);
         }
         servers.spawn(http::serve(self.http, Arc::clone(cluster), stopping.clone()));

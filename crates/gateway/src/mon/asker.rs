@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::{
     reply::{CommandError, Reply},
-    run::{Asker, run},
+    run::{Asker, run, run_tell},
     shared::MonShared,
 };
 use crate::cluster::caps::{CommandCaps, CommandService};
@@ -44,7 +44,22 @@ pub(super) async fn command(
     input: Bytes,
 ) -> Outcome {
     let (shared, asker) = (shared.clone(), asker.clone());
-    let done = tokio::task::spawn_blocking(move || run(&shared, &asker, &cmd, &input)).await;
+    finish(tokio::task::spawn_blocking(move || run(&shared, &asker, &cmd, &input)).await)
+}
+
+/// The same for a command that was sent to the daemon `name`.
+pub(super) async fn tell(
+    shared: &Arc<MonShared>,
+    asker: &Asker,
+    name: String,
+    cmd: Vec<String>,
+    input: Bytes,
+) -> Outcome {
+    let (shared, asker) = (shared.clone(), asker.clone());
+    finish(tokio::task::spawn_blocking(move || run_tell(&shared, &asker, &name, &cmd, &input)).await)
+}
+
+fn finish(done: Result<Result<Reply, CommandError>, tokio::task::JoinError>) -> Outcome {
     let result: Result<Reply, CommandError> = done.unwrap_or_else(|error| {
         tracing::error!(%error, "a command panicked");
         Err(CommandError::new(Errno::IO, "internal error"))

@@ -16,7 +16,10 @@ use rustix::io::Errno;
 use tokio::sync::mpsc;
 
 use super::{asker, pool_op, queries, run::Asker, shared::MonShared};
-use crate::cluster::caps::{CommandAccess, CommandService};
+use crate::cluster::{
+    MON_NAME,
+    caps::{CommandAccess, CommandService},
+};
 
 /// How often clients that must renew their subscriptions do so, in seconds (`mon_subscribe_interval`).
 const SUBSCRIBE_INTERVAL: u32 = 86_400;
@@ -104,7 +107,14 @@ impl MonSession {
             MessageType::MON_COMMAND => self.mon_command(raw, MMonCommand::decode(raw)?).await,
             MessageType::COMMAND => {
                 let m = MCommand::decode(raw)?;
-                let (result, status, data) = asker::command(&self.shared, &self.asker, m.cmd, m.data).await;
+                let (result, status, data) = asker::tell(
+                    &self.shared,
+                    &self.asker,
+                    format!("mon.{MON_NAME}"),
+                    m.cmd,
+                    m.data,
+                )
+                .await;
                 self.answer(raw, &MCommandReply { result, status, data });
             }
             MessageType::POOLOP => {

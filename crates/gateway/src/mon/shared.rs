@@ -2,13 +2,17 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use encoding::{features::Features, messages::LogEntry};
 use parking_lot::Mutex;
 
-use crate::cluster::Cluster;
+use super::services::Services;
+use crate::cluster::{ALLOW_DELETE, Cluster};
 
 /// How many entries of the cluster's log are kept.
 const LOG_ENTRIES: usize = 1000;
@@ -18,6 +22,8 @@ pub struct MonShared {
     cluster: Arc<Cluster>,
     clients: Mutex<BTreeMap<Features, u64>>,
     log: Mutex<VecDeque<LogEntry>>,
+    services: Services,
+    next_session: AtomicU64,
 }
 
 impl MonShared {
@@ -28,6 +34,8 @@ impl MonShared {
             cluster,
             clients: Mutex::default(),
             log: Mutex::default(),
+            services: Services::default(),
+            next_session: AtomicU64::new(1),
         })
     }
 
@@ -37,13 +45,21 @@ impl MonShared {
         &self.cluster
     }
 
-    /// Whether pools may be deleted: the option `mon_allow_pool_delete`, true unless set.
+    /// Whether pools may be deleted.
     #[must_use]
     pub fn pools_deletable(&self) -> bool {
-        let options = self.cluster.config_of("mon.a");
-        options
-            .get("mon_allow_pool_delete")
-            .is_none_or(|v| matches!(v.as_str(), "true" | "1" | "yes" | "on"))
+        self.cluster.option_bool(ALLOW_DELETE)
+    }
+
+    /// The daemons of services.
+    #[must_use]
+    pub const fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// A number for a session of the manager, never used again.
+    pub(super) fn next_session(&self) -> u64 {
+        self.next_session.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A client of those features has connected.

@@ -80,7 +80,6 @@ pub struct Osd {
     /// The clients whose replies are recorded.
     clients: Mutex<HashMap<i64, Presence>>,
     load: Mutex<stats::Load>,
-    started: Instant,
     /// For work that must not be done where it turns up: on a connection's task, or on the journal's thread.
     runtime: tokio::runtime::Handle,
 }
@@ -130,7 +129,6 @@ impl Osd {
             next_notify: AtomicU64::new(epoch << 32 | u64::from(rand::random::<u32>())),
             clients: Mutex::new(clients),
             load: Mutex::default(),
-            started: now,
             runtime: tokio::runtime::Handle::current(),
         };
         osd.restore_watches()?;
@@ -283,16 +281,20 @@ impl Osd {
         self.next_notify.fetch_add(1, Relaxed)
     }
 
-    fn handle_command(&self, session: &Arc<Session>, raw: &RawMessage) {
+    fn handle_command(&self, session: &Arc<Session>, id: i32, raw: &RawMessage) {
         let Ok(command) = MCommand::decode(raw) else {
             session.close();
             return;
         };
-        let (result, text, out) = stats::command(&command.cmd, self.started.elapsed());
-        let reply = MCommandReply {
-            result,
-            status: text,
-            data: out.into(),
+        let name = format!("osd.{id}");
+        let reply = if OsdSession::of(session).allows_all() {
+            stats::command(&self.cluster, &name, &command.cmd, session.peer().features)
+        } else {
+            MCommandReply {
+                result: -Errno::EACCES.0,
+                status: "access denied".to_owned(),
+                ..MCommandReply::default()
+            }
         };
         session.send(reply.encode(session.peer().features).with_tid(raw.header.tid));
     }
@@ -305,9 +307,9 @@ enum Admitted {
     Dropped,
 }
 
-/// The OSDs as the messenger calls them.
+/// One of the OSDs as the messenger calls it: the OSDs, and the id of this one.
 #[derive(Debug)]
-pub struct OsdDispatcher(pub Arc<Osd>);
+pub struct OsdDispatcher(pub Arc<Osd>, pub i32);
 
 impl Dispatcher for OsdDispatcher {
     fn on_ready(&self, session: &Arc<Session>) {
@@ -317,7 +319,7 @@ impl Dispatcher for OsdDispatcher {
     fn on_message(&self, session: &Arc<Session>, message: RawMessage) {
         match message.header.kind {
             MessageType::OSD_OP => self.0.handle_op(session, &message),
-            MessageType::COMMAND => self.0.handle_command(session, &message),
+            MessageType::COMMAND => self.0.handle_command(session, self.1, &message),
             MessageType::PING | MessageType::OSD_BACKOFF => {}
             kind => tracing::debug!(peer = %session.peer().name, ?kind, "message ignored"),
         }

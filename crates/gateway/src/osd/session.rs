@@ -82,6 +82,11 @@ impl OsdSession {
         self.watched.lock().drain().map(|(_, object)| object).collect()
     }
 
+    /// Whether the client may do everything, and so tell the daemon what to do.
+    pub fn allows_all(&self) -> bool {
+        self.caps.allows_all()
+    }
+
     /// Whether the client may do what it asks for.
     ///
     /// # Errors

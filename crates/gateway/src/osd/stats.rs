@@ -5,13 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use encoding::Errno;
-use serde_json::{Value, json};
+use encoding::{features::Features, messages::MCommandReply};
 
 use super::Osd;
 use crate::{
-    VERSION,
-    cluster::{ClusterStats, Latency, PoolUsage, Rates, Space},
+    cluster::{Cluster, ClusterStats, Latency, PoolUsage, Rates, Space},
+    daemon::{self, Daemon},
+    mon::{Args, CommandError, Reply},
     objects::usage::Figures,
 };
 
@@ -52,28 +52,34 @@ impl Osd {
     }
 }
 
-/// Runs a command sent to an OSD itself (`ceph tell osd.N`): result, text, output.
-pub fn command(words: &[String], uptime: Duration) -> (i32, String, String) {
-    let parsed: Option<Value> = words.first().and_then(|w| serde_json::from_str(w).ok());
-    let prefix = parsed
-        .as_ref()
-        .and_then(|v| v.get("prefix"))
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let row = |help: &str, prefix: &str| json!({ "sig": [prefix], "help": help, "module": "osd", "perm": "r", "flags": 0 });
-    let out = match prefix {
-        "get_command_descriptions" => json!({
-            "cmd000": row("report version of the OSD", "version"),
-            "cmd001": row("seconds since the OSD was started", "uptime"),
-        }),
-        "version" => json!({ "version": VERSION }),
-        "uptime" => json!({ "seconds": uptime.as_secs() }),
-        other => {
-            let text = format!("command '{other}' is not known to this OSD; 'version' and 'uptime' are");
-            return (-Errno::EINVAL.0, text, String::new());
-        }
+/// Runs a command sent to the OSD of that name itself (`ceph tell osd.N`).
+pub fn command(cluster: &Cluster, name: &str, words: &[String], features: Features) -> MCommandReply {
+    let daemon = Daemon {
+        cluster,
+        name,
+        sessions: cluster.sessions(),
     };
-    (0, String::new(), out.to_string())
+    let outcome = Args::parse(words).and_then(|args| {
+        if args.prefix() == "get_command_descriptions" {
+            return Ok(Reply::data(daemon::descriptions(features).to_string()));
+        }
+        daemon::run(&daemon, &args).unwrap_or_else(|| {
+            let text = format!("unknown command prefix {}", args.prefix());
+            Err(CommandError::new(rustix::io::Errno::INVAL, text))
+        })
+    });
+    match outcome {
+        Ok(reply) => MCommandReply {
+            result: 0,
+            status: reply.status,
+            data: reply.data,
+        },
+        Err(error) => MCommandReply {
+            result: error.code(),
+            status: error.text,
+            ..MCommandReply::default()
+        },
+    }
 }
 
 impl ClusterStats for Osd {
