@@ -44,7 +44,7 @@ fn allowed(command: &Command, args: &Args, asker: &Asker) -> bool {
     let has = |letter: char| command.perm.contains(letter);
     asker.caps.allows(&CommandAccess {
         service: command.module,
-        module: "",
+        module: command.manager_module(),
         command: args.prefix(),
         args: &args.for_caps(),
         read: has('r'),

@@ -91,6 +91,30 @@ pub(super) fn balancer_ls(ctx: &Context<'_>) -> CommandResult {
     Ok(Reply::value(ctx.format, "plans", &json!([])))
 }
 
+/// `progress`: what takes its time is done by clients, so nothing ever is in progress here.
+pub(super) fn progress(_: &Context<'_>) -> CommandResult {
+    Ok(Reply::status("Nothing in progress"))
+}
+
+/// `progress json`.
+pub(super) fn progress_json(ctx: &Context<'_>) -> CommandResult {
+    Ok(Reply::value(
+        ctx.format,
+        "progress",
+        &json!({"completed": [], "events": []}),
+    ))
+}
+
+/// `progress clear`, `progress off`.
+pub(super) fn progress_clear(_: &Context<'_>) -> CommandResult {
+    Ok(Reply::default())
+}
+
+/// `progress on`.
+pub(super) fn progress_on(_: &Context<'_>) -> CommandResult {
+    Ok(Reply::status("progress already enabled!"))
+}
+
 /// `device ls`: the disks below the data folder are the host's business.
 pub(super) fn device_ls(ctx: &Context<'_>) -> CommandResult {
     devices(ctx, &["DEVICE", "HOST:DEV", "DAEMONS", "WEAR", "LIFE EXPECTANCY"])

@@ -133,6 +133,14 @@ commands! {
         "list the devices of a host", "mgr", "r", 0, modules::device_ls_by_host;
     "device info name=devid,type=CephString",
         "show a device", "mgr", "r", 0, modules::device_info;
+    "progress",
+        "show what is in progress", "mgr", "r", 0, modules::progress;
+    "progress json",
+        "show what is and was in progress", "mgr", "r", 0, modules::progress_json;
+    "progress clear",
+        "forget what was in progress", "mgr", "rw", 0, modules::progress_clear;
+    "progress on",
+        "keep track of progress", "mgr", "rw", 0, modules::progress_on;
     "telemetry status",
         "show whether reports are sent", "mgr", "r", 0, modules::telemetry_status;
     "telemetry on name=license,type=CephString,req=false",
