@@ -71,7 +71,9 @@ pub fn run_tell(
     let args = Args::parse(cmd)?;
     if args.prefix() == "get_command_descriptions" {
         let own = DAEMON_COMMANDS.iter().map(DaemonCommand::as_command);
-        let all: Vec<Command> = own.chain(COMMANDS.iter().copied()).collect();
+        let is_own = |c: &&Command| DAEMON_COMMANDS.iter().any(|own| own.prefix() == c.prefix());
+        let others = COMMANDS.iter().filter(|c| !is_own(c)).copied();
+        let all: Vec<Command> = own.chain(others).collect();
         return Ok(Reply::data(describe_all(&all, asker.features).to_string()));
     }
     if args.str("who").is_some() || args.prefix() == "status" {

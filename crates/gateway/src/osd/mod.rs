@@ -8,6 +8,7 @@
 mod cache;
 mod context;
 mod execute;
+mod full;
 mod ops;
 mod ops_data;
 mod ops_omap;
