@@ -274,7 +274,12 @@ impl Server<'_> {
         ];
         for (id, ports) in (0..).zip(daemons.osds) {
             let dispatcher = OsdDispatcher::new(Arc::clone(self.osd), id, entrance.clone());
-            all.push((EntityName::osd(id), self.nonce, ports, Arc::new(dispatcher)));
+            all.push((
+                EntityName::osd(id.into()),
+                self.nonce,
+                ports,
+                Arc::new(dispatcher),
+            ));
         }
         for (name, nonce, ports, dispatcher) in all {
             let addrs = ports.addrs(nonce)?;

@@ -13,7 +13,7 @@ use crate::{
         command_table::describe_all,
         log::LogLevel,
         reply::{CommandError, Reply, einval, enoent},
-        show::{RELEASE, VERSION, VERSION_NUMBER, osd_counts, osds},
+        show::{VERSION, osd_counts, osds},
         time,
     },
 };
