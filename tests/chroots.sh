@@ -2,8 +2,12 @@
 # Stock Ceph clients of several generations, each in a chroot made of Debian's packages.
 #
 #   tests/chroots.sh [NAME...]                makes those that are not there (default: all)
-#   tests/chroots.sh run NAME FOLDER CMD...   runs a command in one, with FOLDER as its working folder /mnt/work
+#   tests/chroots.sh add NAME PACKAGE...      installs further packages in one that is there
+#   tests/chroots.sh run NAME FOLDER CMD...   runs a command in one, with FOLDER as its working folder /mnt/work; if
+#                                             FOLDER has a folder etc-ceph, that is the command's /etc/ceph
 #   tests/chroots.sh list                     one line for each: name, generation, and "there" or "missing"
+#   tests/chroots.sh source NAME              the version of the ceph source package whose clients it has
+#   tests/chroots.sh mirror NAME              where its packages come from
 #
 # NAME is a Debian suite: bullseye (nautilus), bookworm (pacific), trixie (reef), sid (tentacle). They are kept in
 # RBDGATE_CHROOTS (default /var/tmp/rbdgate-chroots), about 350 MB each. The packages come from where this machine's
@@ -126,13 +130,64 @@ make_all() {
     fi
 }
 
+# The chroots have no apt of their own: this machine's installs into them.
+add() {
+    local suite=$1 root="$folder/$1" settings missing=() package
+    shift
+    need "$suite"
+    exec 9>"$folder/lock"
+    flock 9
+    for package in "$@"; do
+        if [ "$(dpkg-query --admindir="$root/var/lib/dpkg" -W -f '${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
+            missing+=("$package")
+        fi
+    done
+    if [ ${#missing[@]} = 0 ]; then
+        return 0
+    fi
+    echo "$suite: adding ${missing[*]}"
+    settings=$(mktemp)
+    apt_settings >"$settings"
+    cat >>"$settings" <<END
+Dir "$root";
+Dir::State::status "$root/var/lib/dpkg/status";
+Dir::Etc::Trusted "/etc/apt/trusted.gpg";
+Dir::Etc::TrustedParts "/etc/apt/trusted.gpg.d/";
+DPkg::Chroot-Directory "$root";
+APT::Sandbox::User "root";
+END
+    # shellcheck disable=SC2016
+    as_root unshare --mount --propagation private sh -ec '
+        root=$1
+        export APT_CONFIG=$2 DEBIAN_FRONTEND=noninteractive
+        shift 2
+        mount --rbind /proc "$root/proc"
+        mount --rbind /dev "$root/dev"
+        mkdir -p "$root/var/cache/apt/archives/partial" "$root/var/lib/apt/lists/partial" "$root/var/log/apt"
+        apt-get update -q
+        apt-get install -y -q "$@"
+        apt-get clean
+    ' sh "$root" "$settings" "${missing[@]}" >"$folder/$suite.log" 2>&1 9>&-
+    local status=$?
+    rm -f "$settings"
+    if [ $status != 0 ]; then
+        echo "$suite: ${missing[*]} not to be had (exit code $status):" >&2
+        tail -n 20 "$folder/$suite.log" | sed 's/^/    /' >&2
+    fi
+    return $status
+}
+
+need() {
+    if ! is_there "$1"; then
+        echo "no chroot $1 in $folder: tests/chroots.sh $1 makes it" >&2
+        exit 125
+    fi
+}
+
 run() {
     local suite=$1 work=$2
     shift 2
-    if ! is_there "$suite"; then
-        echo "no chroot $suite in $folder: tests/chroots.sh $suite makes it" >&2
-        exit 125
-    fi
+    need "$suite"
     local space=(unshare --mount --propagation private)
     if [ "$(id -u)" != 0 ]; then
         space+=(--map-root-user)
@@ -149,6 +204,9 @@ run() {
         mkdir "$root/mnt/work" "$root/mnt/python"
         mount --bind "$work" "$root/mnt/work"
         mount --bind "$python" "$root/mnt/python"
+        if [ -d "$work/etc-ceph" ]; then
+            mount --bind "$work/etc-ceph" "$root/etc/ceph"
+        fi
         export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1
         exec chroot "$root" sh -c "cd /mnt/work && exec \"\$@\"" sh "$@"
     ' sh "$folder/$suite" "$work" "$here/python" "$@"
@@ -161,6 +219,21 @@ list)
         if is_there "$suite"; then state=there; else state=missing; fi
         echo "$suite ${generations[$suite]} $state"
     done
+    ;;
+source)
+    [ $# = 2 ] || usage 2
+    need "$2"
+    # shellcheck disable=SC2016
+    dpkg-query --admindir="$folder/$2/var/lib/dpkg" -W -f '${source:Version}\n' ceph-common
+    ;;
+mirror)
+    [ $# = 2 ] || usage 2
+    mirror "$2"
+    ;;
+add)
+    [ $# -ge 3 ] || usage 2
+    shift
+    add "$@"
     ;;
 run)
     [ $# -ge 4 ] || usage 2

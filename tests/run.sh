@@ -98,8 +98,8 @@ stage_generations() {
 }
 
 stage_fuzz() {
-    # The corpus first, which needs no fuzzer, then a few seconds of new inputs for each target.
-    cargo test --manifest-path fuzz/Cargo.toml && cargo run -q -p xtask -- fuzz --seed 1 --seconds "${FUZZ_SECONDS:-10}"
+    # The corpus first, which needs no fuzzer, then 20 seconds of new inputs for each target, two at a time.
+    cargo test --manifest-path fuzz/Cargo.toml && cargo run -q -p xtask -- fuzz --seed 1 --jobs 2 --seconds "${FUZZ_SECONDS:-20}"
 }
 
 stages=(packages fmt clippy doc licences unit build e2e fuzz)

@@ -6,12 +6,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
-use encoding::types::EntityType;
-use msgr::cephx::AuthEntityName;
+use encoding::messages::{MAuth, MAuthReply};
+use encoding::types::{EntityType, Utime};
+use encoding::{Encode, Features, Message, MessageType, RawMessage};
+use msgr::cephx::{
+    AuthCapsInfo, AuthEntityName, AuthTicket, Authorize, AuthorizeReply, AuthorizerHead, CryptoKey,
+    ExpiringKey, KeyUsage, ServiceTicketInfo, TicketBlob, seal,
+};
 use msgr::connection::Connection;
 use msgr::v1::BANNER;
 use msgr::{ClientAuth, ClientConfig, ServerConfig};
-use rbdgate_fuzz::{cls_call, maps, message, msgr_pair, msgr_v1, msgr_v2};
+use rbdgate_fuzz::{cephx, cls_call, maps, message, msgr_pair, msgr_v1, msgr_v2};
 use serde_json::Value;
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -28,8 +33,10 @@ fn main() -> Result {
     map_files()?;
     streams()?;
     captures()?;
+    blobs()?;
     pairs()?;
-    calls()
+    calls()?;
+    curve_frames()
 }
 
 fn crates() -> PathBuf {
@@ -130,7 +137,124 @@ fn map_files() -> Result {
         };
         keep("maps", &name, &[&[kind][..], &std::fs::read(&path)?].concat())?;
     }
+    classic_maps(&folder)?;
     probed_maps(&folder)
+}
+
+/// Maps in the form for clients before Firefly, one of each type, and of OSD maps some more.
+fn classic_maps(folder: &Path) -> Result {
+    let rows: Value = serde_json::from_slice(&std::fs::read(folder.join("classic.json"))?)?;
+    for row in rows.as_array().into_iter().flatten() {
+        let what = row["type"].as_str().unwrap_or_default();
+        let kind = match what {
+            "MonMap.1" => maps::kind::MON_MAP,
+            "OSDMap.1" | "OSDMap.cluster" => maps::kind::OSD_MAP,
+            "OSDMap_Incremental.1" | "OSDMap_Incremental.osd_inc.4" | "OSDMap_Incremental.osd_inc.6" => {
+                maps::kind::INCREMENTAL
+            }
+            _ => continue,
+        };
+        let bytes = unhex(row["hex"].as_str().unwrap_or_default())?;
+        let word = row["words"].as_object().and_then(|words| words.keys().next());
+        let name = format!("classic-{what}-{}", word.map_or("", String::as_str));
+        keep("maps", &name, &[&[kind][..], &bytes].concat())?;
+    }
+    Ok(())
+}
+
+/// What cephx sends, seals and stores: made here, and cut from recorded messages.
+fn blobs() -> Result {
+    let one = |kind: u8, name: &str, bytes: &[u8]| keep("cephx", name, &[&[kind][..], bytes].concat());
+    let key = CryptoKey::from_base64(cephx::KEY)?;
+    let time = Utime {
+        sec: 1_700_000_000,
+        nsec: 5,
+    };
+    let caps = b"\x07\0\0\0allow *";
+    let info = ServiceTicketInfo {
+        ticket: AuthTicket {
+            name: AuthEntityName::parse("client.admin").ok_or("client.admin is no name")?,
+            global_id: 4100,
+            created: time,
+            expires: time,
+            caps: AuthCapsInfo {
+                allow_all: false,
+                caps: caps[..].into(),
+            },
+            flags: 0,
+        },
+        session_key: key.clone(),
+    };
+    let authorize = Authorize {
+        nonce: 7,
+        challenge_plus_one: Some(9),
+    };
+    let reply = AuthorizeReply {
+        nonce_plus_one: 8,
+        connection_secret: vec![3; 64].into(),
+    };
+    let head = AuthorizerHead {
+        global_id: 4100,
+        service: EntityType::OSD,
+        ticket: TicketBlob {
+            secret_id: 1,
+            blob: seal(&key, KeyUsage::TICKET_BLOB, &info)?,
+        },
+    };
+    let expiring = ExpiringKey {
+        key: key.clone(),
+        expiration: time,
+    };
+    let plain: [(&str, &dyn Fn() -> bytes::Bytes); 6] = [
+        ("ticket-info", &|| info.to_bytes(Features::NONE)),
+        ("key", &|| key.to_bytes(Features::NONE)),
+        ("expiring-key", &|| expiring.to_bytes(Features::NONE)),
+        ("authorizer-head", &|| head.to_bytes(Features::NONE)),
+        ("authorize", &|| authorize.to_bytes(Features::NONE)),
+        ("authorize-reply", &|| reply.to_bytes(Features::NONE)),
+    ];
+    for (name, bytes) in plain {
+        one(cephx::kind::VALUE, name, &bytes())?;
+    }
+    one(cephx::kind::SEALED, "sealed-ticket", &head.ticket.blob)?;
+    one(
+        cephx::kind::SEALED,
+        "sealed-authorize",
+        &seal(&key, KeyUsage::AUTHORIZE, &authorize)?,
+    )?;
+    let proof = seal(&key, KeyUsage::AUTHORIZE, &authorize)?;
+    let authorizer = [
+        &head.to_bytes(Features::NONE)[..],
+        &u32::try_from(proof.len())?.to_le_bytes(),
+        &proof,
+    ];
+    one(cephx::kind::AUTHORIZER, "authorizer", &authorizer.concat())?;
+    for name in ["keyring", "keyring.aes256k"] {
+        let text = std::fs::read(crates().join("msgr/testdata").join(name))?;
+        one(cephx::kind::KEYRING, name, &text)?;
+    }
+    recorded_blobs(one)
+}
+
+/// The payloads of recorded `MAuth` and `MAuthReply`.
+fn recorded_blobs(one: impl Fn(u8, &str, &[u8]) -> Result) -> Result {
+    let path = crates().join("encoding/testdata/messages/captured.json");
+    let captured: Value = serde_json::from_slice(&std::fs::read(path)?)?;
+    for entry in captured.as_array().into_iter().flatten() {
+        let text = |key: &str| entry[key].as_str().unwrap_or_default();
+        let version = u16::try_from(entry["version"].as_u64().unwrap_or(0))?;
+        let raw = RawMessage::new(MessageType(0), version, 0, unhex(text("front"))?.into());
+        let payload = match text("type") {
+            "MAuth" => MAuth::decode(&raw)?.payload,
+            "MAuthReply" => MAuthReply::decode(&raw)?.payload,
+            _ => continue,
+        };
+        let origin = text("origin").replace(' ', "-");
+        for (name, kind) in [("mon", cephx::kind::MON), ("request", cephx::kind::REQUEST)] {
+            one(kind, &format!("{origin}-{name}"), &payload)?;
+        }
+    }
+    Ok(())
 }
 
 /// What monitors sent to clients of several generations: a few full maps, and all incremental ones that are small.
@@ -333,4 +457,25 @@ fn pairs() -> Result {
         }
     }
     Ok(())
+}
+
+/// Frames of a real CurveBS cluster, one an input, and all of them in a row.
+fn curve_frames() -> Result {
+    let mut all = vec![200];
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(crates().join("curve/testdata"))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    paths.sort();
+    for path in paths
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "bin"))
+    {
+        let frame = std::fs::read(path)?;
+        if frame.len() <= LARGEST {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            keep("curve_rpc", &name, &[&[63][..], &frame].concat())?;
+            all.extend_from_slice(&frame);
+        }
+    }
+    keep("curve_rpc", "all", &all)
 }

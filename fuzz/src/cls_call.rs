@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::take;
+use crate::{bounded, take};
 
 #[path = "../../crates/cls/tests/cls/memory.rs"]
 #[allow(
@@ -29,6 +29,10 @@ pub fn input(calls: &[(u16, &[u8])]) -> Vec<u8> {
 
 /// Runs one input.
 pub fn run(data: &[u8]) {
+    bounded(data.len(), || run_unbounded(data));
+}
+
+fn run_unbounded(data: &[u8]) {
     let mut data = data;
     let table = cls::table();
     let mut object = memory::Object::absent();

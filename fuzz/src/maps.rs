@@ -4,7 +4,7 @@ use bytes::Bytes;
 use encoding::maps::{CrushMap, MonMap, OsdMap, OsdMapIncremental};
 use encoding::{Decode, Encode};
 
-use crate::{WORDS, take};
+use crate::{WORDS, bounded, take};
 
 /// What an input holds: its first byte.
 pub mod kind {
@@ -55,17 +55,24 @@ fn check<T: Clear>(bytes: &Bytes) -> Option<T> {
     if !value.is_clear() {
         return Some(value);
     }
-    if let Err(error) = T::from_bytes(&value.to_bytes(WORDS[7])) {
-        panic!(
-            "{} does not decode what it encodes: {error}",
-            std::any::type_name::<T>()
-        );
+    // Argonaut's word too: the classic form of OSD maps.
+    for features in [WORDS[7], WORDS[8]] {
+        if let Err(error) = T::from_bytes(&value.to_bytes(features)) {
+            panic!(
+                "{} does not decode what it encodes for {features}: {error}",
+                std::any::type_name::<T>()
+            );
+        }
     }
     Some(value)
 }
 
 /// Runs one input.
 pub fn run(data: &[u8]) {
+    bounded(data.len(), || run_unbounded(data));
+}
+
+fn run_unbounded(data: &[u8]) {
     let mut data = data;
     let Some([kind]) = take(&mut data) else {
         return;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use encoding::messages::*;
 use encoding::{Message, MessageType, RawMessage};
 
-use crate::{WORDS, take};
+use crate::{WORDS, bounded, take};
 
 /// A message type.
 struct Row {
@@ -101,6 +101,10 @@ pub fn input(kind: MessageType, version: u16, front: &[u8], data: &[u8]) -> Vec<
 
 /// Runs one input.
 pub fn run(data: &[u8]) {
+    bounded(data.len(), || run_unbounded(data));
+}
+
+fn run_unbounded(data: &[u8]) {
     let mut data = data;
     let head = (take(&mut data), take(&mut data), take(&mut data));
     let (Some(kind), Some(version), Some(len)) = head else {

@@ -9,7 +9,7 @@ use msgr::connection::{Event, HandshakeEvent};
 use msgr::v1::{Connection, Established};
 use msgr::{Protocol, ServerConfig};
 
-use crate::{msgr_v2, take};
+use crate::{ANNOUNCED, bounded_beside, msgr_v2, take};
 
 /// The address of the server.
 #[must_use]
@@ -28,6 +28,10 @@ pub fn config(flags: u8) -> ServerConfig {
 
 /// Runs one input: the flags, the size of the pieces in which the bytes arrive (0: all at once), the bytes.
 pub fn run(data: &[u8]) {
+    bounded_beside(ANNOUNCED, data.len(), || run_unbounded(data));
+}
+
+fn run_unbounded(data: &[u8]) {
     let mut data = data;
     let Some([flags, piece]) = take(&mut data) else {
         return;

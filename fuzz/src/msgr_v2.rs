@@ -9,7 +9,7 @@ use msgr::auth::{AuthConfig, AuthMethod};
 use msgr::cephx::{Keyring, KeyringServer};
 use msgr::v2::{Connection, Established, Event, HandshakeEvent, ServerConfig};
 
-use crate::take;
+use crate::{ANNOUNCED, bounded_beside, take};
 
 /// Settings of a connection: bits of an input's first byte.
 pub mod flag {
@@ -50,6 +50,10 @@ pub fn config(flags: u8) -> ServerConfig {
 
 /// Runs one input: the flags, the size of the pieces in which the bytes arrive (0: all at once), the bytes.
 pub fn run(data: &[u8]) {
+    bounded_beside(ANNOUNCED, data.len(), || run_unbounded(data));
+}
+
+fn run_unbounded(data: &[u8]) {
     let mut data = data;
     let Some([flags, piece]) = take(&mut data) else {
         return;

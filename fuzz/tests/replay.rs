@@ -37,6 +37,16 @@ fn capture() {
 }
 
 #[test]
+fn cephx() {
+    replay("cephx", rbdgate_fuzz::cephx::run);
+}
+
+#[test]
+fn curve_rpc() {
+    replay("curve_rpc", rbdgate_fuzz::curve_rpc::run);
+}
+
+#[test]
 fn message() {
     replay("message", rbdgate_fuzz::message::run);
 }

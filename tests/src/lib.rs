@@ -11,12 +11,14 @@ pub mod exec;
 pub mod generations;
 pub mod old_client;
 pub mod old_rules;
+pub mod op_vectors;
 pub mod peer;
 pub mod playback;
 pub mod ports;
 pub mod rbdgate;
 pub mod record;
 pub mod reference;
+pub mod suites;
 
 /// Why the harness could not do what a test asked of it: text for the person who reads the test's output.
 #[derive(Debug, thiserror::Error)]

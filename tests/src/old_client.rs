@@ -1,4 +1,4 @@
-//! What a client of Hammer, Jewel or Luminous does over msgr v1: authenticates, gets the maps, works on an object.
+//! What a client of Argonaut, Dumpling, Hammer, Jewel or Luminous does over msgr v1: authenticates, gets the maps, works on an object.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -36,7 +36,7 @@ pub struct Generation {
 const HAMMER: u64 = 0x0083_ffff_ffff_ffff;
 
 /// The generations that are older than stock clients to be had today.
-pub const GENERATIONS: [Generation; 4] = [
+pub const GENERATIONS: [Generation; 6] = [
     Generation {
         name: "hammer",
         word: Features(HAMMER),
@@ -49,6 +49,20 @@ pub const GENERATIONS: [Generation; 4] = [
         word: Features(HAMMER | 1 << 59),
         rules: Rules::Hammer,
         osd_op: 5,
+        osd_op_reply: 6,
+    },
+    Generation {
+        name: "dumpling",
+        word: Features(0x0007_ffff_ffff),
+        rules: Rules::Classic,
+        osd_op: 5,
+        osd_op_reply: 6,
+    },
+    Generation {
+        name: "argonaut",
+        word: Features(0x0007_ffff),
+        rules: Rules::Classic,
+        osd_op: 4,
         osd_op_reply: 6,
     },
     Generation {
@@ -153,7 +167,7 @@ impl OldOsdSession<'_> {
         let mut request = request(&self.client.placement, pool, oid, writes, ops)?;
         request.features = generation.word.0;
         let raw = match generation.osd_op {
-            5 => encode_v5(&request),
+            version @ (4 | 5) => encode_before_v6(&request, version),
             _ => request.encode(self.peer.info().features),
         };
         if raw.header.version != generation.osd_op {
@@ -251,8 +265,8 @@ fn put_pg(out: &mut BytesMut, pg: Pg) {
     out.put_i32_le(-1);
 }
 
-/// `MOSDOp` version 5, which ends before the request id; the product writes no version before 6.
-fn encode_v5(op: &MOsdOp) -> RawMessage {
+/// `MOSDOp` version 4 or 5, which end before the features and the request id; the product writes none before 6.
+fn encode_before_v6(op: &MOsdOp, version: u16) -> RawMessage {
     let mut out = BytesMut::new();
     out.put_u32_le(op.client_inc);
     out.put_u32_le(op.osdmap_epoch);
@@ -281,8 +295,10 @@ fn encode_v5(op: &MOsdOp) -> RawMessage {
     out.put_u64_le(op.snap_seq);
     out.put_u32_le(0);
     out.put_i32_le(op.retry_attempt);
-    out.put_u64_le(op.features);
-    let mut raw = RawMessage::new(MessageType::OSD_OP, 5, 3, out.freeze());
+    if version >= 5 {
+        out.put_u64_le(op.features);
+    }
+    let mut raw = RawMessage::new(MessageType::OSD_OP, version, 3, out.freeze());
     let data = op.ops.iter().map(|op| op.indata.clone());
     raw.data = data.filter(|d| !d.is_empty()).collect();
     raw

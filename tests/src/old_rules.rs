@@ -1,4 +1,4 @@
-//! Maps read as Hammer, Jewel and Luminous read them, by a reader of its own that shares nothing with the server: every
+//! Maps read as Argonaut, Hammer, Jewel and Luminous read them, by a reader of its own that shares nothing with the server: every
 //! byte must be accounted for, and what those releases do not know must not occur.
 //!
 //! Formats: Ceph `src/mon/MonMap.cc`, `src/osd/OSDMap.cc`, `src/crush/CrushWrapper.cc`, `src/msg/msg_types.h` of those
@@ -9,6 +9,8 @@ use crate::{Failure, Result};
 /// A release whose rules are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rules {
+    /// As Hammer, but maps are without sections, and straw2 buckets are not known: Argonaut to Emperor.
+    Classic,
     /// Legacy addresses alone; bit 59 is not MSG_ADDR2.
     Hammer,
     /// As Hammer, with one more tunable.
@@ -158,6 +160,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    fn crush(&mut self) -> Result<Self> {
+        let bytes = self.blob("crush")?;
+        let rules = self.rules;
+        Ok(Self { bytes, rules })
+    }
+
     fn addresses(&mut self, what: &str) -> Result<Vec<Address>> {
         let mut out = Vec::new();
         self.each(what, |c| {
@@ -217,9 +225,12 @@ pub fn read_monmap(bytes: &[u8], rules: Rules) -> Result<OldMonMap> {
 
 const PG: usize = 1 + 8 + 4 + 4;
 
-/// Reads a full OSD map to its last byte, and checks its checksum.
+/// Reads a full OSD map to its last byte, and checks its checksum if it must have one.
 pub fn read_osdmap(bytes: &[u8], rules: Rules) -> Result<OldOsdMap> {
     let mut c = Cursor { bytes, rules };
+    if rules == Rules::Classic {
+        return read_classic(c);
+    }
     let (version, mut m) = c.frame(8, "OSDMap")?;
     c.end("OSDMap")?;
     let known = if rules == Rules::Luminous { 6 } else { 3 };
@@ -248,41 +259,31 @@ pub fn read_osdmap(bytes: &[u8], rules: Rules) -> Result<OldOsdMap> {
     Ok(map)
 }
 
-fn read_client_section(mut c: Cursor<'_>, version: u8) -> Result<OldOsdMap> {
-    c.take(16, "fsid")?;
-    let epoch = c.u32("epoch")?;
-    c.take(16, "created, modified")?;
-    c.each("pools", |c| {
-        c.take(8, "pool id")?;
-        let (_, mut pool) = c.frame(17, "pg_pool_t")?;
-        // type, size, crush_ruleset, object_hash; pg_num, pgp_num
-        pool.take(4 + 8, "pg_pool_t").map(drop)
-    })?;
-    let mut pools = Vec::new();
-    c.each("pool names", |c| {
-        c.take(8, "pool id")?;
-        pools.push(c.text("pool name")?);
-        Ok(())
-    })?;
-    c.take(8, "pool_max, flags")?;
-    let max_osd = c.u32("max_osd")? as usize;
-    c.vector(if version >= 5 { 4 } else { 1 }, "osd_state")?;
-    c.vector(4, "osd_weight")?;
-    let osds = c.addresses("client addresses")?;
-    if osds.len() != max_osd {
-        return wrong(format!("{} addresses of {max_osd} OSDs", osds.len()));
+/// The form without sections: version 6, and behind what clients read version 10 of what OSDs read.
+fn read_classic(mut c: Cursor<'_>) -> Result<OldOsdMap> {
+    if c.number(2, "OSDMap version")? != 6 {
+        return wrong("no OSDMap of version 6");
     }
-    c.each("pg_temp", |c| {
-        c.take(PG, "pg_t")?;
-        c.vector(4, "pg_temp")
-    })?;
+    let (epoch, pools, osds) = read_for_all(&mut c, 6)?;
+    read_crush(c.crush()?)?;
+    if c.number(2, "version of the part for OSDs")? != 10 {
+        return wrong("no part for OSDs of version 10");
+    }
+    read_osd_section(c, 0, osds.len())?;
+    Ok(OldOsdMap {
+        client_version: 6,
+        osd_version: 10,
+        epoch,
+        pools,
+        osds,
+    })
+}
+
+fn read_client_section(mut c: Cursor<'_>, version: u8) -> Result<OldOsdMap> {
+    let (epoch, pools, osds) = read_for_all(&mut c, version)?;
     c.vector(PG + 4, "primary_temp")?;
     c.vector(4, "osd_primary_affinity")?;
-    let bytes = c.blob("crush")?;
-    read_crush(Cursor {
-        bytes,
-        rules: c.rules,
-    })?;
+    read_crush(c.crush()?)?;
     c.each("erasure code profiles", |c| {
         c.text("profile")?;
         c.each("profile", |c| {
@@ -311,6 +312,39 @@ fn read_client_section(mut c: Cursor<'_>, version: u8) -> Result<OldOsdMap> {
         pools,
         osds,
     })
+}
+
+/// What maps of every form begin with: returns the epoch, the pools' names and the OSDs' addresses.
+fn read_for_all(c: &mut Cursor<'_>, version: u8) -> Result<(u32, Vec<String>, Vec<Address>)> {
+    c.take(16, "fsid")?;
+    let epoch = c.u32("epoch")?;
+    c.take(16, "created, modified")?;
+    c.each("pools", |c| {
+        c.take(8, "pool id")?;
+        let (_, mut pool) = c.frame(17, "pg_pool_t")?;
+        // type, size, crush_ruleset, object_hash; pg_num, pgp_num
+        pool.take(4 + 8, "pg_pool_t").map(drop)
+    })?;
+    let mut pools = Vec::new();
+    c.each("pool names", |c| {
+        c.take(8, "pool id")?;
+        pools.push(c.text("pool name")?);
+        Ok(())
+    })?;
+    c.take(8, "pool_max, flags")?;
+    let max_osd = c.u32("max_osd")? as usize;
+    let wide = c.rules != Rules::Classic && version >= 5;
+    c.vector(if wide { 4 } else { 1 }, "osd_state")?;
+    c.vector(4, "osd_weight")?;
+    let osds = c.addresses("client addresses")?;
+    if osds.len() != max_osd {
+        return wrong(format!("{} addresses of {max_osd} OSDs", osds.len()));
+    }
+    c.each("pg_temp", |c| {
+        c.take(PG, "pg_t")?;
+        c.vector(4, "pg_temp")
+    })?;
+    Ok((epoch, pools, osds))
 }
 
 fn read_osd_section(mut c: Cursor<'_>, version: u8, max_osd: usize) -> Result<()> {
@@ -362,7 +396,7 @@ fn read_crush(mut c: Cursor<'_>) -> Result<()> {
         })?;
     }
     c.take(4 * 4 + 1 + 1 + 4, "tunables")?;
-    if c.rules != Rules::Hammer {
+    if matches!(c.rules, Rules::Jewel | Rules::Luminous) {
         c.u8("chooseleaf_stable")?;
     }
     if c.rules == Rules::Luminous {
@@ -398,7 +432,7 @@ fn read_bucket(c: &mut Cursor<'_>) -> Result<()> {
             let nodes = c.u8("tree bucket")?;
             c.take(4 * usize::from(nodes), "tree bucket")?
         }
-        5 => c.take(4 * size, "straw2 bucket")?,
+        5 if c.rules != Rules::Classic => c.take(4 * size, "straw2 bucket")?,
         _ => return wrong(format!("bucket algorithm {alg}")),
     };
     Ok(())

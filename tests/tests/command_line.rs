@@ -323,6 +323,7 @@ fn help_names_the_flags_with_their_defaults() {
         "--http",
         "--auth",
         "--osd-count",
+        "--listen",
         "--log",
         "rbdgate-data",
         "127.0.0.1:3300",
@@ -380,6 +381,42 @@ fn check_tells_of_a_port_in_use() {
     assert!(!outcome.status.success(), "{outcome}");
     let all = format!("{}\n{}", outcome.text(), outcome.errors());
     assert!(all.contains(&address), "{outcome}");
+}
+
+#[test]
+fn check_looks_at_the_ports_of_further_listeners() {
+    if against_ceph() {
+        return;
+    }
+    let folder = temporary_folder().unwrap();
+    let ports = rbdgate_tests::ports::Ports::take().unwrap();
+    // Beside its monitor a listener has ports for the OSD and the manager, six in all.
+    let listen = |port: u16| format!("listen = [\"127.0.0.1:{port},max-msgr=v1\"]");
+    let told = |line: &str| {
+        let outcome = check(&good_configuration(folder.path(), line)).run().unwrap();
+        (
+            outcome.status.success(),
+            format!("{}\n{}", outcome.text(), outcome.errors()),
+        )
+    };
+    let (good, text) = told(&listen(ports.osd()));
+    assert!(
+        good && text.contains(&format!("127.0.0.1:{}", ports.osd() + 5)),
+        "{text}"
+    );
+    let taken = TcpListener::bind(("127.0.0.1", ports.osd() + 3)).unwrap();
+    let (good, text) = told(&listen(ports.osd()));
+    assert!(!good && text.contains("osd.0 v1"), "{text}");
+    drop(taken);
+    let first = ports.osd();
+    let both = format!("listen = [\"127.0.0.1:{first}\", \"127.0.0.1:{}\"]", first + 4);
+    let (good, text) = told(&both);
+    assert!(!good && text.contains("overlap"), "{text}");
+    let (good, text) = told("listen = \"127.0.0.1:1,max-msgr=v9\"");
+    assert!(
+        !good && text.contains("listen") && text.contains("max-msgr=VERSION"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -1,10 +1,13 @@
-//! Clients older than any package to be had: Hammer, with and without the private feature on the bit that became
-//! MSG_ADDR2, Jewel and Luminous. They are scripted, and read maps by their own rules.
+//! Clients older than any package to be had: Argonaut, Dumpling, Hammer, with and without the private feature on the bit
+//! that became MSG_ADDR2, Jewel and Luminous. They are scripted, and read maps by their own rules.
 
 #![allow(clippy::unwrap_used, reason = "in a test, that is the failure")]
 
+use std::time::Duration;
+
 use encoding::types::{OpArgs, OpCode, OsdOp};
 use rbdgate_tests::cluster::{Cluster, against_ceph};
+use rbdgate_tests::exec::wait;
 use rbdgate_tests::old_client::{GENERATIONS, Generation, OldClient, create_exclusively, on_range};
 
 const EEXIST: i32 = -17;
@@ -49,7 +52,7 @@ fn works_on_an_object(generation: Generation, cluster: &mut Cluster) {
 }
 
 #[test]
-fn hammer_jewel_and_luminous_authenticate_read_their_maps_to_the_last_byte_and_work_on_objects() {
+fn clients_from_argonaut_to_luminous_authenticate_read_their_maps_to_the_last_byte_and_work_on_objects() {
     if against_ceph() {
         return;
     }
@@ -73,4 +76,62 @@ fn the_private_bit_59_of_a_hammer_client_changes_no_byte_of_its_maps() {
     });
     let seen: Vec<_> = seen.collect();
     assert_eq!(seen[0], seen[1]);
+}
+
+/// A client of today's releases that is not offered OSDMAP_ENC is sent maps in the classic form, changes too.
+#[test]
+fn stock_clients_read_the_classic_form_of_the_osdmap() {
+    if against_ceph() {
+        return;
+    }
+    let cluster = Cluster::start_with(&["--mask-features", "OSDMAP_ENC"]);
+    cluster.rbd(&["create", "--size", "64M", "disk"]);
+    let bench = [
+        "bench",
+        "--io-type",
+        "write",
+        "--io-size",
+        "4K",
+        "--io-threads",
+        "1",
+        "--io-total",
+        "96M",
+        "disk",
+    ];
+    let mut bench = cluster.client("rbd", &bench).spawn().unwrap();
+    // Epochs that the bench is told of while it runs, as changes.
+    for n in 0..4 {
+        std::thread::sleep(Duration::from_millis(250));
+        cluster.ceph(&["osd", "pool", "create", &format!("pool-{n}")]);
+    }
+    let status = wait(&mut bench, Duration::from_secs(60)).unwrap();
+    assert!(
+        status.is_some_and(|s| s.success()),
+        "{status:?}\n{}",
+        cluster.log_tail()
+    );
+    cluster.ceph(&[
+        "osd",
+        "pool",
+        "rm",
+        "pool-1",
+        "pool-1",
+        "--yes-i-really-really-mean-it",
+    ]);
+    assert_eq!(cluster.rbd(&["ls"]).text().trim(), "disk");
+}
+
+#[test]
+fn a_client_without_64_bit_pool_ids_is_told_what_it_lacks() {
+    if against_ceph() {
+        return;
+    }
+    let mut cluster = Cluster::start();
+    let mon = cluster.rbdgate().ports().mon_v1();
+    let older = Generation {
+        word: encoding::Features(0x0007_ffff & !(1 << 9)),
+        ..GENERATIONS[3]
+    };
+    let refused = OldClient::start(older, mon, &cluster.keyring()).err().unwrap();
+    assert!(refused.to_string().contains("0x200"), "{refused}");
 }

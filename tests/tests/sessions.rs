@@ -28,7 +28,7 @@ fn ceph_daemon_shows_sessions_settings_and_counters() {
     if against_ceph() {
         return;
     }
-    let cluster = Cluster::start();
+    let mut cluster = Cluster::start();
     cluster.rbd(&["create", "--size", "8M", "disk"]);
     let mut holder = cluster.python("hold_open.py", &["disk", "60"]).spawn().unwrap();
     std::thread::sleep(Duration::from_secs(3));
@@ -62,6 +62,16 @@ fn ceph_daemon_shows_sessions_settings_and_counters() {
             .contains("release pacific, msgr v2, auth cephx, mode secure, compression none, session key aes"),
         "{listed}"
     );
+    let url = format!("http://127.0.0.1:{}/sessions", cluster.rbdgate().ports().http());
+    let over_http = cluster.run(Program::new("curl").args(["-sf", &url])).json();
+    assert_eq!(over_http, daemon(&cluster, &["sessions"]));
+    let forwarded = ["-s", "-H", "X-Forwarded-For: 192.0.2.7", &url];
+    let refused = cluster.run(Program::new("curl").args(forwarded));
+    assert!(refused.text().contains("own host alone"), "{refused}");
+    let text = over_http.to_string();
+    for secret in cluster.ceph(&["auth", "get-key", "client.admin"]).lines() {
+        assert!(!text.contains(&secret), "a key is told");
+    }
     holder.kill().unwrap();
     holder.wait().unwrap();
 

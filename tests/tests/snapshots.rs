@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use rbdgate_tests::cluster::Cluster;
+use rbdgate_tests::cluster::{Cluster, against_ceph};
 use rbdgate_tests::data;
 use rbdgate_tests::exec::Program;
 use serde_json::json;
@@ -94,6 +94,47 @@ fn removed_snapshots_are_trimmed_and_leave_nothing() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{map}\n{objects}");
         std::thread::sleep(Duration::from_millis(200));
     }
+}
+
+/// Bytes that the volume files of a server take on disk.
+fn volume_bytes(cluster: &mut Cluster) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let mut folders = vec![cluster.rbdgate().data().to_owned()];
+    let mut bytes = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let metadata = entry.metadata().unwrap();
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            } else if entry.path().parent().unwrap().ends_with("volumes") {
+                bytes += metadata.blocks() * 512;
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn the_first_small_write_after_a_snapshot_preserves_64_kib() {
+    if against_ceph() {
+        return;
+    }
+    let mut cluster = Cluster::start();
+    let file = cluster.file("content", data::bytes(3, 32 << 20));
+    cluster.rbd(&["import", "--no-progress", &file, "disk"]);
+    cluster.rbd(&["snap", "create", "--no-progress", "disk@one"]);
+    let before = volume_bytes(&mut cluster);
+    assert!(before >= 32 << 20, "{before}");
+    for object in 0..8 {
+        let at = (object << 22) + (1 << 20) + 8192;
+        fill(&cluster, "disk", &mut vec![0; 32 << 20], 7, at, 4096);
+    }
+    // What travels in the journal is in the volumes after a stop.
+    cluster.rbdgate().stop(rustix::process::Signal::TERM).unwrap();
+    let preserved = volume_bytes(&mut cluster) - before;
+    println!("8 writes of 4 KiB preserved {preserved} bytes");
+    assert_eq!(preserved, 8 * (64 << 10));
 }
 
 #[test]
@@ -206,15 +247,6 @@ fn a_deep_copy_has_the_snapshots_too() {
     cluster.rbd(&["deep", "cp", "--no-progress", "disk", "copy"]);
     assert!(export(&cluster, "copy@one") == first);
     assert!(export(&cluster, "copy") == second);
-}
-
-#[test]
-fn random_changes_agree_with_a_model() {
-    let cluster = Cluster::start();
-    for seed in [1, 2] {
-        println!("seed {seed}");
-        cluster.run(cluster.python("snapshot_model.py", &[&seed.to_string(), "150"]));
-    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Fuzzing on the stable compiler: the flags that cargo-fuzz gives to rustc, without an installation of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use clap::Args;
 use serde::Deserialize;
@@ -20,8 +21,11 @@ const FLAGS: [&str; 6] = [
 /// Options of `fuzz`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The target; all of them, one after the other, without it.
+    /// The target; all of them without it.
     target: Option<String>,
+    /// How many targets run at a time.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
     /// Seconds for each target.
     #[arg(long, default_value_t = 10)]
     seconds: u32,
@@ -56,10 +60,30 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         None => names,
     };
     let programs = build(&folder)?;
-    for name in chosen {
-        fuzz(&folder, &programs.join(name), name, options)?;
+    // Targets take their turn as one of the jobs gets free; all are run, whatever one finds.
+    let queue = Mutex::new(chosen.into_iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        let mut failures = Vec::new();
+        while let Some(name) = next() {
+            failures.extend(fuzz(&folder, &programs.join(name), name, options).err());
+        }
+        failures
+    };
+    let failures: Vec<Failure> = std::thread::scope(|scope| {
+        let jobs: Vec<_> = (0..options.jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        let ended = jobs.into_iter().map(std::thread::ScopedJoinHandle::join);
+        ended
+            .flat_map(|job| job.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    for failure in &failures {
+        eprintln!("{failure}");
     }
-    Ok(())
+    match failures.into_iter().next() {
+        Some(failure) => Err(failure),
+        None => Ok(()),
+    }
 }
 
 /// Builds all targets; returns the folder of the programs.
@@ -118,6 +142,13 @@ fn fuzz(folder: &Path, program: &Path, name: &str, options: &Options) -> Result<
     if let Some(seed) = options.seed {
         command.arg(format!("-seed={seed}"));
     }
+    // Runs beside each other would mix their lines.
+    let log = (options.jobs > 1).then(|| folder.join("target/found").join(format!("{name}.log")));
+    if let Some(log) = &log {
+        make(folder.join("target/found"))?;
+        let file = std::fs::File::create(log).map_err(|e| Failure::new(log.display(), e))?;
+        command.stderr(file);
+    }
     let status = command
         .arg(corpus)
         .arg(format!("-max_total_time={}", options.seconds))
@@ -136,8 +167,26 @@ fn fuzz(folder: &Path, program: &Path, name: &str, options: &Options) -> Result<
         Ok(())
     } else {
         Err(Failure::new(
-            format!("{name} found something, see {}", artifacts.display()),
+            format!(
+                "{name} found something, see {}{}",
+                artifacts.display(),
+                log.as_deref().map_or_else(String::new, end_of)
+            ),
             status,
         ))
     }
+}
+
+/// The last lines of a target's log, if it has one.
+fn end_of(log: &Path) -> String {
+    const LINES: usize = 40;
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(LINES);
+    lines
+        .iter()
+        .skip(from)
+        .map(|line| format!("\n  {line}"))
+        .collect()
 }

@@ -9,6 +9,7 @@ use rbdgate_tests::Failure;
 mod bench;
 mod fuzz;
 mod licences;
+mod snapshots;
 
 /// The result of a command: its failure is shown to the user as it is.
 type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -25,6 +26,8 @@ struct Arguments {
 enum Command {
     /// Runs fio against Ceph's own daemons and rbdgate on the same disk, and prints both with their ratio.
     Bench(bench::Options),
+    /// Prints what a thousand snapshots of an image cost.
+    Snapshots(snapshots::Options),
     /// Checks that every dependency has a licence that deny.toml allows.
     Licences,
     /// Builds the fuzz targets and runs each for a while.
@@ -34,6 +37,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::Snapshots(options) => snapshots::run(&options),
         Command::Licences => licences::run(),
         Command::Fuzz(options) => fuzz::run(&options),
     };

@@ -4,6 +4,7 @@
 //! [`call`] runs it as the OSD's `call` op does.
 
 mod context;
+mod hello;
 mod journal;
 mod lock;
 mod numops;

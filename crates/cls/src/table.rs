@@ -2,7 +2,7 @@
 //!
 //! Names and flags are those that Ceph registers (`CLS_INIT` in each `src/cls/*/cls_*.cc`, Tentacle).
 
-use crate::{Method, MethodFlags, journal, lock, numops, rbd, version};
+use crate::{Method, MethodFlags, hello, journal, lock, numops, rbd, version};
 
 macro_rules! methods {
     ($($function:path, $class:literal $name:literal $($flag:ident)|+;)*) => {
@@ -184,6 +184,10 @@ static TABLE: &[Method] = methods! {
     version::check_conds, "version" "check_conds" RD;
     numops::add, "numops" "add" RD | WR;
     numops::mul, "numops" "mul" RD | WR;
+    hello::say_hello, "hello" "say_hello" RD;
+    hello::record_hello, "hello" "record_hello" WR | PROMOTE;
+    hello::replay, "hello" "replay" RD;
+    hello::turn_it_to_11, "hello" "turn_it_to_11" RD | WR | PROMOTE;
 };
 
 /// Every method of every class.

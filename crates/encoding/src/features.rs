@@ -115,7 +115,8 @@ features! {
     MDSENC = 29, 1;
     /// Pool id hashed into placement.
     OSDHASHPSPOOL = 30, 1;
-    /// Release bit of Reef.
+    /// Release bit of Reef. Nautilus and Pacific set it as well, by its older meaning: it may only decide what such a
+    /// peer skips. Whether a peer is a Reef is told by [`Features::is_since`].
     SERVER_REEF = 31, 3;
     /// Stretch clusters.
     STRETCH_MODE = 32, 3;
@@ -178,6 +179,13 @@ impl Features {
     pub const NONE: Self = Self(0);
     /// What we offer, as a server: Pacific's word, which every client generation connects to.
     pub const OURS: Self = Self(0x3f01_cfbd_fffd_ffff);
+    /// What we require of a client: that it speaks of pools by 64-bit ids, as all do since Argonaut (0.48) and
+    /// Linux 3.9. Without, requests and replies have forms of their own, which we do not write.
+    ///
+    /// A real cluster requires what its CRUSH map and pools need, too. Our OSDs serve every group, so that it does not
+    /// matter where a client looks for it; and what it cannot read is translated
+    /// ([`crate::maps::OsdMap::translated_for`]).
+    pub const REQUIRED: Self = Feature::PGID64.word();
     /// Everything that has a meaning: for what we store ourselves.
     pub const ALL: Self = Self(0x3fff_ffff_ffff_ffff);
 

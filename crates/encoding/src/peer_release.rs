@@ -131,6 +131,7 @@ mod tests {
     /// Words as real clients send them: those of captures, and for the releases that are not among them those that
     /// `ceph features` is known to show.
     const WORDS: &[(u64, &str, Bit59)] = &[
+        (0x0007_ffff, "before hammer", Bit59::Unset),
         (0x0000_ffff_ffff_ffff, "before hammer", Bit59::Unset),
         (0x0083_ffff_ffff_ffff, "hammer", Bit59::Unset),
         (0x0883_ffff_ffff_ffff, "hammer", Bit59::Private),
@@ -149,6 +150,7 @@ mod tests {
         (0x2701_8fb8_6aa4_2ada, "Linux 4.19 to 5.2", Bit59::Unset),
         (0x0701_0fb8_6aa4_2ada, "Linux 4.13 to 4.18", Bit59::Unset),
         (0x0401_06b8_4a84_2a42, "Linux 4.12 or earlier", Bit59::Unset),
+        (0x4a04_2a42, "Linux 4.12 or earlier", Bit59::Unset),
     ];
 
     #[test]
@@ -166,6 +168,9 @@ mod tests {
         let nautilus = Features(0x3ffd_dff8_ffec_ffff);
         assert!(nautilus.has(Feature::SERVER_TENTACLE), "the bit was MON_METADATA");
         assert!(!nautilus.is_since(Release::OCTOPUS));
+        let pacific = Features(0x3f01_cfbd_fffd_ffff);
+        assert!(pacific.has(Feature::SERVER_REEF), "the bit was MON_SINGLE_PAXOS");
+        assert!(!pacific.is_since(Release::QUINCY));
         assert!(Features(0x3f07_ffff_fffd_ffff).is_since(Release::TENTACLE));
         assert!(
             !Features(0x2f01_8fb8_7aa4_aafe).is_since(Release::JEWEL),

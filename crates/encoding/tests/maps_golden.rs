@@ -1,7 +1,8 @@
 //! Cluster maps that real Ceph wrote: they decode, and are written again to the same bytes.
 //!
 //! Origin: `dencoder.json` is ceph-dencoder's test instances at eight feature words; `probe.json` is what
-//! monitors of four releases sent to clients that offered those words; `*.bin` are `ceph mon getmap` and
+//! monitors of four releases sent to clients that offered those words; `classic.json` is what Nautilus'
+//! ceph-dencoder makes of its test instances and of its cluster's maps for words from before OSDMAP_ENC; `*.bin` are `ceph mon getmap` and
 //! `ceph osd getmap` of the same clusters.
 
 #![allow(
@@ -15,7 +16,7 @@ use std::{fmt::Debug, path::Path};
 use bytes::Bytes;
 use proptest::prelude::*;
 use rbdgate_encoding::{
-    Decode, DecodeError, Encode, Features,
+    Decode, Encode, Feature, Features,
     maps::{
         CrushMap, MgrMap, MonMap, OsdInfo, OsdMap, OsdMapIncremental, OsdXinfo, PgPool, PoolSnapInfo,
         significant_features,
@@ -26,6 +27,9 @@ use serde_json::Value;
 /// Feature words by the names that the goldens use.
 const WORDS: &[(&str, u64)] = &[
     ("zero", 0),
+    ("linux-3.9", 0x4a04_2a42),
+    ("argonaut", 0x0007_ffff),
+    ("dumpling", 0x0007_ffff_ffff),
     ("hammer", 0x0083_ffff_ffff_ffff),
     ("hammer-bit59", 0x0883_ffff_ffff_ffff),
     ("jewel", 0x07fd_dff8_ef8c_bffb),
@@ -34,6 +38,10 @@ const WORDS: &[(&str, u64)] = &[
     ("pacific", 0x3f01_cfbd_fffd_ffff),
     ("all", 0x3fff_ffff_ffff_ffff),
 ];
+
+fn word(name: &str) -> Features {
+    Features(WORDS.iter().find(|(n, _)| *n == name).unwrap().1)
+}
 
 struct Golden {
     kind: String,
@@ -194,17 +202,7 @@ fn check<T: Decode + Encode + PartialEq + Debug>(g: &Golden) -> Vec<String> {
 fn check_any(g: &Golden) -> Vec<String> {
     match g.kind.as_str() {
         "MonMap" | "mon_map" => check::<MonMap>(g),
-        "OSDMap" if g.words[0].0 == "zero" => {
-            let refused = matches!(OsdMap::from_bytes(&g.bytes), Err(DecodeError::TooOld { .. }));
-            assert!(refused, "the form before OSDMAP_ENC is not read");
-            Vec::new()
-        }
         "OSDMap" | "osd_map" => check::<OsdMap>(g),
-        "OSDMap_Incremental" if g.words[0].0 == "zero" => {
-            let refused = OsdMapIncremental::from_bytes(&g.bytes);
-            assert!(matches!(refused, Err(DecodeError::TooOld { .. })));
-            Vec::new()
-        }
         "OSDMap_Incremental" | "osd_inc" => check_incremental(g),
         "MgrMap" => check::<MgrMap>(g),
         "pg_pool_t" => check::<PgPool>(g),
@@ -216,7 +214,8 @@ fn check_any(g: &Golden) -> Vec<String> {
     }
 }
 
-/// An incremental map names the word it was written for; monitors write for the significant part of it.
+/// An incremental map names the word it was written for, but for those in the classic form; monitors write for the
+/// significant part of it.
 fn check_incremental(g: &Golden) -> Vec<String> {
     let mut g = Golden {
         kind: g.kind.clone(),
@@ -224,7 +223,9 @@ fn check_incremental(g: &Golden) -> Vec<String> {
         words: g.words.clone(),
         bytes: g.bytes.clone(),
     };
-    if let Ok(inc) = OsdMapIncremental::from_bytes(&g.bytes) {
+    if let Ok(inc) = OsdMapIncremental::from_bytes(&g.bytes)
+        && inc.encode_features & Feature::OSDMAP_ENC.word().0 != 0
+    {
         for (_, word) in &mut g.words {
             *word = Features(inc.encode_features);
         }
@@ -256,6 +257,32 @@ fn maps_sent_by_monitors_are_written_again_to_the_same_bytes() {
     );
 }
 
+#[test]
+fn maps_for_clients_before_firefly_are_written_again_to_the_same_bytes() {
+    let goldens = goldens("classic.json");
+    assert_none(&goldens.iter().flat_map(check_any).collect::<Vec<_>>());
+    let classic = |g: &Golden| g.kind.starts_with("osd_inc") || g.kind.starts_with("OSDMap");
+    let wide = goldens.iter().filter(|g| classic(g));
+    assert!(wide.clone().count() > 20 && wide.into_iter().all(|g| g.bytes[..2] == [6, 0]));
+}
+
+#[test]
+fn every_truncation_of_the_classic_form_is_refused() {
+    let (short, wide) = (goldens("dencoder.json"), goldens("classic.json"));
+    let short = short.iter().filter(|g| g.words[0].0 == "zero");
+    for g in short.chain(&wide) {
+        for n in 0..g.bytes.len() {
+            let part = g.bytes.slice(..n);
+            let refused = match g.kind.as_str() {
+                "OSDMap" => OsdMap::from_bytes(&part).is_err(),
+                "OSDMap_Incremental" => OsdMapIncremental::from_bytes(&part).is_err(),
+                _ => continue,
+            };
+            assert!(refused, "{} cut to {n}", g.name("any"));
+        }
+    }
+}
+
 /// The map of a monitor, as sent to a client of that generation.
 fn sent(writer: &str, kind: &str, word: &str) -> Bytes {
     let golden = goldens("probe.json")
@@ -267,8 +294,8 @@ fn sent(writer: &str, kind: &str, word: &str) -> Bytes {
 #[test]
 fn a_hammer_client_with_bit_59_is_sent_hammers_bytes() {
     for writer in ["nautilus", "pacific", "reef", "tentacle"] {
-        let conflicting = Features(WORDS[2].1);
-        let hammer = Features(WORDS[1].1);
+        let conflicting = word("hammer-bit59");
+        let hammer = word("hammer");
         let map = OsdMap::from_bytes(&sent(writer, "osd_map", "pacific")).unwrap();
         assert_eq!(map.to_bytes(conflicting), map.to_bytes(hammer));
         assert_eq!(map.to_bytes(hammer), sent(writer, "osd_map", "hammer"));

@@ -6,14 +6,16 @@ use std::{io::Write, process::Command};
 
 use bytes::{Bytes, BytesMut};
 use rbdgate_encoding::{
-    Decode, Encode, Features,
+    Decode, Encode, Feature, Features,
     maps::{
-        ApplyError, CrushMap, MonMap, OsdAddrs, OsdMap, OsdMapIncremental, PgPool, Release, SnapIntervals,
-        osd_state, osdmap_flags, pool_flags,
+        ApplyError, BucketWeights, CrushMap, MonMap, OsdAddrs, OsdMap, OsdMapIncremental, PgPool, Release,
+        SnapIntervals, osd_state, osdmap_flags, pool_flags,
     },
     types::{EntityAddr, EntityAddrVec, Pg, Utime, Uuid},
 };
 
+/// Without OSDMAP_ENC and whatever came after.
+const ARGONAUT: Features = Features(0x0007_ffff);
 const HAMMER: Features = Features(0x0083_ffff_ffff_ffff);
 const FSID: Uuid = Uuid(*b"0123456789abcdef");
 
@@ -243,6 +245,153 @@ fn a_change_of_another_cluster_or_epoch_or_of_an_unknown_osd_is_refused() {
     assert_eq!(refused(&inc), ApplyError::NoSuchOsd(-1));
 }
 
+/// A map in which everything is set that some peer can be told.
+fn full_map() -> OsdMap {
+    let mut map = cluster();
+    let pool = map.pools.get_mut(&1).unwrap();
+    pool.removed_snaps = [3, 4].into_iter().collect();
+    map.pg_temp.insert(Pg { pool: 1, seed: 3 }, vec![0]);
+    map.primary_temp.insert(Pg { pool: 1, seed: 3 }, 0);
+    map.osd_primary_affinity = vec![0x8000];
+    map.erasure_code_profiles
+        .insert("default".to_owned(), [("k".to_owned(), "2".to_owned())].into());
+    map.pg_upmap_items.insert(Pg { pool: 1, seed: 4 }, vec![(0, 0)]);
+    map.blocklist
+        .insert(EntityAddr::v1(([10, 0, 0, 1], 0).into(), 4242), time(99));
+    map.crush_version = 7;
+    map
+}
+
+/// What is left of a map in the classic form; `short` is without PGID64.
+fn as_classic(map: &OsdMap, short: bool) -> OsdMap {
+    let legacy = |addrs: &EntityAddrVec| EntityAddrVec(vec![addrs.as_legacy()]);
+    let mut left = OsdMap {
+        fsid: map.fsid,
+        epoch: map.epoch,
+        created: map.created,
+        modified: map.modified,
+        pool_names: map.pool_names.clone(),
+        pool_max: map.pool_max,
+        flags: map.flags,
+        crush: CrushMap::from_bytes(&map.crush.to_bytes(Features::NONE)).unwrap(),
+        pg_temp: map.pg_temp.clone(),
+        ..OsdMap::default()
+    };
+    let pool_word = if short { Features::NONE } else { ARGONAUT };
+    let pools = map.pools.iter();
+    left.pools = pools
+        .map(|(id, p)| (*id, PgPool::from_bytes(&p.to_bytes(pool_word)).unwrap()))
+        .collect();
+    left.set_max_osd(map.max_osd);
+    left.osd_state.clone_from(&map.osd_state);
+    left.osd_weight.clone_from(&map.osd_weight);
+    for (left, addrs) in left.osd_addrs.iter_mut().zip(&map.osd_addrs) {
+        left.client = legacy(&addrs.client);
+        if !short {
+            left.cluster = legacy(&addrs.cluster);
+            left.hb_back = legacy(&addrs.hb_back);
+            left.hb_front = legacy(&addrs.hb_front);
+        }
+    }
+    if !short {
+        left.osd_info.clone_from(&map.osd_info);
+        left.osd_uuid.clone_from(&map.osd_uuid);
+        left.osd_xinfo.clone_from(&map.osd_xinfo);
+        left.blocklist.clone_from(&map.blocklist);
+    }
+    left
+}
+
+#[test]
+fn the_classic_form_says_what_such_a_peer_knows_and_nothing_else() {
+    let map = full_map();
+    for (features, short) in [
+        (Features::NONE, true),
+        (ARGONAUT.without(Feature::PGID64.word()), true),
+        (ARGONAUT, false),
+        (Features(0x4a04_2a42), false),
+        (Features(0x0007_ffff_ffff), false),
+    ] {
+        let bytes = map.to_bytes(features);
+        assert_eq!(
+            OsdMap::from_bytes(&bytes).unwrap(),
+            as_classic(&map, short),
+            "{features}"
+        );
+        for n in 0..bytes.len() {
+            assert!(
+                OsdMap::from_bytes(&bytes.slice(..n)).is_err(),
+                "{features} cut to {n}"
+            );
+        }
+        // What was left is written to the same bytes.
+        assert_eq!(as_classic(&map, short).to_bytes(features), bytes, "{features}");
+    }
+}
+
+#[test]
+fn changes_in_the_classic_form_lead_to_the_map_in_the_classic_form() {
+    for (features, short) in [(Features::NONE, true), (ARGONAUT, false)] {
+        let old = cluster();
+        let mut new = next(&old);
+        let mut pool = PgPool::replicated(8, 1, 0);
+        pool.last_change = 2;
+        new.pools.insert(2, pool);
+        new.pool_names.insert(2, "two".to_owned());
+        new.pool_max = 2;
+        new.flags |= osdmap_flags::PAUSEWR;
+        new.pg_temp.insert(Pg { pool: 1, seed: 3 }, vec![0]);
+        new.crush = CrushMap::simple(&[0], "other");
+        new.crush_version += 1;
+        new.osd_state[0] &= !osd_state::UP;
+        new.osd_xinfo[0].down_stamp = new.modified;
+        let bytes = OsdMapIncremental::diff(&old, &new).to_bytes(features);
+        for n in 0..bytes.len() {
+            assert!(
+                OsdMapIncremental::from_bytes(&bytes.slice(..n)).is_err(),
+                "cut to {n}"
+            );
+        }
+        let inc = OsdMapIncremental::from_bytes(&bytes).unwrap();
+        let mut map = as_classic(&old, short);
+        map.apply(&inc).unwrap();
+        // The form has no place for it: counted by whoever applies a change.
+        map.crush_version = 1;
+        map.osd_info[0] = as_classic(&new, short).osd_info[0];
+        assert_eq!(map, as_classic(&new, short), "{features}");
+
+        let mut later = next(&new);
+        later.pools.remove(&1);
+        later.pool_names.remove(&1);
+        later.pg_temp.clear();
+        let inc = OsdMapIncremental::diff(&new, &later).to_bytes(features);
+        map.apply(&OsdMapIncremental::from_bytes(&inc).unwrap()).unwrap();
+        assert_eq!(map, as_classic(&later, short), "{features}");
+    }
+}
+
+#[test]
+fn clients_before_hammer_are_given_lists_in_place_of_straw2_buckets() {
+    let mut map = cluster();
+    map.crush = CrushMap::simple(&[0, 1, 2], "host");
+    assert_eq!(map.translated_for(HAMMER), None);
+    let translated = map
+        .translated_for(Features(HAMMER.0 & !Feature::CRUSH_V4.word().0))
+        .unwrap();
+    let host = translated.crush.bucket(-2).unwrap();
+    let one = OsdMap::IN;
+    assert_eq!(
+        host.weights,
+        BucketWeights::List(vec![(one, one), (one, 2 * one), (one, 3 * one)])
+    );
+    assert_eq!(host.items, [0, 1, 2]);
+    let mut inc = OsdMapIncremental::new(FSID, 2, time(1));
+    assert_eq!(inc.translated_for(ARGONAUT), None);
+    inc.crush = Some(map.crush);
+    let inc = inc.translated_for(ARGONAUT).unwrap();
+    assert_eq!(inc.crush, Some(translated.crush));
+}
+
 /// What `tool` prints of `bytes` in a file; none, and a note, if it is not installed.
 fn printed_by(tool: &str, args: &[&str], name: &str, bytes: &Bytes) -> Option<String> {
     let path = std::env::temp_dir().join(format!("rbdgate-{}-{name}", std::process::id()));
@@ -275,12 +424,14 @@ fn cephs_own_tools_read_our_maps_for_every_generation() {
     };
     mons.add("a", addrs(3300));
     let words = [
+        ARGONAUT,
         HAMMER,
         Features(0x2f01_8fb8_6aa4_2ada),
         Features::OURS,
         Features::ALL,
     ];
     for (i, features) in words.into_iter().enumerate() {
+        let map = map.translated_for(features).unwrap_or_else(|| map.clone());
         let name = |kind: &str| format!("{kind}-{i}");
         let bytes = map.to_bytes(features);
         if let Some(text) = printed_by("osdmaptool", &["--print"], &name("osdmap"), &bytes) {
@@ -303,7 +454,11 @@ fn cephs_own_tools_read_our_maps_for_every_generation() {
         let bytes = map.crush.to_bytes(features);
         if let Some(text) = printed_by("crushtool", &["-d"], &name("crush"), &bytes) {
             for part in [
-                "alg straw2",
+                if features == ARGONAUT {
+                    "alg list"
+                } else {
+                    "alg straw2"
+                },
                 "step choose firstn 0 type osd",
                 "tunable chooseleaf_vary_r 1",
             ] {

@@ -6,6 +6,7 @@
 #![allow(unreachable_pub)] // Modules are private here and there; what they offer their siblings is `pub`.
 
 pub mod admin;
+pub mod backend;
 pub mod client_files;
 pub mod cluster;
 pub mod compatibility;

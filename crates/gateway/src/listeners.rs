@@ -1,10 +1,11 @@
-//! The daemons' sockets: each has one for msgr v2 and one for msgr v1, and maps name both.
+//! The daemons' sockets: each has one for msgr v2 and one for msgr v1, and maps name both. Each further listener has
+//! a set of its own for all daemons.
 
 use std::{collections::BTreeMap, fmt, io, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use encoding::{
-    Encode, Feature, Features,
+    Encode, Features,
     types::{EntityAddr, EntityAddrVec, EntityName, EntityType},
 };
 use msgr::{
@@ -18,25 +19,15 @@ use crate::{
     admin::{
         check::offset,
         http,
-        sessions::Sessions,
+        sessions::{Door, Sessions},
         socket::{self, AdminSocket},
     },
-    cluster::{Cluster, Endpoints, MGR_NAME, MON_NAME, OsdEndpoint},
-    config::{Auth, MaxMsgr, Settings},
+    cluster::{Cluster, Endpoints, Entrance, MGR_NAME, MON_NAME, OsdEndpoint},
+    config::{Auth, Listener, MaxMsgr, Settings},
     mon::{MgrDispatcher, MonDispatcher, MonShared},
     osd::{Osd, OsdDispatcher},
     serve::ServeError,
 };
-
-/// What clients must know to find objects by our maps: straw2 buckets under Hammer's tunables, and pools hashed into
-/// placement. Whoever lacks it would ask for objects in the wrong place, and is told so instead.
-const PLACEMENT: [Feature; 5] = [
-    Feature::CRUSH_TUNABLES,
-    Feature::CRUSH_TUNABLES2,
-    Feature::OSDHASHPSPOOL,
-    Feature::CRUSH_TUNABLES3,
-    Feature::CRUSH_V4,
-];
 
 /// One daemon's sockets.
 struct Ports {
@@ -45,13 +36,12 @@ struct Ports {
     v1: TcpListener,
 }
 
+/// An address to listen on, and the setting that it is from.
+type Address = (&'static str, SocketAddr);
+
 impl Ports {
-    async fn bind(
-        settings: &Settings,
-        v2: (&'static str, SocketAddr),
-        v1: (&'static str, SocketAddr),
-    ) -> Result<Self, ServeError> {
-        let v2 = match settings.max_msgr {
+    async fn bind(max: MaxMsgr, v2: Address, v1: Address) -> Result<Self, ServeError> {
+        let v2 = match max {
             MaxMsgr::V1 => None,
             MaxMsgr::V20 | MaxMsgr::V21 => Some(bind(v2.0, v2.1).await?),
         };
@@ -59,6 +49,16 @@ impl Ports {
             v2,
             v1: bind(v1.0, v1.1).await?,
         })
+    }
+
+    /// The `n`th pair of a run of ports.
+    async fn bind_nth(max: MaxMsgr, (setting, first): Address, n: u16) -> Result<Self, ServeError> {
+        // Port 0 stays 0 for each: every one is a free one.
+        let port = |n: u16| match first.port() {
+            0 => (setting, first),
+            _ => (setting, offset(first, n)),
+        };
+        Self::bind(max, port(2 * n), port(2 * n + 1)).await
     }
 
     /// The addresses as maps have them: v2 first.
@@ -82,11 +82,73 @@ impl Ports {
     }
 }
 
-/// All sockets, bound before the cluster is opened: its maps name their ports.
-pub(crate) struct Listeners {
+/// The sockets of all daemons at one entrance, and what holds for all of them.
+struct Daemons {
     mon: Ports,
     osds: Vec<Ports>,
     mgr: Ports,
+    max_msgr: MaxMsgr,
+    mask_features: Features,
+}
+
+impl Daemons {
+    async fn bind_usual(settings: &Settings) -> Result<Self, ServeError> {
+        let max = settings.max_msgr;
+        let mut osds = Vec::new();
+        for n in 0..settings.osd_count {
+            osds.push(Ports::bind_nth(max, ("osd", settings.osd), n).await?);
+        }
+        Ok(Self {
+            mon: Ports::bind(max, ("mon-v2", settings.mon_v2), ("mon-v1", settings.mon_v1)).await?,
+            mgr: Ports::bind_nth(max, ("osd", settings.osd), settings.osd_count).await?,
+            osds,
+            max_msgr: max,
+            mask_features: settings.mask_features,
+        })
+    }
+
+    /// A further listener: one run of ports for all.
+    async fn bind_further(settings: &Settings, listener: &Listener) -> Result<Self, ServeError> {
+        let max = listener.max_msgr.unwrap_or(settings.max_msgr);
+        let first = ("listen", listener.at);
+        let mut osds = Vec::new();
+        for n in 0..settings.osd_count {
+            osds.push(Ports::bind_nth(max, first, n + 1).await?);
+        }
+        Ok(Self {
+            mon: Ports::bind_nth(max, first, 0).await?,
+            mgr: Ports::bind_nth(max, first, settings.osd_count + 1).await?,
+            osds,
+            max_msgr: max,
+            mask_features: listener.mask_features.unwrap_or(settings.mask_features),
+        })
+    }
+
+    fn osd_addrs(&self, nonce: u32) -> io::Result<BTreeMap<i32, EntityAddrVec>> {
+        let addrs = (0..).zip(&self.osds);
+        addrs.map(|(id, ports)| Ok((id, ports.addrs(nonce)?))).collect()
+    }
+
+    /// Where clients that come in here are told that everything is.
+    fn entrance(&self, number: u16, nonce: u32) -> io::Result<Entrance> {
+        if number == 0 {
+            return Ok(Entrance::USUAL);
+        }
+        let mon = self.mon.addrs(0)?;
+        tracing::info!(mon_host = %mon, "a further listener");
+        Ok(Entrance::further(
+            number,
+            mon,
+            self.mgr.addrs(nonce)?,
+            self.osd_addrs(nonce)?,
+        ))
+    }
+}
+
+/// All sockets, bound before the cluster is opened: its maps name their ports.
+pub(crate) struct Listeners {
+    /// The usual ones first.
+    daemons: Vec<Daemons>,
     http: TcpListener,
     /// Tells this process from earlier ones at the same addresses.
     nonce: u32,
@@ -98,49 +160,47 @@ async fn bind(setting: &'static str, at: SocketAddr) -> Result<TcpListener, Serv
         .map_err(|reason| ServeError::Listen { setting, at, reason })
 }
 
+/// What every daemon is served with.
+struct Server<'a> {
+    settings: &'a Settings,
+    cluster: &'a Arc<Cluster>,
+    osd: &'a Arc<Osd>,
+    auth: AuthConfig,
+    sessions: Arc<Sessions>,
+    servers: JoinSet<io::Result<()>>,
+    stopping: &'a watch::Receiver<bool>,
+    nonce: u32,
+}
+
 impl Listeners {
     /// Binds what the settings name.
     pub(crate) async fn bind(settings: &Settings) -> Result<Self, ServeError> {
-        // Port 0 stays 0 for each: every one is a free one.
-        let port = |n: u16| {
-            if settings.osd.port() == 0 {
-                settings.osd
-            } else {
-                offset(settings.osd, n)
-            }
-        };
-        let pair = |n: u16| Ports::bind(settings, ("osd", port(2 * n)), ("osd", port(2 * n + 1)));
-        let mut osds = Vec::new();
-        for n in 0..settings.osd_count {
-            osds.push(pair(n).await?);
+        let mut daemons = vec![Daemons::bind_usual(settings).await?];
+        for listener in &settings.listen {
+            daemons.push(Daemons::bind_further(settings, listener).await?);
         }
         Ok(Self {
-            mon: Ports::bind(settings, ("mon-v2", settings.mon_v2), ("mon-v1", settings.mon_v1)).await?,
-            mgr: pair(settings.osd_count).await?,
+            daemons,
             http: bind("http", settings.http).await?,
-            osds,
             nonce: rand::random_range(1..u32::MAX),
         })
     }
 
     /// Where everything is.
     pub(crate) fn endpoints(&self) -> io::Result<Endpoints> {
-        let mut osds = BTreeMap::new();
-        for (id, ports) in (0..).zip(&self.osds) {
-            osds.insert(
-                id,
-                OsdEndpoint {
-                    addrs: ports.addrs(self.nonce)?,
-                },
-            );
-        }
+        let usual = self
+            .daemons
+            .first()
+            .ok_or_else(|| io::Error::other("no listener"))?;
+        let osds = usual.osd_addrs(self.nonce)?;
+        let osds = osds.into_iter().map(|(id, addrs)| (id, OsdEndpoint { addrs }));
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         Ok(Endpoints {
             fsid: None,
             host,
-            mon: self.mon.addrs(0)?,
-            mgr: self.mgr.addrs(self.nonce)?,
-            osds,
+            mon: usual.mon.addrs(0)?,
+            mgr: usual.mgr.addrs(self.nonce)?,
+            osds: osds.collect(),
             admin_key: None,
         })
     }
@@ -153,58 +213,103 @@ impl Listeners {
         osd: &Arc<Osd>,
         stopping: &watch::Receiver<bool>,
     ) -> io::Result<JoinSet<io::Result<()>>> {
-        let auth = auth_config(settings, Arc::clone(cluster) as _);
-        let endpoints = self.endpoints()?;
-        let mut servers = JoinSet::new();
-        let sessions = Arc::<Sessions>::default();
-        let mut serve =
-            |name: EntityName, addrs: &EntityAddrVec, ports: Ports, dispatcher: Arc<dyn Dispatcher>| {
-                for (protocol, listener) in ports.into_listeners(settings.max_msgr) {
-                    let dispatcher = sessions.tracked(&daemon_name(name), protocol, Arc::clone(&dispatcher));
-                    let mut config = ServerConfig::new(name, addrs.clone(), auth.clone());
-                    config.protocol = protocol;
-                    config.compression = settings.compression.clone();
-                    config.supported = config.supported.without(settings.mask_features);
-                    if name.kind != EntityType::MGR {
-                        config.required = PLACEMENT
-                            .iter()
-                            .fold(Features::NONE, |all, f| Features(all.0 | f.word().0));
-                    }
-                    config.monmap = Some(Arc::new(MonMaps(Arc::clone(cluster))));
-                    let serving =
-                        msgr::driver::serve(listener, Arc::new(config), dispatcher, stopping.clone());
-                    servers.spawn(async move {
-                        serving.await;
-                        Ok(())
-                    });
-                }
-            };
+        let mut server = Server {
+            settings,
+            cluster,
+            osd,
+            auth: auth_config(settings, Arc::clone(cluster) as _),
+            sessions: Arc::default(),
+            servers: JoinSet::new(),
+            stopping,
+            nonce: self.nonce,
+        };
         let shared = MonShared::new(Arc::clone(cluster));
-        let name = |kind, num| EntityName { kind, num };
-        let mon = Arc::new(MonDispatcher::new(Arc::clone(&shared)));
-        serve(name(EntityType::MON, 0), &endpoints.mon, self.mon, mon);
-        let mgr_id = cluster.mgrmap().active_gid as i64;
-        let mgr = Arc::new(MgrDispatcher::new(shared));
-        serve(name(EntityType::MGR, mgr_id), &endpoints.mgr, self.mgr, mgr);
-        for ((id, endpoint), ports) in endpoints.osds.into_iter().zip(self.osds) {
-            let dispatcher = Arc::new(OsdDispatcher(Arc::clone(osd)));
-            serve(EntityName::osd(id.into()), &endpoint.addrs, ports, dispatcher);
+        for (number, daemons) in (0..).zip(self.daemons) {
+            server.serve_all(number, daemons, &shared)?;
         }
-        servers.spawn(http::serve(self.http, Arc::clone(cluster), stopping.clone()));
-        let path = socket::path(&settings.data);
+        server.serve_admin(self.http);
+        Ok(server.servers)
+    }
+}
+
+impl Server<'_> {
+    /// Serves the daemons at one entrance.
+    fn serve_all(&mut self, number: u16, daemons: Daemons, shared: &Arc<MonShared>) -> io::Result<()> {
+        let entrance = daemons.entrance(number, self.nonce)?;
+        let (max, mask) = (daemons.max_msgr, daemons.mask_features);
+        let name = |kind, num| EntityName { kind, num };
+        let mon = MonDispatcher::new(Arc::clone(shared), entrance.clone());
+        let monmap = || Arc::new(MonMaps(Arc::clone(self.cluster), entrance.clone()));
+        let config = |name: EntityName, addrs: EntityAddrVec| {
+            let mut config = ServerConfig::new(name, addrs, self.auth.clone());
+            config.supported = config.supported.without(mask);
+            config.compression = self.settings.compression.clone();
+            if name.kind != EntityType::MGR {
+                config.required = Features::REQUIRED;
+            }
+            config.monmap = Some(monmap());
+            config
+        };
+        let mgr_id = self.cluster.mgrmap().active_gid as i64;
+        let mgr = MgrDispatcher::new(Arc::clone(shared));
+        let mut all: Vec<(EntityName, u32, Ports, Arc<dyn Dispatcher>)> = vec![
+            (name(EntityType::MON, 0), 0, daemons.mon, Arc::new(mon)),
+            (
+                name(EntityType::MGR, mgr_id),
+                self.nonce,
+                daemons.mgr,
+                Arc::new(mgr),
+            ),
+        ];
+        for (id, ports) in (0..).zip(daemons.osds) {
+            let dispatcher = OsdDispatcher::new(Arc::clone(self.osd), entrance.clone());
+            all.push((EntityName::osd(id), self.nonce, ports, Arc::new(dispatcher)));
+        }
+        for (name, nonce, ports, dispatcher) in all {
+            let addrs = ports.addrs(nonce)?;
+            for (protocol, listener) in ports.into_listeners(max) {
+                let door = Door {
+                    daemon: daemon_name(name),
+                    protocol,
+                    at: listener.local_addr()?,
+                };
+                let dispatcher = self.sessions.tracked(door, Arc::clone(&dispatcher));
+                let mut config = config(name, addrs.clone());
+                config.protocol = protocol;
+                let serving =
+                    msgr::driver::serve(listener, Arc::new(config), dispatcher, self.stopping.clone());
+                self.servers.spawn(async move {
+                    serving.await;
+                    Ok(())
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves HTTP and the admin socket.
+    fn serve_admin(&mut self, listener: TcpListener) {
+        let web = http::serve(
+            listener,
+            Arc::clone(self.cluster),
+            Arc::clone(&self.sessions),
+            self.stopping.clone(),
+        );
+        self.servers.spawn(web);
+        let path = socket::path(&self.settings.data);
         let admin = AdminSocket {
-            cluster: Arc::clone(cluster),
-            sessions,
-            settings: settings.texts.clone(),
+            cluster: Arc::clone(self.cluster),
+            sessions: Arc::clone(&self.sessions),
+            settings: self.settings.texts.clone(),
         };
         match socket::bind(&path) {
             Ok(listener) => {
-                servers.spawn(socket::serve(listener, path, Arc::new(admin), stopping.clone()));
+                let serving = socket::serve(listener, path, Arc::new(admin), self.stopping.clone());
+                self.servers.spawn(serving);
             }
             // Clients are served without it, too; a path may be too long for a socket.
             Err(error) => tracing::warn!(path = %path.display(), %error, "no admin socket"),
         }
-        Ok(servers)
     }
 }
 
@@ -218,7 +323,7 @@ fn daemon_name(name: EntityName) -> String {
 }
 
 /// The monitor map for clients that are not authenticated yet.
-struct MonMaps(Arc<Cluster>);
+struct MonMaps(Arc<Cluster>, Entrance);
 
 impl fmt::Debug for MonMaps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -229,7 +334,7 @@ impl fmt::Debug for MonMaps {
 impl MonMapSource for MonMaps {
     fn monmap(&self, features: Features) -> (u32, Bytes) {
         let map = self.0.monmap();
-        (map.epoch, map.to_bytes(features))
+        (map.epoch, self.1.monmap(&map).to_bytes(features))
     }
 }
 

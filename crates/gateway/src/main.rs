@@ -84,6 +84,11 @@ fn with_some_settings(command: Command, wanted: impl Fn(&str) -> bool) -> Comman
         Arg::new(s.key)
             .long(s.key)
             .value_name(value_name(s.key))
+            .action(if s.key == "listen" {
+                ArgAction::Append
+            } else {
+                ArgAction::Set
+            })
             .value_parser(NonEmptyStringValueParser::new())
             .help(format!(
                 "{} [{}; default: {}; env: {}]",
@@ -105,6 +110,7 @@ fn value_name(key: &str) -> &'static str {
         "max-msgr" => "VERSION",
         "log" => "FILTER",
         "modes" => "MODES",
+        "listen" => "LISTENER",
         _ => "IP:PORT",
     }
 }
@@ -112,7 +118,10 @@ fn value_name(key: &str) -> &'static str {
 fn settings(args: &ArgMatches) -> Result<Settings, ConfigError> {
     let file = args.get_one::<PathBuf>("config");
     // Not every command has a flag for each setting.
-    let flag = |key: &str| args.try_get_one::<String>(key).ok().flatten().cloned();
+    let flag = |key: &str| {
+        let values = args.try_get_many::<String>(key).ok().flatten()?;
+        Some(values.cloned().collect::<Vec<_>>().join(";"))
+    };
     Sources::gather(file.map(PathBuf::as_path), |name| std::env::var(name).ok(), flag)?.settings()
 }
 

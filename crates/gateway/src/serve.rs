@@ -17,8 +17,9 @@ use tokio::{
 };
 
 use crate::{
+    backend::{BackendStats, CurveDevices},
     client_files::{conf_path, write_conf, write_keyring},
-    cluster::{Cluster, ClusterError},
+    cluster::{Cluster, ClusterError, ClusterStats},
     config::Settings,
     listeners::Listeners,
     osd::Osd,
@@ -52,6 +53,14 @@ pub enum ServeError {
         setting: &'static str,
         /// The address.
         at: SocketAddr,
+        /// Why.
+        reason: io::Error,
+    },
+    /// The backend cannot be used.
+    #[error("CurveBS cluster at {mds}: {reason}")]
+    Backend {
+        /// Its addresses.
+        mds: String,
         /// Why.
         reason: io::Error,
     },
@@ -111,11 +120,19 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     // Signals that come while the data is opened must end the process in order, too.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let store = open_store(&settings.data)?;
+    let devices = connect_backend(settings)?;
+    let store = open_store(&settings.data, settings, devices.as_ref())?;
     let listeners = Listeners::bind(settings).await?;
     let cluster = Cluster::open(Arc::new(store.clone()), &listeners.endpoints()?)?;
     let osd = Osd::open(store.clone(), Arc::clone(&cluster))?;
-    cluster.set_stats(Arc::clone(&osd) as _);
+    let stats: Arc<dyn ClusterStats> = Arc::clone(&osd) as _;
+    cluster.set_stats(match &devices {
+        Some(devices) => {
+            devices.set_cluster(&cluster);
+            Arc::new(BackendStats::new(stats, devices.clone()))
+        }
+        None => stats,
+    });
     write_client_files(settings, &cluster)?;
 
     let (stop, stopping) = watch::channel(false);
@@ -153,7 +170,29 @@ async fn close_store(store: Store) -> Result<(), ServeError> {
     }
 }
 
-fn open_store(data: &Path) -> Result<Store, ServeError> {
+/// The CurveBS cluster that images lie on, if one is configured.
+///
+/// # Errors
+/// If it does not answer.
+pub fn connect_backend(settings: &Settings) -> Result<Option<CurveDevices>, ServeError> {
+    let connect = |curve| {
+        CurveDevices::connect(curve).map_err(|reason| ServeError::Backend {
+            mds: curve.mds.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", "),
+            reason,
+        })
+    };
+    settings.curve.as_ref().map(connect).transpose()
+}
+
+/// Opens the store in the data folder, with volumes in the cluster if there is one.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn open_store(
+    data: &Path,
+    settings: &Settings,
+    devices: Option<&CurveDevices>,
+) -> Result<Store, ServeError> {
     let fail = |reason| ServeError::Data {
         dir: data.to_owned(),
         reason,
@@ -171,6 +210,10 @@ fn open_store(data: &Path) -> Result<Store, ServeError> {
     // On a small disk the journal and the reserve must leave room for data.
     options.journal_bytes = options.journal_bytes.min((total / 16).max(8 << 20));
     options.reserve_bytes = options.reserve_bytes.min(total / 20);
+    if let (Some(curve), Some(devices)) = (&settings.curve, devices) {
+        options.devices = Some(Arc::new(devices.clone()));
+        options.direct_writers = curve.writers;
+    }
     match Store::open(options) {
         Err(StoreError::InUse { .. }) => Err(ServeError::InUse(data.to_owned())),
         other => Ok(other?),

@@ -12,13 +12,17 @@ use std::{
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::{
+    buffers::Buffers,
+    directs::DirectJob,
     error::{Context, Result, StoreError},
     journal::batch_len,
     kv::Kv,
     meta::Meta,
     options::{BLOCK, Options},
     pending::Extent,
+    reclaim::Reclaim,
     record,
+    remote::{self, Clear},
     transaction::{Op, Seq, Transaction},
     volume::Volume,
     volumes::Volumes,
@@ -36,6 +40,16 @@ pub(crate) struct DataOp {
     pub(crate) kind: DataKind,
 }
 
+impl DataOp {
+    /// What of the volume may be touched by writing a range: devices are written by whole blocks.
+    pub(crate) fn reach(&self, offset: u64, len: u64) -> (u64, u64) {
+        match self.volume.remote() {
+            Some(_) => remote::rounded(offset, len),
+            None => (offset, len),
+        }
+    }
+}
+
 pub(crate) enum DataKind {
     /// Through the journal.
     Journaled {
@@ -46,6 +60,8 @@ pub(crate) enum DataKind {
     Direct {
         offset: u64,
         data: bytes::Bytes,
+        /// Only on devices.
+        clear: Clear,
     },
     Discard {
         offset: u64,
@@ -62,10 +78,12 @@ pub(crate) struct Queued {
     pub(crate) data: Vec<DataOp>,
     /// Its length in the journal.
     pub(crate) encoded: u64,
-    /// Has direct writes, which must not start before this transaction has reached its files.
+    /// Has direct writes that are not done yet, and must not start before this transaction has reached its files.
     pub(crate) direct_after: Option<Seq>,
     /// Bytes of its direct writes, which are held in memory and not in the journal.
     pub(crate) direct_bytes: u64,
+    /// Pages of devices' volumes that hold no data from here on.
+    pub(crate) emptied: Vec<(crate::VolumeId, u64)>,
 }
 
 impl Queued {
@@ -87,6 +105,8 @@ pub(crate) struct Order {
     pub(crate) submitted: Seq,
     /// Waiting for the journal.
     pub(crate) queue: VecDeque<Queued>,
+    /// Direct writes of the queue that no thread has taken yet.
+    pub(crate) directs: VecDeque<DirectJob>,
     /// Journal space promised to the queue.
     pub(crate) promised: u64,
     /// Bytes of direct writes on their way.
@@ -120,10 +140,13 @@ pub(crate) struct Core {
     pub(crate) kv: Kv,
     pub(crate) meta: Meta,
     pub(crate) volumes: Volumes,
+    pub(crate) buffers: Arc<Buffers>,
     pub(crate) waiters: Waiters,
     pub(crate) order: Mutex<Order>,
-    /// There is something to journal.
+    /// There is something to journal, once its direct writes are done.
     pub(crate) work: Condvar,
+    /// There may be a direct write to do.
+    pub(crate) direct_work: Condvar,
     /// There is something to apply.
     pub(crate) apply_work: Condvar,
     /// There may be a checkpoint to make.
@@ -140,6 +163,9 @@ pub(crate) struct Core {
     started: Instant,
     /// Makes creating volumes one at a time.
     pub(crate) creating: Mutex<()>,
+    /// Makes transactions with data on devices take their places one at a time.
+    pub(crate) mapping: Mutex<()>,
+    pub(crate) reclaim: Reclaim,
     /// Held locked as long as the store lives.
     pub(crate) _lock: std::fs::File,
 }
@@ -161,6 +187,7 @@ impl Core {
         let order = Order {
             submitted: seq,
             queue: VecDeque::new(),
+            directs: VecDeque::new(),
             promised: 0,
             direct_bytes: 0,
             to_apply: VecDeque::new(),
@@ -182,9 +209,11 @@ impl Core {
             kv,
             meta,
             volumes,
+            buffers: Arc::default(),
             waiters: Waiters::new(seq),
             order: Mutex::new(order),
             work: Condvar::new(),
+            direct_work: Condvar::new(),
             apply_work: Condvar::new(),
             checkpoint_work: Condvar::new(),
             progress: Condvar::new(),
@@ -195,6 +224,8 @@ impl Core {
             available_at: AtomicU64::new(u64::MAX),
             started: Instant::now(),
             creating: Mutex::new(()),
+            mapping: Mutex::new(()),
+            reclaim: Reclaim::default(),
             _lock: lock,
         }
     }
@@ -212,7 +243,16 @@ impl Core {
             return Ok(self.order.lock().submitted);
         }
         let frees = tx.frees();
-        let mut queued = self.prepare(tx)?;
+        let mut mapping = None;
+        let mut queued = if self.options.devices.is_some() {
+            self.reserve(&tx)?;
+            if tx.has_data() {
+                mapping = Some(self.mapping.lock());
+            }
+            self.prepare_remote(tx)?
+        } else {
+            self.prepare(tx)?
+        };
         let limit = self.options.max_transaction();
         if queued.cost() > limit {
             return Err(StoreError::TooLarge {
@@ -239,9 +279,17 @@ impl Core {
             placed(self);
             order.promised += queued.cost();
             order.direct_bytes += queued.direct_bytes;
+            let direct = DirectJob::of(&queued);
+            let work = if direct.is_some() {
+                &self.direct_work
+            } else {
+                &self.work
+            };
+            order.directs.extend(direct);
             order.queue.push_back(queued);
             drop(order);
-            self.work.notify_one();
+            drop(mapping);
+            work.notify_one();
             return Ok(seq);
         }
     }
@@ -292,15 +340,17 @@ impl Core {
     fn prepare(&self, tx: Transaction) -> Result<Queued> {
         let mut data = Vec::new();
         let mut ops = tx.ops;
+        let start_after = tx.start_after;
         let mut direct_after = None;
         let threshold = self.direct_threshold(&ops);
         for (at, op) in ops.iter_mut().enumerate() {
             let (volume, kind) = match op {
                 Op::Write { volume, offset, data } if data.len() as u64 >= threshold => {
-                    direct_after = Some(0);
+                    direct_after = Some(start_after);
                     let kind = DataKind::Direct {
                         offset: *offset,
                         data: data.clone(),
+                        clear: Clear::default(),
                     };
                     let id = *volume;
                     *op = Op::Direct {
@@ -346,6 +396,7 @@ impl Core {
             encoded,
             direct_after,
             direct_bytes,
+            emptied: Vec::new(),
         })
     }
 
@@ -359,9 +410,13 @@ impl Core {
     /// Secures the space of all writes, so that they cannot fail for it once they are acknowledged.
     fn allocate(&self, queued: &Queued, frees: bool) -> Result<()> {
         for op in &queued.data {
-            let (DataKind::Journaled { offset, data } | DataKind::Direct { offset, data }) = &op.kind else {
+            let (DataKind::Journaled { offset, data } | DataKind::Direct { offset, data, .. }) = &op.kind
+            else {
                 continue;
             };
+            if op.volume.remote().is_some() {
+                continue;
+            }
             let len = data.len() as u64;
             if op.volume.is_allocated(*offset, len) {
                 continue;
@@ -380,8 +435,9 @@ impl Core {
     fn show_data(&self, queued: &mut Queued) {
         let seq = queued.seq;
         for op in &queued.data {
-            if let DataKind::Direct { offset, data } = &op.kind {
-                let newest = op.volume.pending.read().newest(*offset, data.len() as u64);
+            if let DataKind::Direct { offset, data, .. } = &op.kind {
+                let (offset, len) = op.reach(*offset, data.len() as u64);
+                let newest = op.volume.pending.read().newest(offset, len);
                 queued.direct_after = queued.direct_after.max(Some(newest));
             }
         }
@@ -394,9 +450,15 @@ impl Core {
                 seq,
             };
             match &op.kind {
-                DataKind::Journaled { offset, data } | DataKind::Direct { offset, data } => {
+                DataKind::Journaled { offset, data } => {
                     let extent = extent(*offset, data.len() as u64, Some(data.clone()));
                     volume.pending.write().insert(extent);
+                }
+                DataKind::Direct { offset, data, clear } => {
+                    let mut pending = volume.pending.write();
+                    for extent in remote::extents_of(*offset, data, *clear, seq) {
+                        pending.insert(extent);
+                    }
                 }
                 DataKind::Discard { offset, len } => {
                     volume.forget_allocated(*offset, *len);
@@ -456,6 +518,7 @@ impl Core {
         drop(self.order.lock());
         for condvar in [
             &self.work,
+            &self.direct_work,
             &self.apply_work,
             &self.checkpoint_work,
             &self.progress,
@@ -475,7 +538,7 @@ impl Core {
 fn keep_order_of_directs(ops: &mut [Op], data: &mut [DataOp]) {
     let overlaps = |a: &DataOp, b: &DataOp| {
         let range = |op: &DataOp| match &op.kind {
-            DataKind::Journaled { offset, data } | DataKind::Direct { offset, data } => {
+            DataKind::Journaled { offset, data } | DataKind::Direct { offset, data, .. } => {
                 Some((*offset, offset + data.len() as u64))
             }
             DataKind::Discard { offset, len } => Some((*offset, offset + len)),
@@ -489,7 +552,7 @@ fn keep_order_of_directs(ops: &mut [Op], data: &mut [DataOp]) {
     for at in 1..data.len() {
         let (before, rest) = data.split_at_mut(at);
         let Some(this) = rest.first_mut() else { continue };
-        let DataKind::Direct { offset, data } = &this.kind else {
+        let DataKind::Direct { offset, data, .. } = &this.kind else {
             continue;
         };
         let journaled = |op: &&DataOp| !matches!(op.kind, DataKind::Direct { .. });

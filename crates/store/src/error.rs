@@ -51,6 +51,12 @@ pub enum StoreError {
     /// The metadata library reported an error.
     #[error("metadata: {0}")]
     Meta(Arc<str>),
+    /// The store's volumes lie elsewhere than it was opened with.
+    #[error("{0}")]
+    Backend(&'static str),
+    /// Keys that start with 0xff belong to the store.
+    #[error("the key belongs to the store itself")]
+    ReservedKey,
     /// An option that makes no sense.
     #[error("option {option}: {why}")]
     Option {

@@ -78,8 +78,9 @@ impl Layer {
         self.slots.contains_key(key) || self.is_dead(key)
     }
 
-    pub(crate) fn put(&mut self, key: Bytes, value: Bytes) {
-        self.set(key, Slot::Value(value));
+    /// Sets a value. Takes a copy: what it is a part of may be much larger, and would be held until the checkpoint.
+    pub(crate) fn put(&mut self, key: Bytes, value: &[u8]) {
+        self.set(key, Slot::Value(Bytes::copy_from_slice(value)));
     }
 
     pub(crate) fn delete(&mut self, key: Bytes) {
@@ -241,7 +242,7 @@ mod tests {
         assert_eq!(layer.get(b"e"), Found::Deleted);
         assert_eq!(layer.get(b"f"), Found::Below);
         assert_eq!(layer.get(b"zz"), Found::Deleted);
-        layer.put(key("e"), key("1"));
+        layer.put(key("e"), b"1");
         assert_eq!(layer.get(b"e"), Found::Value(key("1")));
         layer.delete_range(key("a"), None);
         assert_eq!(layer.dead().len(), 1);

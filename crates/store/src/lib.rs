@@ -6,26 +6,35 @@
 //!
 //! A transaction goes through three stages, each with a thread:
 //! 1. *journal*: one durable write makes all waiting transactions durable together. Small data travels in it; large
-//!    data is written to the volume file first and only named in it.
+//!    data is written to the volume file first, by threads of its own, and only named in it.
 //! 2. *apply*: journaled data is written to the volume files, through the page cache.
 //! 3. *checkpoint*: the files are synced and the changed metadata is committed to the metadata library, which makes
 //!    the journal so far superfluous.
 //!
 //! Until a stage is done, readers see its outcome from memory.
 //!
+//! Volumes are files, or lie on [`Devices`]: then all data is written there before the journal names it, and the store
+//! keeps the metadata alone.
+//!
 //! On disk: `LOCK`, `meta.redb`, `journal`, and `volumes/` with a file for each volume that was written to.
 
+mod buffers;
 mod core;
+mod device;
+mod directs;
 mod error;
 mod journal;
 mod kv;
 mod layer;
+mod map;
 mod meta;
 mod options;
 mod pending;
 mod ranges;
+mod reclaim;
 mod record;
 mod recovery;
+mod remote;
 mod stages;
 mod store;
 mod transaction;
@@ -33,6 +42,7 @@ mod volume;
 mod volumes;
 mod waiters;
 
+pub use device::{DEVICE_UNIT, Device, DeviceSpace, Devices};
 pub use error::{Result, StoreError};
 pub use options::Options;
 pub use store::{Progress, Space, Store, prefix_end};

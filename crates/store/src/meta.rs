@@ -217,7 +217,7 @@ impl Layers {
 /// Applies one change to a layer. `base` gives the value under the layer.
 pub(crate) fn apply_op(layer: &mut Layer, op: &Op, base: impl FnOnce(&Bytes) -> Option<Bytes>) {
     match op {
-        Op::Put { key, value } => layer.put(key.clone(), value.clone()),
+        Op::Put { key, value } => layer.put(key.clone(), value),
         Op::Patch { key, offset, data } => {
             let below = base(key);
             layer.patch(

@@ -1,14 +1,17 @@
 //! How a store is opened.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::error::{Result, StoreError};
+use crate::{
+    device::Devices,
+    error::{Result, StoreError},
+};
 
 /// The unit of journal writes: what any disk writes without reading first.
 pub(crate) const BLOCK: u64 = 4096;
 
 /// How a store is opened. All sizes are in bytes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// The store's directory; made if it does not exist.
     pub dir: PathBuf,
@@ -34,6 +37,21 @@ pub struct Options {
     pub open_files: usize,
     /// A checkpoint is made after this long without transactions. Default 5 s.
     pub idle_checkpoint: Duration,
+    /// Threads that write data directly. Default 4: more of them gain nothing on disks. A device with a network before it
+    /// wants one for each write that is to be on its way at a time.
+    pub direct_writers: usize,
+    /// Where volumes lie. Default `None`: in files below `dir`. A store stays with what it was made with.
+    pub devices: Option<Arc<dyn Devices>>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("dir", &self.dir)
+            .field("journal_bytes", &self.journal_bytes)
+            .field("devices", &self.devices.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Options {
@@ -51,6 +69,8 @@ impl Options {
             meta_cache_bytes: 128 << 20,
             open_files: 512,
             idle_checkpoint: Duration::from_secs(5),
+            direct_writers: 4,
+            devices: None,
         }
     }
 
@@ -93,6 +113,7 @@ impl Options {
         // A small write must fit into a transaction, else it could never be stored at all.
         self.direct_threshold = self.direct_threshold.min(self.max_transaction() / 2);
         self.open_files = self.open_files.max(8);
+        self.direct_writers = self.direct_writers.clamp(1, 1024);
         Ok(self)
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     meta::{Meta, apply_op},
     options::Options,
     ranges::RangeSet,
+    remote::{PlaceRecord, Remote},
     transaction::{Op, Seq, VolumeId},
     volume::Volume,
     volumes::Volumes,
@@ -63,6 +64,7 @@ pub(crate) fn open(options: Options) -> Result<(Core, Journal)> {
     sync_dir(dir)?;
     let journal = Journal::open(&journal_path, options.journal_bytes, superblock.epoch)?;
     let meta = Meta::new(Layer::default(), kv.snapshot()?);
+    attach_devices(&options, &meta, &volumes)?;
     let core = Core::new(
         options,
         lock,
@@ -73,6 +75,25 @@ pub(crate) fn open(options: Options) -> Result<(Core, Journal)> {
         superblock.checkpoint,
     );
     Ok((core, journal))
+}
+
+/// Gives volumes their devices, and makes sure that they lie where the options say.
+fn attach_devices(options: &Options, meta: &Meta, volumes: &Volumes) -> Result<()> {
+    let Some(devices) = &options.devices else {
+        return match PlaceRecord::any(meta)? {
+            true => Err(StoreError::Backend(
+                "the store's volumes lie on devices, and it was opened without any",
+            )),
+            false => Ok(()),
+        };
+    };
+    for volume in volumes.all() {
+        let record = PlaceRecord::load(meta, volume.id)?.ok_or(StoreError::Backend(
+            "the store's volumes lie in files, and it was opened with devices",
+        ))?;
+        volume.attach(Remote::new(devices.open(&record.place), record));
+    }
+    Ok(())
 }
 
 /// Makes sure that nobody else uses the store.

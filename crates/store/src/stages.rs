@@ -25,6 +25,7 @@ pub(crate) fn run_journal(core: &Core, mut journal: Journal) {
         }
     }
     core.order.lock().journal_ended = true;
+    core.direct_work.notify_all();
     core.apply_work.notify_all();
 }
 
@@ -34,22 +35,19 @@ fn next_batch(core: &Core) -> Option<Vec<Queued>> {
         if core.has_failed() {
             return None;
         }
-        let applied = order.applied;
         match order.queue.front() {
             None if order.closing => return None,
             None => core.work.wait(&mut order),
-            // Its direct write must not overtake an older write of the same bytes.
-            Some(first) if first.direct_after.is_some_and(|after| after > applied) => {
-                core.progress.wait(&mut order);
-            }
+            // Its direct writes are not done.
+            Some(first) if first.direct_after.is_some() => core.progress.wait(&mut order),
             Some(_) => break,
         }
     }
     let mut batch: Vec<Queued> = Vec::new();
     let mut bytes = 0;
     while let Some(next) = order.queue.front() {
-        let blocked = next.direct_after.is_some_and(|after| after > order.applied);
-        if !batch.is_empty() && (blocked || batch_len(bytes + next.encoded) > core.options.max_batch()) {
+        let waits = next.direct_after.is_some();
+        if !batch.is_empty() && (waits || batch_len(bytes + next.encoded) > core.options.max_batch()) {
             break;
         }
         bytes += next.encoded;
@@ -62,7 +60,6 @@ fn commit(core: &Core, journal: &mut Journal, batch: Vec<Queued>) -> Result<()> 
     let (Some(first), Some(last)) = (batch.first().map(|tx| tx.seq), batch.last().map(|tx| tx.seq)) else {
         return Ok(());
     };
-    write_directs(core, &batch)?;
     let payload: u64 = batch.iter().map(|tx| tx.encoded).sum();
     let promised: u64 = batch.iter().map(Queued::cost).sum();
     // The space was promised at submission, and only this thread moves the head.
@@ -89,22 +86,6 @@ fn commit(core: &Core, journal: &mut Journal, batch: Vec<Queued>) -> Result<()> 
     Ok(())
 }
 
-/// Writes what does not travel in the journal, durably.
-fn write_directs(core: &Core, batch: &[Queued]) -> Result<()> {
-    for op in batch
-        .iter()
-        .filter(|tx| tx.direct_after.is_some())
-        .flat_map(|tx| &tx.data)
-    {
-        if let DataKind::Direct { offset, data } = &op.kind
-            && let Some(file) = core.volumes.file_or_create(&op.volume)?
-        {
-            op.volume.write_durable_at(&file, *offset, data)?;
-        }
-    }
-    Ok(())
-}
-
 /// The second stage: writes journaled data to the volume files.
 pub(crate) fn run_apply(core: &Core) {
     loop {
@@ -127,6 +108,9 @@ pub(crate) fn run_apply(core: &Core) {
             let mut order = core.order.lock();
             order.applied = last.seq;
             order.direct_bytes -= chunk.iter().map(|tx| tx.direct_bytes).sum::<u64>();
+            if !order.directs.is_empty() {
+                core.direct_work.notify_all();
+            }
         }
         core.progress.notify_all();
     }
@@ -144,26 +128,37 @@ fn apply(core: &Core, tx: &Queued) -> Result<()> {
                 }
             }
             DataKind::Direct { .. } => {}
+            // The volume's map says it.
+            DataKind::Discard { .. } if volume.remote().is_some() => {}
             DataKind::Discard { offset, len } => {
                 if let Some(file) = core.volumes.file(volume)? {
                     volume.punch(&file, *offset, *len)?;
                     note_dirty(core, op);
                 }
             }
-            DataKind::Delete => volume.unlink()?,
+            DataKind::Delete => match volume.remote() {
+                Some(remote) => core.reclaim.doom(volume.id, Arc::clone(&remote.device)),
+                None => volume.unlink()?,
+            },
         }
     }
     // Not before: what one change put over the file must stay there until all changes of the transaction are in the
     // file, or a reader could see a range discarded that the same transaction writes.
     for op in &tx.data {
         let (offset, len) = match &op.kind {
-            DataKind::Journaled { offset, data } | DataKind::Direct { offset, data } => {
-                (*offset, data.len() as u64)
-            }
+            DataKind::Journaled { offset, data } => (*offset, data.len() as u64),
+            DataKind::Direct { offset, data, .. } => op.reach(*offset, data.len() as u64),
             DataKind::Discard { offset, len } => (*offset, *len),
             DataKind::Delete => continue,
         };
         op.volume.pending.write().applied(offset, len, tx.seq);
+    }
+    if !tx.emptied.is_empty() {
+        core.reclaim.pages_emptied(&tx.emptied, |id| {
+            let volume = core.volumes.get(id).ok();
+            let remote = volume.as_ref().and_then(|volume| volume.remote());
+            remote.map_or(0, |remote| remote.device.segment())
+        });
     }
     Ok(())
 }

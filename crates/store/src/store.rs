@@ -11,11 +11,17 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
+    buffers::POOLED,
     core::Core,
+    device::DEVICE_UNIT,
+    directs::run_directs,
     error::{Context, Result, StoreError},
+    map,
     options::Options,
     pending::Extent,
-    recovery, stages,
+    reclaim, recovery,
+    remote::{PlaceRecord, Remote},
+    stages,
     transaction::{MAX_VOLUME, Op, Seq, Transaction, VolumeId},
     volume::Volume,
     waiters::DurableAt,
@@ -76,8 +82,17 @@ impl Store {
             handle: Arc::new(handle),
         };
         this.spawn("store-journal", move |core| stages::run_journal(core, journal))?;
+        for _ in 0..this.core().options.direct_writers {
+            this.spawn("store-direct", run_directs)?;
+        }
         this.spawn("store-apply", stages::run_apply)?;
         this.spawn("store-checkpoint", stages::run_checkpoints)?;
+        if let Some(devices) = &this.core().options.devices {
+            for (id, place) in PlaceRecord::doomed(&this.core().meta)? {
+                this.core().reclaim.doom(id, devices.open(&place));
+            }
+            this.spawn("store-reclaim", reclaim::run_reclaim)?;
+        }
         Ok(this)
     }
 
@@ -174,8 +189,12 @@ impl Store {
     /// Scans of more than a few hundred changed keys are not one view: transactions may come in between.
     pub fn scan(&self, range: Range<&[u8]>, limit: usize) -> Result<Vec<(Bytes, Bytes)>> {
         self.core().check_failed()?;
-        let end = Some(range.end).filter(|end| !end.is_empty());
-        self.core().meta.scan(range.start, end, limit)
+        let end = if range.end.is_empty() {
+            &[map::RESERVED]
+        } else {
+            range.end
+        };
+        self.core().meta.scan(range.start, Some(end), limit)
     }
 
     /// Like [`Store::scan`], over the keys that start with `prefix`, those after `after` (`None`: all).
@@ -206,8 +225,70 @@ impl Store {
         if let Some(id) = core.volumes.find(name) {
             return Ok(id);
         }
+        let devices = core.options.devices.as_ref();
+        let place = devices
+            .map(|devices| devices.place(name).context(|| format!("place volume {name}")))
+            .transpose()?;
+        self.make_volume(name, place, false)
+    }
+
+    /// Makes a volume of what lies on a device already: all of it counts as data.
+    ///
+    /// Fails if there is a volume of this name, or the store has no devices.
+    pub fn adopt_volume(&self, name: &str, place: &str) -> Result<VolumeId> {
+        let core = self.core();
+        let _creating = core.creating.lock();
+        if core.volumes.find(name).is_some() || core.options.devices.is_none() {
+            return Err(StoreError::Backend(
+                "only a store on devices can take over a volume, under a name that is free",
+            ));
+        }
+        self.make_volume(name, Some(place.to_owned()), true)
+    }
+
+    /// Forgets a volume and leaves its device as it is, with what was discarded zeroed. Returns where it lies.
+    /// Nobody may write to it meanwhile.
+    pub fn release_volume(&self, id: VolumeId, len: u64) -> Result<String> {
+        let core = self.core();
+        core.check_failed()?;
+        self.wait(self.progress().submitted)?;
+        let volume = core.volumes.get(id)?;
+        let remote = volume.remote().ok_or(StoreError::Backend(
+            "only a volume on a device can be handed back",
+        ))?;
+        let reserved = remote.device.reserve(len.next_multiple_of(DEVICE_UNIT));
+        reserved.context(|| format!("make {}", remote.record.place))?;
+        core.zero_holes(&volume, remote, len)?;
+        let mut tx = Transaction::new();
+        map::push_removal(id, &mut tx.ops);
+        tx.ops.push(PlaceRecord::delete(id));
+        tx.ops.push(Op::DeleteVolume { volume: id });
+        let seq = core.submit_with(tx, |core| core.volumes.unlist(&volume))?;
+        self.wait(seq)?;
+        Ok(remote.record.place.clone())
+    }
+
+    /// Where a volume lies, if it is on a device.
+    pub fn volume_place(&self, id: VolumeId) -> Result<Option<String>> {
+        let volume = self.core().volumes.get(id)?;
+        Ok(volume.remote().map(|remote| remote.record.place.clone()))
+    }
+
+    /// Whether volumes lie on devices: then no data travels in the journal.
+    #[must_use]
+    pub fn on_devices(&self) -> bool {
+        self.core().options.devices.is_some()
+    }
+
+    fn make_volume(&self, name: &str, place: Option<String>, filled: bool) -> Result<VolumeId> {
+        let core = self.core();
         let volume = core.volumes.prepare(name)?;
         let mut tx = Transaction::new();
+        if let (Some(place), Some(devices)) = (place, &core.options.devices) {
+            let record = PlaceRecord { place, filled };
+            tx.ops.push(record.put(volume.id));
+            volume.attach(Remote::new(devices.open(&record.place), record));
+        }
         tx.ops.push(Op::CreateVolume {
             volume: volume.id,
             name: Bytes::copy_from_slice(name.as_bytes()),
@@ -230,13 +311,20 @@ impl Store {
 
     /// Bytes that a volume takes on disk.
     pub fn volume_allocated(&self, volume: VolumeId) -> Result<u64> {
-        Ok(self.core().volumes.get(volume)?.disk_bytes())
+        let volume = self.core().volumes.get(volume)?;
+        match volume.remote() {
+            Some(remote) => remote
+                .device
+                .allocated()
+                .context(|| format!("size of {}", remote.record.place)),
+            None => Ok(volume.disk_bytes()),
+        }
     }
 
     /// Reads a range of a volume as of the newest submitted transaction; what was never written is zeros.
     /// May block on the disk. A write to the range that is submitted meanwhile may be seen in part.
     pub fn read(&self, volume: VolumeId, offset: u64, len: usize) -> Result<Bytes> {
-        self.read_with(volume, offset, len, |volume, file, at, buf| {
+        self.read_with(volume, offset, len, true, |volume, file, at, buf| {
             volume.read_at(file, at, buf).map(|()| true)
         })
         .map(Option::unwrap_or_default)
@@ -244,7 +332,7 @@ impl Store {
 
     /// Like [`Store::read`], but returns `None` where that would block on the disk.
     pub fn try_read_cached(&self, volume: VolumeId, offset: u64, len: usize) -> Result<Option<Bytes>> {
-        self.read_with(volume, offset, len, |volume, file, at, buf| {
+        self.read_with(volume, offset, len, false, |volume, file, at, buf| {
             Ok(volume.read_cached_at(file, at, buf))
         })
     }
@@ -254,6 +342,7 @@ impl Store {
         id: VolumeId,
         offset: u64,
         len: usize,
+        may_block: bool,
         from_file: impl Fn(&Volume, &File, u64, &mut [u8]) -> Result<bool>,
     ) -> Result<Option<Bytes>> {
         let core = self.core();
@@ -267,31 +356,33 @@ impl Store {
             });
         }
         let volume = core.volumes.get(id)?;
+        if let Some(remote) = volume.remote() {
+            return core.read_remote(&volume, remote, offset, len, may_block);
+        }
         let overlay = volume.overlay(offset, len as u64);
         if let [Extent { data: Some(data), .. }] = &overlay[..]
             && data.len() == len
         {
             return Ok(Some(data.clone()));
         }
-        let mut buf = vec![0; len];
-        let covered: u64 = overlay.iter().map(|extent| extent.len).sum();
-        if covered < len as u64
-            && let Some(file) = core.volumes.file(&volume)?
-            && !from_file(&volume, &file, offset, &mut buf)?
-        {
-            return Ok(None);
-        }
-        for extent in overlay {
-            let start = (extent.offset - offset) as usize;
-            let Some(target) = buf.get_mut(start..start + extent.len as usize) else {
-                continue;
-            };
-            match &extent.data {
-                Some(data) => target.copy_from_slice(data),
-                None => target.fill(0),
+        let fill = |buf: &mut [u8]| -> Result<bool> {
+            let covered: u64 = overlay.iter().map(|extent| extent.len).sum();
+            if covered < len as u64 {
+                match core.volumes.file(&volume)? {
+                    Some(file) if !from_file(&volume, &file, offset, buf)? => return Ok(false),
+                    Some(_) => {}
+                    None => buf.fill(0),
+                }
             }
+            lay_over(&overlay, offset, buf);
+            Ok(true)
+        };
+        if len < POOLED {
+            let mut buf = vec![0; len];
+            return Ok(fill(&mut buf)?.then(|| buf.into()));
         }
-        Ok(Some(Bytes::from(buf)))
+        let mut buf = core.buffers.take(len);
+        Ok(fill(buf.as_mut())?.then(|| buf.freeze()))
     }
 
     /// The parts of a range that may hold data, as offset and length, ascending. Everything else reads as zeros.
@@ -299,6 +390,12 @@ impl Store {
         let core = self.core();
         core.check_failed()?;
         let volume = core.volumes.get(volume)?;
+        if let Some(remote) = volume.remote() {
+            // The map is that of the newest submitted transaction.
+            let end = offset.saturating_add(len).min(MAX_VOLUME);
+            let ranges = map::data_ranges(&core.meta, volume.id, remote.record.filled, offset, end)?;
+            return Ok(ranges.into_iter().map(|(from, to)| (from, to - from)).collect());
+        }
         let overlay = volume.overlay(offset, len);
         let mut found = match core.volumes.file(&volume)? {
             Some(file) => volume.data_ranges(&file, offset, len)?,
@@ -325,9 +422,17 @@ impl Store {
         self.core().options.most_journaled()
     }
 
-    /// How the filesystem is filled. Looks at every volume's file.
+    /// How the filesystem, or what the devices are of, is filled. Looks at every volume's file.
     pub fn space(&self) -> Result<Space> {
         let core = self.core();
+        if let Some(devices) = &core.options.devices {
+            let space = devices.space();
+            return Ok(Space {
+                total: space.total,
+                available: space.available,
+                used: space.used,
+            });
+        }
         let dir = &core.options.dir;
         let stat = rustix::fs::statvfs(dir).context(|| format!("statvfs {}", dir.display()))?;
         let volumes: u64 = core.volumes.all().iter().map(|volume| volume.disk_bytes()).sum();
@@ -349,6 +454,7 @@ impl Store {
 
 impl Handle {
     fn close(&self) {
+        self.core.reclaim.close();
         self.core.order.lock().closing = true;
         self.core.work.notify_all();
         self.core.progress.notify_all();
@@ -365,12 +471,29 @@ impl Handle {
                 self.core.fail("a store thread panicked", &StoreError::Closed);
             }
         }
+        if let Some(devices) = &self.core.options.devices {
+            devices.close();
+        }
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Puts what the file does not have yet over what was read from it at `offset`.
+pub(crate) fn lay_over(overlay: &[Extent], offset: u64, buf: &mut [u8]) {
+    for extent in overlay {
+        let start = (extent.offset - offset) as usize;
+        let Some(target) = buf.get_mut(start..start + extent.len as usize) else {
+            continue;
+        };
+        match &extent.data {
+            Some(data) => target.copy_from_slice(data),
+            None => target.fill(0),
+        }
     }
 }
 

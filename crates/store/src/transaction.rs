@@ -4,7 +4,10 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::error::{Result, StoreError};
+use crate::{
+    error::{Result, StoreError},
+    map::RESERVED,
+};
 
 /// A transaction's place in the store's total order. Starts at 1 and never goes back, also over restarts.
 pub type Seq = u64;
@@ -73,11 +76,13 @@ pub(crate) enum Op {
 
 /// A list of changes that become durable together, applied in the order they were added.
 ///
-/// The one thing that is not atomic: a write of at least [`crate::Options::direct_threshold`] bytes that
-/// overwrites data in place may be found partly done after a crash if it was not acknowledged yet.
+/// The one thing that is not atomic: a write of at least [`crate::Options::direct_threshold`] bytes, or any write to a
+/// [`crate::Device`], that overwrites data in place may be found partly done after a crash if it was not acknowledged yet.
 #[derive(Debug, Clone, Default)]
 pub struct Transaction {
     pub(crate) ops: Vec<Op>,
+    /// Data is not written before this transaction has reached its files.
+    pub(crate) start_after: Seq,
 }
 
 impl Transaction {
@@ -102,6 +107,14 @@ impl Transaction {
     /// Adds all changes of `other` behind the ones here.
     pub fn append(&mut self, other: Self) -> &mut Self {
         self.ops.extend(other.ops);
+        self.start_after = self.start_after.max(other.start_after);
+        self
+    }
+
+    /// Keeps data that does not travel in the journal from being written before transaction `seq` is durable: what
+    /// that one preserved may be overwritten then.
+    pub fn start_after(&mut self, seq: Seq) -> &mut Self {
+        self.start_after = self.start_after.max(seq);
         self
     }
 
@@ -130,9 +143,14 @@ impl Transaction {
 
     /// Removes all keys from `start` up to and without `end`. An empty `end` means to the last key.
     pub fn delete_range(&mut self, start: impl Into<Bytes>, end: impl Into<Bytes>) -> &mut Self {
+        let end: Bytes = end.into();
         self.push(Op::DeleteRange {
             start: start.into(),
-            end: end.into(),
+            end: if end.is_empty() {
+                Bytes::from_static(&[RESERVED])
+            } else {
+                end
+            },
         })
     }
 
@@ -176,10 +194,25 @@ impl Transaction {
         self.ops.iter().any(frees) && !self.ops.iter().any(writes)
     }
 
+    /// Whether it changes volumes.
+    pub(crate) fn has_data(&self) -> bool {
+        self.ops.iter().any(|op| {
+            matches!(
+                op,
+                Op::Write { .. } | Op::Direct { .. } | Op::Discard { .. } | Op::DeleteVolume { .. }
+            )
+        })
+    }
+
     /// Checks every change against the limits.
     pub(crate) fn check(&self) -> Result<()> {
         for op in &self.ops {
             match op {
+                Op::Put { key, .. } | Op::Patch { key, .. } | Op::Delete { key }
+                    if key.first() == Some(&RESERVED) =>
+                {
+                    return Err(StoreError::ReservedKey);
+                }
                 Op::Put { key, value } => {
                     limit("a key", key.len() as u64, MAX_KEY as u64)?;
                     limit("a value", value.len() as u64, MAX_VALUE)?;

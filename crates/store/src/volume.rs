@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::{FileExt, MetadataExt},
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
@@ -21,10 +21,15 @@ use rustix::{
 
 use crate::{
     error::{Context, Result},
+    options::BLOCK,
     pending::{Extent, Pending},
     ranges::RangeSet,
+    remote::Remote,
     transaction::VolumeId,
 };
+
+/// Reads of this length and more are worth a look whether they are cached before they are tried.
+const LARGE: usize = 256 << 10;
 
 /// A block volume. Offsets are bytes.
 pub(crate) struct Volume {
@@ -43,6 +48,8 @@ pub(crate) struct Volume {
     /// Submitted data, newest state.
     pub(crate) pending: RwLock<Pending>,
     pub(crate) deleted: AtomicBool,
+    /// Its device, if it does not lie in a file.
+    remote: OnceLock<Remote>,
 }
 
 impl Volume {
@@ -63,7 +70,18 @@ impl Volume {
             allocated: Mutex::default(),
             pending: RwLock::default(),
             deleted: AtomicBool::new(false),
+            remote: OnceLock::new(),
         })
+    }
+
+    /// Its device, if it does not lie in a file.
+    pub(crate) fn remote(&self) -> Option<&Remote> {
+        self.remote.get()
+    }
+
+    /// Says that it lies on a device. Before anybody uses it.
+    pub(crate) fn attach(&self, remote: Remote) {
+        let _ = self.remote.set(remote);
     }
 
     /// The file, if it exists. The flag says whether it was opened by this call.
@@ -225,23 +243,22 @@ impl Volume {
         Ok(())
     }
 
-    /// Like [`Volume::read_at`] into a zeroed buffer, but returns false where the disk would have to be asked.
+    /// Like [`Volume::read_at`], but returns false where the disk would have to be asked; the buffer's content is
+    /// then of no use.
     pub(crate) fn read_cached_at(&self, file: &File, offset: u64, buf: &mut [u8]) -> bool {
         let in_file = self
             .size
             .load(Relaxed)
             .saturating_sub(offset)
             .min(buf.len() as u64) as usize;
-        let Some(target) = buf.get_mut(..in_file).filter(|target| !target.is_empty()) else {
-            return true;
-        };
-        let read = rustix::io::preadv2(
-            file,
-            &mut [IoSliceMut::new(target)],
-            offset,
-            ReadWriteFlags::NOWAIT,
-        );
-        read.is_ok_and(|n| n == in_file)
+        let (in_file, behind) = buf.split_at_mut(in_file);
+        behind.fill(0);
+        // The system call copies all that is there before it says that the rest is not: ask at the end first.
+        let tail = in_file.len().saturating_sub(BLOCK as usize);
+        if in_file.len() >= LARGE && !read_nowait(file, offset + tail as u64, &mut in_file[tail..]) {
+            return false;
+        }
+        in_file.is_empty() || read_nowait(file, offset, in_file)
     }
 
     /// What the file does not tell about a range yet.
@@ -277,6 +294,13 @@ impl Volume {
     pub(crate) fn disk_bytes(&self) -> u64 {
         std::fs::metadata(&self.path).map_or(0, |metadata| metadata.blocks() * 512)
     }
+}
+
+/// Fills the buffer from the page cache; false if not all of it is there.
+fn read_nowait(file: &File, offset: u64, buf: &mut [u8]) -> bool {
+    let wanted = buf.len();
+    let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(buf)], offset, ReadWriteFlags::NOWAIT);
+    read.is_ok_and(|n| n == wanted)
 }
 
 fn write_zeros(file: &File, from: u64, to: u64) -> io::Result<()> {

@@ -1,9 +1,12 @@
 //! Random transactions against a model in memory, with reopening at random points.
 
 #![allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
-use std::collections::BTreeMap;
+mod memory;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use memory::Memory;
 use proptest::prelude::*;
 use rbdgate_store::{Options, Store, Transaction};
 
@@ -176,7 +179,7 @@ impl Model {
     }
 }
 
-fn options(dir: &std::path::Path) -> Options {
+fn options(dir: &std::path::Path, memory: Option<&Arc<Memory>>) -> Options {
     Options {
         journal_bytes: 2 << 20,
         direct_threshold: 50_000,
@@ -184,6 +187,8 @@ fn options(dir: &std::path::Path) -> Options {
         meta_dirty_bytes: 20_000,
         meta_cache_bytes: 1 << 20,
         open_files: 8,
+        direct_writers: 8,
+        devices: memory.map(Memory::devices),
         ..Options::new(dir)
     }
 }
@@ -216,11 +221,11 @@ fn copy_at_rest(store: &Store, from: &std::path::Path, to: &std::path::Path) {
     }
 }
 
-fn run(steps: Vec<Step>) {
+fn run(steps: Vec<Step>, memory: Option<&Arc<Memory>>) {
     let root = tempfile::tempdir().unwrap();
     let mut generation = 0;
     let mut dir = root.path().join("0");
-    let mut store = Store::open(options(&dir)).unwrap();
+    let mut store = Store::open(options(&dir, memory)).unwrap();
     let mut model = Model::default();
     let mut last = 0;
     for step in steps {
@@ -235,7 +240,7 @@ fn run(steps: Vec<Step>) {
             Step::Close => {
                 store.close().unwrap();
                 drop(store);
-                store = Store::open(options(&dir)).unwrap();
+                store = Store::open(options(&dir, memory)).unwrap();
                 model.check(&store);
             }
             Step::Crash => {
@@ -245,7 +250,7 @@ fn run(steps: Vec<Step>) {
                 copy_at_rest(&store, &dir, &next);
                 drop(store);
                 dir = next;
-                store = Store::open(options(&dir)).unwrap();
+                store = Store::open(options(&dir, memory)).unwrap();
                 model.check(&store);
             }
             Step::Scan(s, e, n) => {
@@ -264,13 +269,26 @@ fn run(steps: Vec<Step>) {
     }
     model.check(&store);
     drop(store);
-    model.check(&Store::open(options(&dir)).unwrap());
+    model.check(&Store::open(options(&dir, memory)).unwrap());
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn the_store_behaves_like_its_model(steps in steps()) {
-        run(steps);
+        run(steps, None);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn the_store_behaves_the_same_on_devices_with_blocks_of_512_bytes(steps in steps()) {
+        run(steps, Some(&Memory::new(512, 300)));
+    }
+
+    #[test]
+    fn the_store_behaves_the_same_on_devices_with_blocks_of_4_kib(steps in steps()) {
+        run(steps, Some(&Memory::new(4096, 300)));
     }
 }

@@ -5,7 +5,7 @@
 
 mod fio;
 mod report;
-mod server;
+pub(crate) mod server;
 
 use std::path::PathBuf;
 

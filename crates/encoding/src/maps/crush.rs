@@ -266,6 +266,24 @@ impl CrushMap {
         }
     }
 
+    /// The map for clients without CRUSH_V4, before Hammer, which cannot read straw2 buckets: lists in their place,
+    /// of the same items and weights, which every client reads. It places groups elsewhere than the map that newer
+    /// clients have: only for clusters whose OSDs all serve every group, as ours do.
+    #[must_use]
+    pub fn without_straw2(&self) -> Self {
+        let mut map = self.clone();
+        for bucket in map.buckets.iter_mut().flatten() {
+            if let BucketWeights::Straw2(weights) = &bucket.weights {
+                let sums = weights.iter().scan(0_u32, |sum, w| {
+                    *sum = sum.saturating_add(*w);
+                    Some((*w, *sum))
+                });
+                bucket.weights = BucketWeights::List(sums.collect());
+            }
+        }
+        map
+    }
+
     /// The bucket of that (negative) id.
     #[must_use]
     pub fn bucket(&self, id: i32) -> Option<&CrushBucket> {

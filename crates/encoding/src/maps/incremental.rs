@@ -10,7 +10,10 @@ use super::{
     release::Release,
     snap_intervals::SnapIntervals,
 };
-use crate::types::{EntityAddr, EntityAddrVec, Pg, Utime, Uuid};
+use crate::{
+    features::{Feature, Features},
+    types::{EntityAddr, EntityAddrVec, Pg, Utime, Uuid},
+};
 
 /// The changes that make epoch `epoch` of epoch `epoch - 1`. Everything not mentioned stays.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,6 +128,21 @@ pub struct OsdMapIncremental {
 }
 
 impl OsdMapIncremental {
+    /// What such a client is to be given in place of this change; none if it reads it as it is. It belongs to the
+    /// full maps of [`OsdMap::translated_for`].
+    #[must_use]
+    pub fn translated_for(&self, features: Features) -> Option<Self> {
+        if features.has(Feature::CRUSH_V4) || self.crush.is_none() && self.full_map.is_none() {
+            return None;
+        }
+        let full = self.full_map.as_ref();
+        Some(Self {
+            crush: self.crush.as_ref().map(CrushMap::without_straw2),
+            full_map: full.and_then(|map| map.translated_for(features)).map(Box::new),
+            ..self.clone()
+        })
+    }
+
     /// No change but the epoch.
     #[must_use]
     pub fn new(fsid: Uuid, epoch: u32, modified: Utime) -> Self {

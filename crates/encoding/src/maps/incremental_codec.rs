@@ -1,5 +1,6 @@
 //! Encoding of the incremental OSDMap (Ceph `src/osd/OSDMap.cc`): as the full one a frame around two sections
-//! and a checksum, and behind it the checksum of the map that results.
+//! and a checksum, and behind it the checksum of the map that results. The form for peers without OSDMAP_ENC is
+//! in [`super::incremental_classic`].
 
 use bytes::{BufMut, BytesMut};
 
@@ -7,6 +8,7 @@ use super::{
     crush::CrushMap,
     incremental::OsdMapIncremental,
     osdmap::{OsdMap, StretchMode, osdmap_flags, significant_features},
+    osdmap_classic,
     osdmap_codec::release_of,
     release::Release,
     wire::{
@@ -65,6 +67,9 @@ impl OsdMapIncremental {
     }
 
     fn encode_with_crc(&self, out: &mut BytesMut, features: Features, full_crc: u32) {
+        if osdmap_classic::is_for(features) {
+            return self.encode_classic(out, features);
+        }
         let start = out.len();
         out.put_frame(8, 7, |out| {
             let v = client_version(features);
@@ -86,20 +91,17 @@ impl OsdMapIncremental {
         self.modified.encode(out, features);
         out.put_i64_le(self.new_pool_max);
         out.put_i32_le(self.new_flags);
-        match &self.full_map {
-            Some(map) => out.put_blob(&map.to_bytes(features)),
-            None => out.put_u32_le(0),
-        }
-        match &self.crush {
-            Some(crush) => out.put_blob(&crush.to_bytes(features)),
-            None => out.put_u32_le(0),
-        }
+        self.put_embedded_maps(out, features);
         out.put_i32_le(self.new_max_osd);
         out.put_map(&self.new_pools, features);
         out.put_map(&self.new_pool_names, features);
         out.put_vec(self.old_pools.iter(), features);
         put_addrvec_map(out, &self.new_up_client, v >= 7, features);
-        self.encode_state(out, features, v);
+        if v >= 5 {
+            out.put_map(&self.new_state, features);
+        } else {
+            self.put_state_bytes(out);
+        }
         out.put_map(&self.new_weight, features);
         put_map_with(out, &self.new_pg_temp, features, |out, osds| {
             out.put_vec(osds.iter(), features);
@@ -132,11 +134,21 @@ impl OsdMapIncremental {
         }
     }
 
-    /// State bits, of which older peers know the low eight. Changes of other bits alone are not for them.
-    fn encode_state(&self, out: &mut BytesMut, features: Features, v: u8) {
-        if v >= 5 {
-            return out.put_map(&self.new_state, features);
+    /// A whole map and a CRUSH map, if there are any.
+    pub(super) fn put_embedded_maps(&self, out: &mut BytesMut, features: Features) {
+        match &self.full_map {
+            Some(map) => out.put_blob(&map.to_bytes(features)),
+            None => out.put_u32_le(0),
         }
+        match &self.crush {
+            Some(crush) => out.put_blob(&crush.to_bytes(features)),
+            None => out.put_u32_le(0),
+        }
+    }
+
+    /// Changes of state bits for older peers, which know the low eight. Changes of other bits alone are not for
+    /// them.
+    pub(super) fn put_state_bytes(&self, out: &mut BytesMut) {
         let known: Vec<(i32, u8)> = self
             .new_state
             .iter()
@@ -295,7 +307,7 @@ impl OsdMapIncremental {
     }
 
     /// Before Luminous the release an OSD must be was told by flags.
-    fn release_from_flags(&mut self) {
+    pub(super) fn release_from_flags(&mut self) {
         let Ok(flags) = u32::try_from(self.new_flags) else {
             return;
         };
@@ -355,16 +367,11 @@ impl Encode for OsdMapIncremental {
 }
 
 impl Decode for OsdMapIncremental {
-    /// Fails with [`DecodeError::TooOld`] on maps from before OSDMAP_ENC, and with [`DecodeError::Invalid`] if
-    /// the checksum is wrong.
+    /// Fails with [`DecodeError::TooOld`] on forms from before Argonaut, and with [`DecodeError::Invalid`] if
+    /// the checksum, which the classic form does not have, is wrong.
     fn decode(r: &mut Reader<'_>) -> Result<Self> {
-        if let Some(&version) = r.peek().first()
-            && version < 7
-        {
-            return Err(DecodeError::TooOld {
-                what: "OSDMap::Incremental",
-                version,
-            });
+        if osdmap_classic::version_at(r).is_some() {
+            return Self::decode_classic(r);
         }
         let (start, whole) = (r.position(), r.peek());
         let mut f = r.frame(8, "OSDMap::Incremental")?;

@@ -89,6 +89,16 @@ pub struct OsdAddrs {
     pub hb_front: EntityAddrVec,
 }
 
+impl OsdAddrs {
+    /// Of an OSD of which only these are known yet.
+    pub(super) fn of_client(client: EntityAddrVec) -> Self {
+        Self {
+            client,
+            ..Self::default()
+        }
+    }
+}
+
 /// How a cluster is stretched over two sites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StretchMode {
@@ -251,6 +261,15 @@ impl OsdMap {
     /// Weight of an OSD that is in.
     pub const IN: u32 = 0x1_0000;
 
+    /// What such a client is to be given in place of this map; none if it reads the map as it is.
+    #[must_use]
+    pub fn translated_for(&self, features: Features) -> Option<Self> {
+        (!features.has(Feature::CRUSH_V4)).then(|| Self {
+            crush: self.crush.without_straw2(),
+            ..self.clone()
+        })
+    }
+
     /// Changes the number of OSDs; new ones do not exist yet. Negative is none.
     pub fn set_max_osd(&mut self, max_osd: i32) {
         let n = usize::try_from(max_osd).unwrap_or(0);
@@ -312,8 +331,8 @@ impl OsdMap {
 /// may therefore be kept and shared.
 const SIGNIFICANT: u64 = {
     const BITS: &[u32] = &[
-        9, 11, 13, 39, 43,
-        56, // PGID64, PGPOOL3, OSDENC, OSDMAP_ENC, OSD_POOLRESEND, NEW_OSDOP_ENCODING
+        9, 11, 13, 39, 43, 48,
+        56, // PGID64, PGPOOL3, OSDENC, OSDMAP_ENC, OSD_POOLRESEND, CRUSH_V4, NEW_OSDOP_ENCODING
         57, 58, 59, // SERVER_JEWEL, CRUSH_TUNABLES5, MSG_ADDR2
         21, 28, 2, 16, 33, 31, 38,
         50, // LUMINOUS, MIMIC, NAUTILUS, OCTOPUS, QUINCY, REEF, CRUSH_MSR, TENTACLE

@@ -1,15 +1,17 @@
 //! Encoding of the full OSDMap (Ceph `src/osd/OSDMap.cc`): a frame around a section for clients, a section for
-//! OSDs and a checksum, for peers with OSDMAP_ENC (all since Firefly).
+//! OSDs and a checksum, for peers with OSDMAP_ENC (all since Firefly). The form for others is in
+//! [`super::osdmap_classic`].
 
 use bytes::{BufMut, BytesMut};
 
 use super::{
     crush::CrushMap,
     osdmap::{OsdAddrs, OsdMap, StretchMode, osdmap_flags},
+    osdmap_classic,
     release::Release,
     wire::{
-        check_crc, f32, map_with, put_addrvecs, put_blocklist, put_map_with, put_string_map_map,
-        string_map_map,
+        check_crc, f32, map_with, put_addrvecs, put_blocklist, put_map_with, put_state_bytes,
+        put_string_map_map, state_bytes, string_map_map,
     },
 };
 use crate::{
@@ -88,7 +90,7 @@ impl OsdMap {
             out.put_vec(self.osd_state.iter(), features);
         } else {
             out.put_u32_le(wire_len(self.osd_state.len()));
-            out.extend(self.osd_state.iter().map(|s| *s as u8));
+            put_state_bytes(out, &self.osd_state);
         }
         out.put_vec(self.osd_weight.iter(), features);
         put_addrvecs(out, &self.addrs(|a| &a.client), v >= 8, features);
@@ -169,17 +171,23 @@ impl OsdMap {
     }
 
     /// The checksum that the encoding for these features ends with: what an incremental map carries as
-    /// `full_crc`.
+    /// `full_crc`. The classic form has none.
     #[must_use]
     pub fn crc(&self, features: Features) -> u32 {
+        if osdmap_classic::is_for(features) {
+            return 0;
+        }
         let bytes = self.to_bytes(features);
         bytes.last_chunk::<4>().map_or(0, |crc| u32::from_le_bytes(*crc))
     }
 }
 
 impl Encode for OsdMap {
-    /// Peers without OSDMAP_ENC (before Firefly) are given this form too, as they cannot be served otherwise.
+    /// For peers without OSDMAP_ENC (before Firefly) in the classic form.
     fn encode(&self, out: &mut BytesMut, features: Features) {
+        if osdmap_classic::is_for(features) {
+            return self.encode_classic(out, features);
+        }
         let start = out.len();
         out.put_frame(8, 7, |out| {
             let v = client_version(features);
@@ -195,16 +203,11 @@ impl Encode for OsdMap {
 }
 
 impl Decode for OsdMap {
-    /// Fails with [`DecodeError::TooOld`] on maps from before OSDMAP_ENC, and with [`DecodeError::Invalid`] if
-    /// the checksum is wrong.
+    /// Fails with [`DecodeError::TooOld`] on forms from before Argonaut, and with [`DecodeError::Invalid`] if
+    /// the checksum, which the classic form does not have, is wrong.
     fn decode(r: &mut Reader<'_>) -> Result<Self> {
-        if let Some(&version) = r.peek().first()
-            && version < 7
-        {
-            return Err(DecodeError::TooOld {
-                what: "OSDMap",
-                version,
-            });
+        if osdmap_classic::version_at(r).is_some() {
+            return Self::decode_classic(r);
         }
         let (start, whole) = (r.position(), r.peek());
         let mut f = r.frame(8, "OSDMap")?;
@@ -235,17 +238,11 @@ impl OsdMap {
         self.osd_state = if f.since(5) {
             f.vec()?
         } else {
-            f.vec::<u8>()?.into_iter().map(u32::from).collect()
+            state_bytes(&mut f)?
         };
         self.osd_weight = f.vec()?;
         let client = f.vec::<EntityAddrVec>()?;
-        self.osd_addrs = client
-            .into_iter()
-            .map(|client| OsdAddrs {
-                client,
-                ..OsdAddrs::default()
-            })
-            .collect();
+        self.osd_addrs = client.into_iter().map(OsdAddrs::of_client).collect();
         self.pg_temp = map_with(&mut f, Reader::vec)?;
         self.primary_temp = f.map()?;
         if f.since(2) {
@@ -287,19 +284,7 @@ impl OsdMap {
         self.osd_uuid = f.vec()?;
         self.osd_xinfo = f.vec()?;
         let hb_front = f.vec::<EntityAddrVec>()?;
-        let n = self.osd_addrs.len();
-        if let Some(other) = [hb_back.len(), cluster.len(), hb_front.len()]
-            .into_iter()
-            .find(|len| *len != n)
-        {
-            return Err(wrong_length(other));
-        }
-        let rest = hb_back.into_iter().zip(cluster).zip(hb_front);
-        for (addrs, ((hb_back, cluster), hb_front)) in self.osd_addrs.iter_mut().zip(rest) {
-            addrs.hb_back = hb_back;
-            addrs.cluster = cluster;
-            addrs.hb_front = hb_front;
-        }
+        self.set_osd_addrs(hb_back, cluster, hb_front)?;
         if f.since(2) {
             self.nearfull_ratio = f32(&mut f)?;
             self.full_ratio = f32(&mut f)?;
@@ -319,6 +304,29 @@ impl OsdMap {
         self.fix_flags();
         let version = f.version;
         self.decode_osd_tail(&mut f, version)
+    }
+
+    /// The addresses of each OSD beside those for clients, which are there already.
+    pub(super) fn set_osd_addrs(
+        &mut self,
+        hb_back: Vec<EntityAddrVec>,
+        cluster: Vec<EntityAddrVec>,
+        hb_front: Vec<EntityAddrVec>,
+    ) -> Result<()> {
+        let n = self.osd_addrs.len();
+        if let Some(other) = [hb_back.len(), cluster.len(), hb_front.len()]
+            .into_iter()
+            .find(|len| *len != n)
+        {
+            return Err(wrong_length(other));
+        }
+        let rest = hb_back.into_iter().zip(cluster).zip(hb_front);
+        for (addrs, ((hb_back, cluster), hb_front)) in self.osd_addrs.iter_mut().zip(rest) {
+            addrs.hb_back = hb_back;
+            addrs.cluster = cluster;
+            addrs.hb_front = hb_front;
+        }
+        Ok(())
     }
 
     fn decode_osd_tail(&mut self, r: &mut Reader<'_>, version: u8) -> Result<()> {
@@ -361,7 +369,7 @@ impl OsdMap {
     }
 
     /// Every vector by OSD id must have one entry for each.
-    fn check_lengths(&self) -> Result<()> {
+    pub(super) fn check_lengths(&self) -> Result<()> {
         let n = self.osd_state.len();
         let affinity = match self.osd_primary_affinity.len() {
             0 => n,
@@ -383,7 +391,7 @@ impl OsdMap {
     }
 }
 
-fn wrong_length(len: usize) -> DecodeError {
+pub(super) fn wrong_length(len: usize) -> DecodeError {
     DecodeError::Invalid {
         what: "OSDMap: length of a vector by OSD id",
         value: len as u64,

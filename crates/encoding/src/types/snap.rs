@@ -18,6 +18,9 @@ pub const NOSNAP: SnapId = u64::MAX - 1;
 /// `CEPH_SNAPDIR`: all snapshots of an object at once (list-snaps).
 pub const SNAPDIR: SnapId = u64::MAX;
 
+/// `CEPH_MAXSNAP`: the largest number that a snapshot may have.
+pub const MAXSNAP: SnapId = u64::MAX - 2;
+
 /// `interval_set<uint64_t>` as ranges of offset and length, in bytes, ascending and disjoint.
 pub type Extents = Vec<(u64, u64)>;
 
@@ -31,15 +34,17 @@ pub struct SnapContext {
 }
 
 impl SnapContext {
-    /// Whether the snapshots descend strictly and none is newer than `seq`; others are refused with -EINVAL.
+    /// Whether the snapshots descend strictly, none is newer than `seq`, and that is a snapshot's number; others are
+    /// refused with -EINVAL.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         let mut bound = self.seq.saturating_add(1);
-        self.snaps.iter().all(|&s| {
-            let below = s != 0 && s < bound;
+        let descend = self.snaps.iter().all(|&s| {
+            let below = s < bound;
             bound = s;
             below
-        })
+        });
+        descend && self.seq <= MAXSNAP
     }
 }
 
@@ -190,7 +195,8 @@ mod tests {
             }
             .is_valid()
         };
-        assert!(valid(0, &[]) && valid(5, &[5, 3]) && valid(9, &[5, 3]));
-        assert!(!valid(4, &[5]) && !valid(5, &[3, 3]) && !valid(5, &[3, 4]) && !valid(5, &[0]));
+        assert!(valid(0, &[]) && valid(5, &[5, 3]) && valid(9, &[5, 3]) && valid(5, &[3, 0]));
+        assert!(!valid(4, &[5]) && !valid(5, &[3, 3]) && !valid(5, &[3, 4]) && !valid(5, &[0, 0]));
+        assert!(!valid(NOSNAP, &[]));
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt::Debug, path::PathBuf};
 
 use bytes::Bytes;
 use rbdgate_encoding::{
-    Decode, Encode, Features, Message, MessageHeader, MessageType, RawMessage, Reader,
+    Decode, Encode, Feature, Features, Message, MessageHeader, MessageType, RawMessage, Reader,
     cls::{journal, lock, rbd},
     maps::{CrushMap, MgrMap, MonMap, OsdInfo, OsdMap, OsdMapIncremental, OsdXinfo, PgPool, PoolSnapInfo},
     messages::*,
@@ -15,6 +15,9 @@ use serde_json::Value;
 /// Feature words by the names that the goldens use, from old to new.
 pub(crate) const WORDS: &[(&str, u64)] = &[
     ("zero", 0),
+    ("linux-3.9", 0x4a04_2a42),
+    ("argonaut", 0x0007_ffff),
+    ("dumpling", 0x0007_ffff_ffff),
     ("hammer", 0x0083_ffff_ffff_ffff),
     ("hammer-bit59", 0x0883_ffff_ffff_ffff),
     ("jewel", 0x07fd_dff8_ef8c_bffb),
@@ -92,6 +95,7 @@ pub(crate) fn all() -> Vec<Golden> {
     let mut out = of_dencoder();
     out.extend(of_maps("maps/dencoder.json", false));
     out.extend(of_maps("maps/probe.json", true));
+    out.extend(of_maps("maps/classic.json", false));
     out.extend(of_classes());
     out
 }
@@ -200,10 +204,15 @@ fn value<T: Decode + Encode + PartialEq + Debug>(golden: &Golden) -> Outcome {
     as_written_for(&golden.bytes, |value: &T| value.to_bytes(as_read_by(golden)))
 }
 
-/// An incremental map names the word that it was written for.
+/// An incremental map names the word that it was written for, but for those from before OSDMAP_ENC.
 fn incremental(golden: &Golden) -> Outcome {
     as_written_for(&golden.bytes, |value: &OsdMapIncremental| {
-        value.to_bytes(Features(value.encode_features))
+        let named = Features(value.encode_features);
+        value.to_bytes(if named.has(Feature::OSDMAP_ENC) {
+            named
+        } else {
+            golden.features
+        })
     })
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::config::{MaxMsgr, Settings};
+use crate::config::{Listener, MaxMsgr, Settings};
 
 /// What was looked at, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,13 @@ pub fn run(settings: &Settings) -> Vec<Finding> {
         space(&settings.data),
         clock(&settings.data),
     ];
-    findings.extend(ports(settings).into_iter().map(|(what, at)| port(what, at)));
+    findings.extend(backend(settings));
+    let ports = ports(settings);
+    findings.extend(
+        twice(&ports)
+            .into_iter()
+            .chain(ports.into_iter().map(|(what, at)| port(what, at))),
+    );
     findings
 }
 
@@ -118,6 +124,25 @@ fn clock(data: &Path) -> Finding {
     finding("clock", problem)
 }
 
+/// Whether the CurveBS cluster answers, and lets the owner in.
+fn backend(settings: &Settings) -> Option<Finding> {
+    let curve = settings.curve.as_ref()?;
+    let what = "CurveBS cluster";
+    Some(match crate::backend::CurveDevices::connect(curve) {
+        Err(error) => {
+            let mend = "see that an MDS listens at one of the addresses of backend.curve.mds";
+            finding(what, Some((error.to_string(), mend)))
+        }
+        Ok(devices) => match devices.look_root() {
+            Err(error) => {
+                let mend = "see owner and password of backend.curve, and that both clocks agree within 15 s";
+                finding(what, Some((error.to_string(), mend)))
+            }
+            Ok(text) => finding(format!("{what}: {text}"), None),
+        },
+    })
+}
+
 /// The ports that `serve` listens on, in the order of their use. Port 0 is always free.
 fn ports(settings: &Settings) -> Vec<(String, SocketAddr)> {
     let mut ports = vec![
@@ -138,7 +163,52 @@ fn ports(settings: &Settings) -> Vec<(String, SocketAddr)> {
         ports.retain(|(what, _)| !what.ends_with("v2"));
     }
     ports.retain(|(_, at)| at.port() != 0);
+    ports.extend(settings.listen.iter().flat_map(|l| further_ports(settings, l)));
     ports
+}
+
+/// Those of a further listener.
+fn further_ports(settings: &Settings, listener: &Listener) -> Vec<(String, SocketAddr)> {
+    if listener.at.port() == 0 {
+        return Vec::new();
+    }
+    let osds = (0..settings.osd_count).map(|n| format!("osd.{n}"));
+    let daemons = ["mon".to_owned()]
+        .into_iter()
+        .chain(osds)
+        .chain(["mgr".to_owned()]);
+    let v2 = listener.max_msgr.unwrap_or(settings.max_msgr) != MaxMsgr::V1;
+    let mut ports = Vec::new();
+    for (n, daemon) in (0..).zip(daemons) {
+        if v2 {
+            ports.push((
+                format!("listen {}, {daemon} v2", listener.at),
+                offset(listener.at, n * 2),
+            ));
+        }
+        ports.push((
+            format!("listen {}, {daemon} v1", listener.at),
+            offset(listener.at, n * 2 + 1),
+        ));
+    }
+    ports
+}
+
+/// Ports that two settings name.
+fn twice(ports: &[(String, SocketAddr)]) -> Vec<Finding> {
+    let mut seen: Vec<&(String, SocketAddr)> = Vec::new();
+    let mut findings = Vec::new();
+    for one in ports {
+        if let Some((what, _)) = seen.iter().find(|(_, at)| *at == one.1) {
+            let problem = (
+                format!("it is that of {what}, too"),
+                "set addresses that do not overlap",
+            );
+            findings.push(finding(format!("port {} ({})", one.1, one.0), Some(problem)));
+        }
+        seen.push(one);
+    }
+    findings
 }
 
 /// The address `n` ports further.

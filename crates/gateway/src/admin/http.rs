@@ -1,12 +1,27 @@
-//! `/health` and `/metrics` over HTTP. Read-only, without authentication: it tells figures, never names of
-//! images, clients or keys.
+//! `/health`, `/metrics` and `/sessions` over HTTP. Read-only, without authentication: to everybody it tells figures,
+//! never names of images, clients or keys. Sessions have names and addresses of clients, though no secrets: they are
+//! told to clients on this host alone.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 
-use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
 use tokio::{net::TcpListener, sync::watch};
 
+use super::sessions::Sessions;
 use crate::{VERSION, cluster::Cluster};
+
+/// What requests are answered from.
+#[derive(Clone)]
+struct Web {
+    cluster: Arc<Cluster>,
+    sessions: Arc<Sessions>,
+}
 
 /// Serves until `shutdown` says true.
 ///
@@ -15,16 +30,19 @@ use crate::{VERSION, cluster::Cluster};
 pub async fn serve(
     listener: TcpListener,
     cluster: Arc<Cluster>,
+    sessions: Arc<Sessions>,
     mut shutdown: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let app = Router::new()
         .route(
             "/",
-            get(|| async { format!("rbdgate {VERSION}\n/health\n/metrics\n") }),
+            get(|| async { format!("rbdgate {VERSION}\n/health\n/metrics\n/sessions\n") }),
         )
         .route("/health", get(health))
         .route("/metrics", get(metrics))
-        .with_state(cluster);
+        .route("/sessions", get(list_sessions))
+        .with_state(Web { cluster, sessions })
+        .into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
             // A dropped sender means that the process ends as well.
@@ -33,8 +51,9 @@ pub async fn serve(
         .await
 }
 
-async fn health(State(cluster): State<Arc<Cluster>>) -> String {
-    let full = cluster
+async fn health(State(web): State<Web>) -> String {
+    let full = web
+        .cluster
         .osdmap()
         .pools
         .values()
@@ -46,11 +65,49 @@ async fn health(State(cluster): State<Arc<Cluster>>) -> String {
     }
 }
 
-async fn metrics(State(cluster): State<Arc<Cluster>>) -> impl IntoResponse {
+async fn metrics(State(web): State<Web>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        render(&cluster),
+        render(&web.cluster),
     )
+}
+
+async fn list_sessions(
+    State(web): State<Web>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> impl IntoResponse {
+    if !is_of_this_host(peer, &headers) {
+        let text = "sessions are told on the server's own host alone\n".to_owned();
+        return (
+            StatusCode::FORBIDDEN,
+            [(header::CONTENT_TYPE, "text/plain")],
+            text,
+        );
+    }
+    let mut text = web.sessions.list().to_string();
+    text.push('\n');
+    (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], text)
+}
+
+/// Whether a request was made on this host, for somebody on this host.
+fn is_of_this_host(peer: SocketAddr, headers: &HeaderMap) -> bool {
+    // A proxy here asks for somebody elsewhere.
+    if [header::FORWARDED.as_str(), "x-forwarded-for"]
+        .iter()
+        .any(|name| headers.contains_key(*name))
+    {
+        return false;
+    }
+    // A page in a browser here asks by a name of its own that leads here; its author is elsewhere.
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let named = host.is_none_or(|host| {
+        let name = host
+            .strip_prefix("localhost")
+            .filter(|rest| rest.is_empty() || rest.starts_with(':'));
+        name.is_some() || host.parse::<SocketAddr>().is_ok() || host.parse::<std::net::IpAddr>().is_ok()
+    });
+    peer.ip().to_canonical().is_loopback() && named
 }
 
 fn render(cluster: &Cluster) -> String {
@@ -104,4 +161,33 @@ fn render(cluster: &Cluster) -> String {
         metric(name, help, kind, rows.collect());
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(peer: &str, headers: &[(&'static str, &str)]) -> bool {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        is_of_this_host(peer.parse().unwrap(), &headers.collect())
+    }
+
+    #[test]
+    fn sessions_are_told_to_this_host_alone() {
+        assert!(told("127.0.0.1:5000", &[("host", "127.0.0.1:9283")]));
+        assert!(told("[::1]:5000", &[("host", "localhost:9283")]));
+        assert!(told("[::ffff:127.0.0.1]:5000", &[]));
+        assert!(!told("192.0.2.7:5000", &[("host", "192.0.2.1:9283")]));
+    }
+
+    #[test]
+    fn sessions_are_not_told_through_proxies_and_foreign_pages() {
+        let host = ("host", "127.0.0.1:9283");
+        assert!(!told("127.0.0.1:5000", &[host, ("x-forwarded-for", "192.0.2.7")]));
+        assert!(!told("127.0.0.1:5000", &[host, ("forwarded", "for=192.0.2.7")]));
+        assert!(!told("127.0.0.1:5000", &[("host", "localhost.example.org:9283")]));
+        assert!(!told("127.0.0.1:5000", &[("host", "rebound.example.org")]));
+    }
 }

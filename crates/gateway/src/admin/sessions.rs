@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, Weak},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -20,27 +21,31 @@ pub struct Sessions {
     open: Mutex<BTreeMap<u64, Entry>>,
 }
 
+/// Where clients come in.
+#[derive(Debug)]
+pub struct Door {
+    /// The daemon there (`osd.0`).
+    pub daemon: String,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// The address.
+    pub at: SocketAddr,
+}
+
 #[derive(Debug, Clone)]
 struct Entry {
-    daemon: Arc<str>,
-    protocol: Protocol,
+    door: Arc<Door>,
     since: SystemTime,
     session: Weak<Session>,
 }
 
 impl Sessions {
-    /// What serves `daemon` (`osd.0`), such that its sessions are logged and listed here.
+    /// What serves at a door, such that its sessions are logged and listed here.
     #[must_use]
-    pub fn tracked(
-        self: &Arc<Self>,
-        daemon: &str,
-        protocol: Protocol,
-        inner: Arc<dyn Dispatcher>,
-    ) -> Arc<dyn Dispatcher> {
+    pub fn tracked(self: &Arc<Self>, door: Door, inner: Arc<dyn Dispatcher>) -> Arc<dyn Dispatcher> {
         Arc::new(Tracked {
             sessions: Arc::clone(self),
-            protocol,
-            daemon: daemon.into(),
+            door: Arc::new(door),
             inner,
         })
     }
@@ -50,7 +55,7 @@ impl Sessions {
     pub fn count(&self) -> BTreeMap<String, u64> {
         let mut out = BTreeMap::new();
         for entry in self.open.lock().values() {
-            *out.entry(entry.daemon.to_string()).or_default() += 1;
+            *out.entry(entry.door.daemon.clone()).or_default() += 1;
         }
         out
     }
@@ -111,7 +116,8 @@ fn describe(entry: &Entry, session: &Session) -> Value {
     let since = entry.since.duration_since(UNIX_EPOCH).unwrap_or_default();
     json!({
         "id": session.id(),
-        "daemon": &*entry.daemon,
+        "daemon": entry.door.daemon,
+        "listener": entry.door.at.to_string(),
         "name": peer.name.to_string(),
         "entity": peer.entity,
         "global_id": peer.global_id,
@@ -119,7 +125,7 @@ fn describe(entry: &Entry, session: &Session) -> Value {
         "socket_addr": peer.socket.to_string(),
         "open_since": since.as_secs(),
         "release": peer.supported.peer_release().to_string(),
-        "protocol": protocol_name(entry.protocol),
+        "protocol": protocol_name(entry.door.protocol),
         "auth": method_name(peer.method),
         "con_mode": mode_name(peer.mode),
         "compression": compression_name(peer),
@@ -135,8 +141,7 @@ fn describe(entry: &Entry, session: &Session) -> Value {
 /// A daemon's dispatcher whose sessions are tracked.
 struct Tracked {
     sessions: Arc<Sessions>,
-    daemon: Arc<str>,
-    protocol: Protocol,
+    door: Arc<Door>,
     inner: Arc<dyn Dispatcher>,
 }
 
@@ -147,7 +152,7 @@ impl Tracked {
         let peer = session.peer();
         let (release, bit_59) = (peer.supported.peer_release(), peer.supported.bit_59());
         let (mode, key_type) = (mode_name(peer.mode), key_type_name(peer));
-        let (daemon, protocol) = (&*self.daemon, protocol_name(self.protocol));
+        let (daemon, protocol) = (self.door.daemon.as_str(), protocol_name(self.door.protocol));
         if daemon.starts_with("mon.") && peer.name.kind == EntityType::CLIENT || bit_59 == Bit59::Private {
             tracing::info!(
                 session = session.id(), daemon, entity = peer.entity, from = %peer.socket, %release, protocol, mode,
@@ -166,8 +171,7 @@ impl Dispatcher for Tracked {
     fn on_ready(&self, session: &Arc<Session>) {
         self.log(session);
         let entry = Entry {
-            daemon: Arc::clone(&self.daemon),
-            protocol: self.protocol,
+            door: Arc::clone(&self.door),
             since: SystemTime::now(),
             session: Arc::downgrade(session),
         };

@@ -103,6 +103,7 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         host: endpoints.host.clone(),
         started,
         osd_maps,
+        running_osds: endpoints.osds.keys().copied().collect(),
         writer: Mutex::default(),
         auth,
         global_ids,
@@ -202,14 +203,11 @@ fn first_osdmap(fsid: Uuid, created: Utime, endpoints: &Endpoints) -> Result<Osd
 /// Whatever OSDs were up when the last process ended are down. Clients send their requests again only where an
 /// OSD went down in between: a new address alone is not enough for them.
 fn mark_down(edit: &mut Edit) {
-    let map = &mut edit.map;
     edit.unchanged = true;
-    for i in 0..map.osd_state.len() {
-        if map.osd_state[i] & osd_state::UP != 0 {
+    for i in 0..edit.map.osd_state.len() {
+        if edit.map.osd_state[i] & osd_state::UP != 0 {
             edit.unchanged = false;
-            map.osd_state[i] &= !osd_state::UP;
-            map.osd_info[i].down_at = map.epoch;
-            map.osd_xinfo[i].down_stamp = map.modified;
+            edit.mark_down(i);
         }
     }
 }

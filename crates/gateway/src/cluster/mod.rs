@@ -11,11 +11,13 @@ pub mod caps;
 mod ciphers;
 mod config;
 mod embedded_state;
+mod entrance;
 mod error;
 mod global_id;
 mod keys;
 mod mgr_map;
 mod osd_maps;
+mod osd_up;
 mod pools;
 mod snaps;
 pub mod state_store;
@@ -42,10 +44,12 @@ pub use blocklist::parse_address;
 pub use bootstrap::{Endpoints, OsdEndpoint};
 pub use ciphers::CipherSetting;
 pub use config::{Config, normalized};
+pub use entrance::Entrance;
 pub use error::ClusterError;
 pub use osd_maps::MapsSince;
+pub use osd_up::MarkedDown;
 pub use pools::{PoolQuota, PoolRequest};
-pub use stats::{ClusterStats, Latency, NoStats, PoolUsage, Rates, Space};
+pub use stats::{BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, Space};
 
 use state_store::{Change, StateStore};
 
@@ -64,6 +68,8 @@ pub struct Cluster {
     host: String,
     started: SystemTime,
     osd_maps: osd_maps::OsdMaps,
+    /// The OSDs of this process.
+    running_osds: Vec<i32>,
     /// Serialises changes of the OSD map and of options.
     writer: Mutex<()>,
     auth: auth::AuthDb,

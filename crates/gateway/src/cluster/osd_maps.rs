@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use super::{
-    Cluster, ClusterError, keys,
+    Cluster, ClusterError, Entrance, keys,
     state_store::{Change, StateStore},
 };
 
@@ -45,7 +45,8 @@ impl MapsSince {
     }
 }
 
-type Encodings = BTreeMap<(u32, bool, Features), Bytes>;
+/// By epoch, whether it is a whole map, the number of the entrance, and the features that matter.
+type Encodings = BTreeMap<(u32, bool, u16, Features), Bytes>;
 
 pub(super) struct OsdMaps {
     current: watch::Sender<Arc<OsdMap>>,
@@ -119,12 +120,20 @@ impl OsdMaps {
         Ok(())
     }
 
-    fn encoded(&self, epoch: u32, full: bool, features: Features, value: &impl Encode) -> Bytes {
-        let key = (epoch, full, significant_features(features));
+    /// The encoding for a peer, from `encode` if it is not kept.
+    fn encoded(
+        &self,
+        epoch: u32,
+        full: bool,
+        entrance: &Entrance,
+        features: Features,
+        encode: impl FnOnce() -> Bytes,
+    ) -> Bytes {
+        let key = (epoch, full, entrance.number(), significant_features(features));
         if let Some(bytes) = self.encodings.lock().get(&key) {
             return bytes.clone();
         }
-        let bytes = value.to_bytes(features);
+        let bytes = encode();
         let mut encodings = self.encodings.lock();
         encodings.insert(key, bytes.clone());
         while encodings.len() > ENCODINGS {
@@ -144,10 +153,10 @@ impl Cluster {
         oldest.unwrap_or_else(|| self.osdmap().epoch)
     }
 
-    /// What a peer needs whose next map is to be of epoch `start` (0: whatever is newest), encoded for it. A
-    /// peer that is far behind is given a part; ask again from the [`MapsSince::last`] on.
+    /// What a peer needs whose next map is to be of epoch `start` (0: whatever is newest), encoded for it, with
+    /// addresses of the entrance that it came in by. A peer that is far behind is given a part; ask again from the [`MapsSince::last`] on.
     #[must_use]
-    pub fn maps_since(&self, start: u32, features: Features) -> MapsSince {
+    pub fn maps_since(&self, start: u32, features: Features, entrance: &Entrance) -> MapsSince {
         let current = self.osd_maps.current();
         let increments = self.osd_maps.increments.read();
         let mut out = MapsSince {
@@ -160,11 +169,16 @@ impl Cluster {
         }
         if start == 0 || !increments.contains_key(&start) {
             drop(increments);
-            out.full.insert(current.epoch, self.full_map(&current, features));
+            out.full
+                .insert(current.epoch, self.full_map(&current, features, entrance));
             return out;
         }
         for (epoch, increment) in increments.range(start..=current.epoch).take(PER_MESSAGE) {
-            let bytes = self.osd_maps.encoded(*epoch, false, features, &**increment);
+            let bytes = self.osd_maps.encoded(*epoch, false, entrance, features, || {
+                let seen = entrance.incremental(increment);
+                let translated = seen.translated_for(features);
+                translated.as_ref().unwrap_or(&seen).to_bytes(features)
+            });
             out.incremental.insert(*epoch, bytes);
         }
         out
@@ -172,7 +186,11 @@ impl Cluster {
 
     /// A whole map, encoded for a peer.
     #[must_use]
-    pub fn full_map(&self, map: &OsdMap, features: Features) -> Bytes {
-        self.osd_maps.encoded(map.epoch, true, features, map)
+    pub fn full_map(&self, map: &OsdMap, features: Features, entrance: &Entrance) -> Bytes {
+        self.osd_maps.encoded(map.epoch, true, entrance, features, || {
+            let seen = entrance.osdmap(map);
+            let translated = seen.translated_for(features);
+            translated.as_ref().unwrap_or(&seen).to_bytes(features)
+        })
     }
 }

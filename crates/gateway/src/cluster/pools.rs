@@ -74,14 +74,15 @@ impl Edit {
 
 /// The map as a whole.
 impl Cluster {
-    /// Sets or clears flags of the OSD map (`osdmap_flags`).
+    /// Sets or clears flags of the OSD map (`osdmap_flags`). Without `noup`, OSDs that are down come back.
     pub fn set_flags(&self, bits: u32, on: bool) -> Result<(), ClusterError> {
         self.change_osdmap(|edit| {
             let old = edit.map.flags;
             edit.map.flags = if on { old | bits } else { old & !bits };
             edit.unchanged = edit.map.flags == old;
             Ok(())
-        })
+        })?;
+        self.boot_osds()
     }
 
     /// Sets the oldest clients that are to be served, by which new ones choose formats.

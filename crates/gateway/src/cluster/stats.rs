@@ -14,11 +14,11 @@ pub struct Space {
 /// What a pool holds, and what was done with it since its first start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PoolUsage {
-    /// Objects, clones not counted.
+    /// Objects, clones included.
     pub objects: u64,
-    /// Clones of objects.
+    /// How many of them are clones.
     pub clones: u64,
-    /// Bytes that clients stored in objects.
+    /// Bytes that clients stored in objects, and what only clones still have of them.
     pub bytes_stored: u64,
     /// Bytes that this takes in the backend.
     pub bytes_used: u64,
@@ -54,6 +54,19 @@ pub struct Latency {
     pub apply_ms: u64,
 }
 
+/// Something that is wrong below the OSDs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendCheck {
+    /// Its name, as `ceph health` shows it.
+    pub code: &'static str,
+    /// Whether it is an error, and not a warning.
+    pub error: bool,
+    /// What it is, in a line.
+    pub summary: String,
+    /// More lines.
+    pub detail: Vec<String>,
+}
+
 /// What measures all this. Called by commands: answers must not block for long.
 pub trait ClusterStats: Send + Sync {
     /// The capacity.
@@ -67,6 +80,11 @@ pub trait ClusterStats: Send + Sync {
 
     /// How fast an OSD is.
     fn latency(&self, osd: i32) -> Latency;
+
+    /// What is wrong with the backend.
+    fn checks(&self) -> Vec<BackendCheck> {
+        Vec::new()
+    }
 }
 
 /// No measurements: all zeros.

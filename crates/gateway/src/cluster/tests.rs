@@ -11,6 +11,7 @@ use encoding::{
 use msgr::cephx::KeyServer;
 
 use super::{
+    Entrance,
     state_store::{MemoryState, StateStore},
     *,
 };
@@ -92,7 +93,7 @@ fn a_restart_keeps_everything_and_tells_the_new_addresses_in_new_epochs() {
 #[test]
 fn increments_lead_from_any_kept_epoch_to_the_newest_map() {
     let c = cluster();
-    let first = c.maps_since(0, Features::OURS);
+    let first = c.maps_since(0, Features::OURS, &Entrance::USUAL);
     let mut map = OsdMap::from_bytes(first.full.values().next().unwrap()).unwrap();
     let pool = c
         .create_pool(&PoolRequest {
@@ -105,14 +106,18 @@ fn increments_lead_from_any_kept_epoch_to_the_newest_map() {
     c.blocklist_add(parse_address("10.0.0.1:0/7").unwrap(), Duration::from_secs(60))
         .unwrap();
     c.delete_pool(pool).unwrap();
-    let since = c.maps_since(map.epoch + 1, Features::OURS);
+    let since = c.maps_since(map.epoch + 1, Features::OURS, &Entrance::USUAL);
     assert!(since.full.is_empty());
     for raw in since.incremental.values() {
         map.apply(&OsdMapIncremental::from_bytes(raw).unwrap()).unwrap();
     }
-    let newest = c.maps_since(0, Features::OURS);
+    let newest = c.maps_since(0, Features::OURS, &Entrance::USUAL);
     assert_eq!(map, OsdMap::from_bytes(&newest.full[&map.epoch]).unwrap());
-    assert_eq!(c.maps_since(map.epoch + 1, Features::OURS).last(), None);
+    assert_eq!(
+        c.maps_since(map.epoch + 1, Features::OURS, &Entrance::USUAL)
+            .last(),
+        None
+    );
 }
 
 #[test]

@@ -2,7 +2,9 @@
 //!
 //! A flag wins over the environment, that over the file, that over the default.
 
+mod backend;
 mod file;
+mod listen;
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +14,9 @@ use std::{
 
 use encoding::{Feature, Features};
 
+pub use backend::CurveSettings;
 pub use file::commented_defaults;
+pub use listen::Listener;
 use msgr::{
     auth::ConMode,
     v2::{Algorithm, Compression, CompressionMode},
@@ -63,8 +67,12 @@ pub struct Settings {
     pub max_msgr: MaxMsgr,
     /// Whether and how msgr v2.1 frames are compressed.
     pub compression: Compression,
+    /// Further listeners.
+    pub listen: Vec<Listener>,
     /// What is logged: a level or `tracing` filter directives.
     pub log: String,
+    /// The CurveBS cluster that images lie on; without one they lie in files.
+    pub curve: Option<CurveSettings>,
     /// All settings as text, by key: for who asks what this process runs with.
     pub texts: Vec<(&'static str, String)>,
 }
@@ -122,7 +130,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "http",
         default: "127.0.0.1:9283",
         allowed: ADDRESS,
-        help: "Where /metrics (Prometheus) and /health are served.",
+        help: "Where /metrics (Prometheus) and /health are served, and /sessions to this host alone.",
     },
     Setting {
         key: "auth",
@@ -140,7 +148,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "mask-features",
         default: "none",
         allowed: "none, a hexadecimal word like 0x800000, or names like MSG_AUTH,CEPHX_V2",
-        help: "Features not offered to clients, on any port: to see how a client does without.",
+        help: "Features not offered to clients, on any port but those of listeners that say otherwise: to see how a client does without.",
     },
     Setting {
         key: "modes",
@@ -177,6 +185,16 @@ pub const SETTINGS: &[Setting] = &[
         default: "false",
         allowed: "true or false",
         help: "Compress in secure mode, too (ms_compress_secure at the client). The length of an encrypted frame then tells something of what is in it.",
+    },
+    Setting {
+        key: "listen",
+        default: "none",
+        allowed: "none, or IP:PORT[,max-msgr=VERSION][,mask-features=NAME+NAME...], given once for each listener (a list in \
+                  the file; separated by semicolons in the variable)",
+        help: "A further run of ports, from PORT on, for the monitor, the OSDs and the manager, with restrictions of its own: \
+               v2 and v1 of each. Clients with its first port (or, of msgr v1, its second) in mon_host are given maps with \
+               the addresses there, so that they stay there; all others do not notice. To see how a client does with an \
+               older protocol, or without a feature: 127.0.0.1:7000,max-msgr=v1.",
     },
     Setting {
         key: "log",
@@ -232,6 +250,7 @@ struct Value {
 #[derive(Debug, Default)]
 pub struct Sources {
     values: BTreeMap<&'static str, Value>,
+    curve: Option<CurveSettings>,
 }
 
 impl Sources {
@@ -256,8 +275,11 @@ impl Sources {
                 )
             })
             .collect();
+        let mut curve = None;
         if let Some(path) = file {
-            for (key, text) in file::read(path)? {
+            let (settings, backend) = file::read(path)?;
+            curve = backend;
+            for (key, text) in settings {
                 values.insert(
                     key,
                     Value {
@@ -288,7 +310,7 @@ impl Sources {
                 );
             }
         }
-        Ok(Self { values })
+        Ok(Self { values, curve })
     }
 
     /// The settings.
@@ -314,25 +336,22 @@ impl Sources {
             osd_count: self.get("osd-count", |text| {
                 text.parse().ok().filter(|n| (1..=64).contains(n))
             })?,
-            mask_features: self.get("mask-features", parse_features)?,
+            mask_features: self.get("mask-features", |text| parse_features(text, ','))?,
             modes: self.get("modes", |text| match text {
                 "secure,crc" | "crc,secure" => Some(vec![ConMode::SECURE, ConMode::CRC]),
                 "secure" => Some(vec![ConMode::SECURE]),
                 "crc" => Some(vec![ConMode::CRC]),
                 _ => None,
             })?,
-            max_msgr: self.get("max-msgr", |text| match text {
-                "v1" => Some(MaxMsgr::V1),
-                "v2.0" => Some(MaxMsgr::V20),
-                "v2.1" => Some(MaxMsgr::V21),
-                _ => None,
-            })?,
             compression: self.compression()?,
+            max_msgr: self.get("max-msgr", parse_max_msgr)?,
+            listen: self.get("listen", listen::parse)?,
             log: self.get("log", |text| {
                 let valid = !text.is_empty() && tracing_subscriber::EnvFilter::try_new(text).is_ok();
                 let level = text.parse::<tracing::Level>().is_ok() || text.contains(['=', ',']);
                 (valid && level).then(|| text.to_owned())
             })?,
+            curve: self.curve.clone(),
             texts: self.texts(),
         })
     }
@@ -374,15 +393,24 @@ impl Sources {
     }
 }
 
-/// A feature word, or names of features.
-fn parse_features(text: &str) -> Option<Features> {
+fn parse_max_msgr(text: &str) -> Option<MaxMsgr> {
+    match text {
+        "v1" => Some(MaxMsgr::V1),
+        "v2.0" => Some(MaxMsgr::V20),
+        "v2.1" => Some(MaxMsgr::V21),
+        _ => None,
+    }
+}
+
+/// A feature word, or names of features with `separator` between them.
+fn parse_features(text: &str, separator: char) -> Option<Features> {
     if text == "none" {
         return Some(Features::NONE);
     }
     if let Some(hex) = text.strip_prefix("0x") {
         return u64::from_str_radix(hex, 16).ok().map(Features);
     }
-    text.split(',').try_fold(Features::NONE, |word, name| {
+    text.split(separator).try_fold(Features::NONE, |word, name| {
         let name = name.trim();
         let feature = Feature::from_name(name.strip_prefix("CEPH_FEATURE_").unwrap_or(name))?;
         Some(Features(word.0 | feature.word().0))
@@ -437,6 +465,7 @@ mod tests {
             ("compress-secure", "maybe"),
             ("mask-features", "MSG_AUTH,NOTHING"),
             ("mon-v2", "localhost"),
+            ("listen", "127.0.0.1:7000,max-msgr=v3"),
             ("log", "loud"),
             ("osd-count", "65"),
         ] {
@@ -462,6 +491,15 @@ mod tests {
             masked("msg_auth, CEPH_FEATURE_CEPHX_V2"),
             Features(1 << 23 | 1 << 61)
         );
+    }
+
+    #[test]
+    fn listeners_are_a_list_in_the_file() {
+        let file = "listen = [\"127.0.0.1:7000,max-msgr=v1\", \"127.0.0.1:7100\"]";
+        let listen = gather(file, &[], &[]).unwrap().listen;
+        let ports: Vec<u16> = listen.iter().map(|l| l.at.port()).collect();
+        assert_eq!(ports, [7000, 7100]);
+        assert_eq!(gather(file, &[], &[("listen", "none")]).unwrap().listen, []);
     }
 
     #[test]

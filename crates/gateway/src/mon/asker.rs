@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::{
     reply::{CommandError, Reply},
-    run::{Asker, run},
+    run::{Asker, run, run_tell},
     shared::MonShared,
 };
 use crate::cluster::caps::{CommandCaps, CommandService};
@@ -36,8 +36,25 @@ pub(super) fn of(session: &Session, service: CommandService) -> Asker {
 /// A command's outcome as messages carry it: result, status line, data.
 pub(super) type Outcome = (i32, String, Bytes);
 
+type Run = fn(&MonShared, &Asker, &[String], &Bytes) -> Result<Reply, CommandError>;
+
 /// Runs a command on a thread that may block.
 pub(super) async fn command(
+    shared: &Arc<MonShared>,
+    asker: &Asker,
+    cmd: Vec<String>,
+    input: Bytes,
+) -> Outcome {
+    command_by(run, shared, asker, cmd, input).await
+}
+
+/// As [`command`], for what came with `ceph tell`.
+pub(super) async fn tell(shared: &Arc<MonShared>, asker: &Asker, cmd: Vec<String>, input: Bytes) -> Outcome {
+    command_by(run_tell, shared, asker, cmd, input).await
+}
+
+async fn command_by(
+    run: Run,
     shared: &Arc<MonShared>,
     asker: &Asker,
     cmd: Vec<String>,

@@ -10,6 +10,7 @@ mod commands;
 mod dispatch;
 mod format;
 mod inbox;
+mod log;
 mod mgr_session;
 mod mon_session;
 mod pool_op;

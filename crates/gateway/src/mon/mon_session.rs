@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
+use bytes::Bytes;
 use encoding::{
     Encode, Message, MessageType, RawMessage,
     features::Feature,
@@ -15,8 +16,20 @@ use msgr::Session;
 use rustix::io::Errno;
 use tokio::sync::mpsc;
 
-use super::{asker, pool_op, queries, run::Asker, shared::MonShared};
-use crate::cluster::caps::{CommandAccess, CommandService};
+use super::{
+    args::Args,
+    asker,
+    commands::{self, Context},
+    format::Format,
+    log::LogLevel,
+    pool_op, queries,
+    run::Asker,
+    shared::MonShared,
+};
+use crate::cluster::{
+    Entrance,
+    caps::{CommandAccess, CommandService},
+};
 
 /// How often clients that must renew their subscriptions do so, in seconds (`mon_subscribe_interval`).
 const SUBSCRIBE_INTERVAL: u32 = 86_400;
@@ -26,6 +39,7 @@ const CEPHX: u32 = 2;
 pub(super) struct MonSession {
     shared: Arc<MonShared>,
     session: Arc<Session>,
+    entrance: Entrance,
     asker: Asker,
     /// What the client wants next of each map. One-time wishes go when they are met.
     subscriptions: BTreeMap<String, SubscribeItem>,
@@ -34,11 +48,12 @@ pub(super) struct MonSession {
 }
 
 impl MonSession {
-    pub(super) fn new(shared: Arc<MonShared>, session: Arc<Session>) -> Self {
+    pub(super) fn new(shared: Arc<MonShared>, entrance: Entrance, session: Arc<Session>) -> Self {
         let asker = asker::of(&session, CommandService::Mon);
         Self {
             shared,
             session,
+            entrance,
             asker,
             subscriptions: BTreeMap::new(),
             config: None,
@@ -52,6 +67,7 @@ impl MonSession {
         let mut osdmap = self.shared.cluster().watch_osdmap();
         let mut config = self.shared.cluster().watch_config();
         let mut monmap = self.shared.cluster().watch_monmap();
+        let mut log = self.shared.log().watch();
         loop {
             tokio::select! {
                 message = messages.recv() => {
@@ -66,6 +82,7 @@ impl MonSession {
                 Ok(()) = osdmap.changed() => self.check("osdmap"),
                 Ok(()) = config.changed() => self.check("config"),
                 Ok(()) = monmap.changed() => self.check("monmap"),
+                Ok(()) = log.changed() => self.check_log(),
             }
         }
         self.shared.client_went(features);
@@ -104,7 +121,7 @@ impl MonSession {
             MessageType::MON_COMMAND => self.mon_command(raw, MMonCommand::decode(raw)?).await,
             MessageType::COMMAND => {
                 let m = MCommand::decode(raw)?;
-                let (result, status, data) = asker::command(&self.shared, &self.asker, m.cmd, m.data).await;
+                let (result, status, data) = asker::tell(&self.shared, &self.asker, m.cmd, m.data).await;
                 self.answer(raw, &MCommandReply { result, status, data });
             }
             MessageType::POOLOP => {
@@ -128,17 +145,28 @@ impl MonSession {
                 self.answer(raw, &MConfig { config });
             }
             MessageType::LOG => self.log(raw, MLog::decode(raw)?),
-            MessageType::PING => self.answer(raw, &MPing::default()),
+            MessageType::PING => self.answer(raw, &MPing::pong(&self.state())),
             other => tracing::debug!(kind = ?other, "the monitor ignores a message"),
         }
         Ok(())
     }
 
+    /// The state of cluster and monitor, as JSON.
+    fn state(&self) -> String {
+        commands::pong(&Context {
+            mon: &self.shared,
+            args: &Args::default(),
+            input: &Bytes::new(),
+            format: Format::default(),
+            features: self.session.peer().features,
+        })
+    }
+
     fn monmap(&self) -> MMonMap {
+        let monmap = self.shared.cluster().monmap();
         let monmap = self
-            .shared
-            .cluster()
-            .monmap()
+            .entrance
+            .monmap(&monmap)
             .to_bytes(self.session.peer().monmap_features());
         MMonMap { monmap }
     }
@@ -186,14 +214,14 @@ impl MonSession {
                 let map = self.shared.cluster().mgrmap();
                 let epoch = u64::from(map.epoch);
                 (item.start <= epoch).then(|| {
-                    let mgrmap = map.to_bytes(self.session.peer().features);
+                    let mgrmap = self.entrance.mgrmap(&map).to_bytes(self.session.peer().features);
                     self.send(&MMgrMap { mgrmap });
                     epoch
                 })
             }
             "config" => self.send_config(),
-            // Nothing here ever changes for the others (service map, log, OSDs' wishes).
-            _ => None,
+            // Nothing here ever changes for the others (service map, OSDs' wishes).
+            _ => LogLevel::of_subscription(what).and_then(|level| self.send_log(level, item.start)),
         };
         match sent {
             Some(_) if item.is_onetime() => drop(self.subscriptions.remove(what)),
@@ -213,7 +241,7 @@ impl MonSession {
         let mut start = u32::try_from(start).ok()?;
         let mut sent = None;
         loop {
-            let maps = cluster.maps_since(start, features);
+            let maps = cluster.maps_since(start, features, &self.entrance);
             let Some(last) = maps.last() else {
                 return sent;
             };
@@ -246,6 +274,32 @@ impl MonSession {
         Some(0)
     }
 
+    /// Looks after all wishes for the log.
+    fn check_log(&mut self) {
+        let wanted = |what: &&String| LogLevel::of_subscription(what).is_some();
+        let wishes: Vec<String> = self.subscriptions.keys().filter(wanted).cloned().collect();
+        for what in wishes {
+            self.check(&what);
+        }
+    }
+
+    /// Sends the entries of the log from version `start` on that are of that level or above; at first (0) the last
+    /// version alone. Returns the version sent.
+    fn send_log(&self, level: LogLevel, start: u64) -> Option<u64> {
+        let (entries, version) = self.shared.log().since(start, level);
+        if version < start.max(1) {
+            return None;
+        }
+        if !entries.is_empty() {
+            self.send(&MLog {
+                paxos: PaxosHeader::new(version),
+                fsid: self.shared.cluster().fsid(),
+                entries,
+            });
+        }
+        Some(version)
+    }
+
     fn get_version(&self, raw: &RawMessage, message: &MMonGetVersion) {
         let cluster = self.shared.cluster();
         let (version, oldest_version) = match message.what.as_str() {
@@ -274,7 +328,7 @@ impl MonSession {
         let outcome = match self.session.mon_auth().as_mut() {
             Some(auth) => auth.handle_request(message.payload, SystemTime::now()),
             // Without cephx there is nothing to renew.
-            None => Ok(bytes::Bytes::new()),
+            None => Ok(Bytes::new()),
         };
         let reply = MAuthReply {
             protocol: CEPHX,
@@ -293,7 +347,7 @@ impl MonSession {
             (
                 -Errno::PERM.raw_os_error(),
                 "wrong fsid".to_owned(),
-                bytes::Bytes::new(),
+                Bytes::new(),
             )
         };
         let epoch = self.shared.cluster().osdmap().epoch;
@@ -318,7 +372,7 @@ impl MonSession {
         };
         self.answer(raw, &ack);
         if self.may("log", false, true) {
-            self.shared.log(message.entries);
+            self.shared.log().append(message.entries);
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn statfs(cluster: &Cluster, raw: &RawMessage) -> encoding::codec::Re
 }
 
 fn pool_stat(u: PoolUsage) -> PoolStat {
-    let objects = signed(u.objects.saturating_add(u.clones));
+    let objects = signed(u.objects);
     let sum = ObjectStatSum {
         num_bytes: signed(u.bytes_stored),
         num_objects: objects,

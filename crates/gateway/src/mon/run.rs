@@ -10,6 +10,8 @@ use super::{
     args::Args,
     command_table::Command,
     commands::{COMMANDS, Context},
+    format::Format,
+    log::LogLevel,
     reply::{CommandError, Reply, einval},
     shared::MonShared,
 };
@@ -51,21 +53,63 @@ fn allowed(command: &Command, args: &Args, asker: &Asker) -> bool {
     })
 }
 
+/// Tells the log's readers of a command, in the words of Ceph's monitor. Keys that came with it do not get there: they
+/// are in its input, not in its text; values that may be secrets are in the text of two, which are not told.
+fn audit(shared: &MonShared, asker: &Asker, level: LogLevel, cmd: &[String]) {
+    if cmd.iter().any(|text| text.contains("config set") || text.contains("config-key set")) {
+        return;
+    }
+    let from = asker.peer.map_or_else(|| "admin socket".to_owned(), |peer| peer.to_string());
+    let text = format!("from='{from}' entity='{}' cmd={cmd:?}: dispatch", asker.entity);
+    shared.log().say("audit", level, text);
+}
+
 /// Runs a command. Blocks, as some commands store something.
 pub fn run(shared: &MonShared, asker: &Asker, cmd: &[String], input: &Bytes) -> Result<Reply, CommandError> {
     let args = Args::parse(cmd)?;
+    let format = args.format();
+    run_parsed(shared, asker, cmd, &args, format, input)
+}
+
+/// As [`run`], for what is sent with `ceph tell`: where it names no format, the answer is indented JSON, as Ceph's
+/// admin socket gives it, which such commands go through.
+pub fn run_tell(
+    shared: &MonShared,
+    asker: &Asker,
+    cmd: &[String],
+    input: &Bytes,
+) -> Result<Reply, CommandError> {
+    let args = Args::parse(cmd)?;
+    let format = match args.str("format") {
+        None => Format::JsonPretty,
+        Some(_) => args.format(),
+    };
+    run_parsed(shared, asker, cmd, &args, format, input)
+}
+
+fn run_parsed(
+    shared: &MonShared,
+    asker: &Asker,
+    cmd: &[String],
+    args: &Args,
+    format: Format,
+    input: &Bytes,
+) -> Result<Reply, CommandError> {
     let command = find(args.prefix()).ok_or_else(|| einval("command not known"))?;
-    if !allowed(command, &args, asker) {
+    if !allowed(command, args, asker) {
         tracing::info!(entity = asker.entity, command = args.prefix(), "access denied");
         return Err(CommandError::new(Errno::ACCESS, "access denied"));
     }
     if command.perm.contains('w') {
         tracing::info!(entity = asker.entity, command = args.prefix(), "command");
+        audit(shared, asker, LogLevel::INFO, cmd);
+    } else {
+        audit(shared, asker, LogLevel::DEBUG, cmd);
     }
     (command.handler)(&Context {
         mon: shared,
-        format: args.format(),
-        args: &args,
+        format,
+        args,
         input,
         features: asker.features,
     })

@@ -1,23 +1,18 @@
 //! What all of the monitor's and the manager's sessions share.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
-use encoding::{features::Features, messages::LogEntry};
+use encoding::features::Features;
 use parking_lot::Mutex;
 
+use super::log::Log;
 use crate::cluster::Cluster;
-
-/// How many entries of the cluster's log are kept.
-const LOG_ENTRIES: usize = 1000;
 
 /// What all sessions share.
 pub struct MonShared {
     cluster: Arc<Cluster>,
     clients: Mutex<BTreeMap<Features, u64>>,
-    log: Mutex<VecDeque<LogEntry>>,
+    log: Log,
 }
 
 impl MonShared {
@@ -27,7 +22,7 @@ impl MonShared {
         Arc::new(Self {
             cluster,
             clients: Mutex::default(),
-            log: Mutex::default(),
+            log: Log::new(SystemTime::now()),
         })
     }
 
@@ -68,21 +63,10 @@ impl MonShared {
         self.clients.lock().clone()
     }
 
-    /// Keeps entries of the cluster's log.
-    pub(super) fn log(&self, entries: impl IntoIterator<Item = LogEntry>) {
-        let mut log = self.log.lock();
-        log.extend(entries);
-        let surplus = log.len().saturating_sub(LOG_ENTRIES);
-        log.drain(..surplus);
-    }
-
-    /// The last entries of the cluster's log, oldest first.
+    /// The cluster's log.
     #[must_use]
-    pub fn last_log(&self, wanted: impl Fn(&LogEntry) -> bool, n: usize) -> Vec<LogEntry> {
-        let log = self.log.lock();
-        let mut out: Vec<_> = log.iter().rev().filter(|e| wanted(e)).take(n).cloned().collect();
-        out.reverse();
-        out
+    pub const fn log(&self) -> &Log {
+        &self.log
     }
 }
 

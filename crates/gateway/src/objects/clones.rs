@@ -5,7 +5,7 @@
 //! the same time which blocks it keeps itself: those that it does not fully cover. A block that a clone should keep
 //! and that has no slot is all zeros.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use store::StoreError;
@@ -63,6 +63,12 @@ impl CloneRecord {
             .covers(start, (start + SLOT_SIZE).min(self.state.size))
     }
 
+    /// Bytes that only the clone has (`SnapSet::get_clone_bytes`).
+    #[must_use]
+    pub fn own_bytes(&self) -> i64 {
+        self.state.size as i64 - self.overlap.total() as i64
+    }
+
     /// The stored form, without the id. Objects are smaller than 4 GiB, so 32 bits do for the overlap.
     #[must_use]
     pub fn encode(&self) -> Bytes {
@@ -115,6 +121,28 @@ fn record(row: &(Bytes, Bytes)) -> Result<CloneRecord, StoreError> {
 }
 
 impl Objects {
+    /// Counts the clones of all pools. `owners`: the pools of objects that have clones, by onode.
+    pub(super) fn count_clones(&self, owners: &HashMap<u64, i64>) -> Result<(), StoreError> {
+        let (mut from, to) = keys::whole_table(b'C');
+        while !owners.is_empty() {
+            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
+            for row in &rows {
+                let onode = row.0.get(1..9).and_then(|b| b.try_into().ok());
+                let pool = onode.and_then(|onode| owners.get(&u64::from_be_bytes(onode)));
+                if let Some(pool) = pool {
+                    self.usage()
+                        .pool(*pool)
+                        .clones_changed(1, record(row)?.own_bytes());
+                }
+            }
+            match rows.last() {
+                Some((key, _)) if rows.len() == SCAN_BATCH => from = keys::after(key),
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
     /// Adds the newest clone to a state that was just read.
     pub(super) fn with_newest(&self, mut state: ObjectState) -> Result<ObjectState, StoreError> {
         if let (true, Some(onode)) = (state.clones, state.onode) {

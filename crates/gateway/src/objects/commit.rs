@@ -45,7 +45,7 @@ impl Objects {
     /// `change.new.onode` is set if the object needed a number for its rows.
     ///
     /// # Errors
-    /// Nothing was changed.
+    /// Nothing was changed that clients see; but load the object again, since a clone may have been made of it.
     pub fn commit(
         &self,
         id: &ObjectId,
@@ -55,7 +55,11 @@ impl Objects {
         if change.preserve.is_none() {
             self.prepare(id, change, true)?;
         }
+        self.preserve_first(id, change)?;
         let mut tx = Transaction::new();
+        if let Some(preserved) = change.preserved {
+            tx.start_after(preserved);
+        }
         let mut slots = SlotChanges::default();
         let staged = self.stage(id, change, &mut tx, &mut slots);
         more(&mut tx);
@@ -87,6 +91,7 @@ impl Objects {
             snaps,
             preserve,
             journaled,
+            ..
         } = change;
         let preserve = preserve.take().unwrap_or_default();
         new.seq = old.seq.max(snaps.seq);
@@ -297,9 +302,14 @@ impl Objects {
     fn account(&self, id: &ObjectId, change: &Change) {
         let Change { old, new, .. } = change;
         self.account_states(id, old, new);
+        let Some(newest) = &new.newest else { return };
+        let before = old.newest.as_ref().filter(|before| before.id == newest.id);
+        let bytes = newest.own_bytes() - before.map_or(0, |before| before.own_bytes());
+        let made = i64::from(before.is_none());
+        self.usage.pool(id.pool).clones_changed(made, bytes);
     }
 
-    /// Counts what came into being or went. A whiteout is an object, as it is to Ceph.
+    /// Counts what of heads came into being or went. A whiteout is an object, as it is to Ceph.
     pub(super) fn account_states(&self, id: &ObjectId, old: &ObjectState, new: &ObjectState) {
         let size = |s: &ObjectState| if s.exists { s.size as i64 } else { 0 };
         let objects = i64::from(new.recorded()) - i64::from(old.recorded());

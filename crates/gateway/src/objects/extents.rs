@@ -25,6 +25,12 @@ impl Extents {
         self.0.len()
     }
 
+    /// How many bytes the ranges have together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|(start, end)| end - start).sum()
+    }
+
     /// Start and end of each range, ascending.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.0.iter().copied()

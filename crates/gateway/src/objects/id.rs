@@ -31,6 +31,19 @@ impl ObjectId {
         }
     }
 
+    /// The same name in memory of its own. A decoded name is a slice of the message it came in, which with its data can
+    /// be megabytes: whoever keeps the name longer than the message takes a copy.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+        Self {
+            pool: self.pool,
+            nspace: copy(&self.nspace),
+            key: copy(&self.key),
+            name: copy(&self.name),
+        }
+    }
+
     /// The placement hash: rjenkins, as all our pools have it (`pg_pool_t::hash_key`).
     #[must_use]
     pub fn hash(&self) -> u32 {

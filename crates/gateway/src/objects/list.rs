@@ -1,6 +1,6 @@
 //! Walking all objects: for listings, for counting at start, and to drop what nothing refers to any more.
 
-use std::ops::ControlFlow;
+use std::{collections::HashMap, ops::ControlFlow};
 
 use bytes::Bytes;
 use store::{StoreError, Transaction};
@@ -52,8 +52,8 @@ impl HashRange {
 }
 
 impl Objects {
-    /// The objects of a part of a pool, in Ceph's order: the sort key (reversed hash, namespace, locator key,
-    /// name) is at least `from` (empty for the start). `wanted` filters by namespace. At most `limit`.
+    /// The objects of a part of a pool, in Ceph's order: the reversed hash is at least `start`, and the sort key
+    /// (reversed hash, namespace, locator key, name) at least `from`. `wanted` filters by namespace. At most `limit`.
     ///
     /// # Errors
     /// If the store fails.
@@ -61,11 +61,13 @@ impl Objects {
         &self,
         pool: i64,
         range: HashRange,
+        start: u32,
         from: Option<&ObjectId>,
         limit: usize,
         wanted: impl Fn(&[u8]) -> bool,
     ) -> Result<Vec<ObjectId>, StoreError> {
         let (first, last) = range.reversed();
+        let first = first.max(start);
         let from = from.map(keys::object);
         let mut found = Vec::new();
         self.named_in(pool, first, last, from.as_ref(), limit, &wanted, &mut found)?;
@@ -185,8 +187,9 @@ impl Objects {
         }
     }
 
-    /// Counts objects and bytes of all pools.
+    /// Counts objects, clones and bytes of all pools.
     pub(super) fn count_all(&self) -> Result<(), StoreError> {
+        let mut with_clones = HashMap::new();
         let (mut from, to) = keys::whole_table(b'O');
         loop {
             let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
@@ -196,6 +199,7 @@ impl Objects {
                 let state =
                     Onode::decode(value, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()))?;
                 self.usage().pool(id.pool).changed(1, state.size as i64);
+                with_clones.extend(state.onode.filter(|_| state.clones).map(|onode| (onode, id.pool)));
             }
             match rows.last() {
                 Some((key, _)) if rows.len() == SCAN_BATCH => from = keys::after(key),
@@ -203,15 +207,39 @@ impl Objects {
             }
         }
         self.each_volume(None, |id, _, volume| {
-            let (mut objects, mut bytes) = (0, 0);
+            let (mut objects, mut bytes, mut extra) = (0, 0, false);
             self.each_entry(volume, |_, entry| {
                 objects += 1;
                 bytes += i64::from(entry.size());
+                extra |= entry.extra();
             })?;
             self.usage().pool(id.pool).changed(objects, bytes);
             self.images.counted(volume.volume, objects);
+            if extra {
+                self.each_extra(volume, |onode| {
+                    with_clones.insert(onode, id.pool);
+                })?;
+            }
             Ok(ControlFlow::Continue(()))
-        })
+        })?;
+        self.count_clones(&with_clones)
+    }
+
+    /// Calls `f` with the onode of each data object in a volume that has clones.
+    fn each_extra(&self, volume: ImageVolume, mut f: impl FnMut(u64)) -> Result<(), StoreError> {
+        let (mut from, to) = keys::onode_range(b'E', volume.volume.0);
+        loop {
+            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
+            for (_, value) in &rows {
+                let state =
+                    Onode::decode(value, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()))?;
+                state.onode.filter(|_| state.clones).into_iter().for_each(&mut f);
+            }
+            match rows.last() {
+                Some((key, _)) if rows.len() == SCAN_BATCH => from = keys::after(key),
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// Deletes the volumes of images that have neither a header nor data objects.

@@ -322,6 +322,33 @@ impl Objects {
         Ok(rows.into_iter().map(|(k, v)| (k.slice(9..), v)).collect())
     }
 
+    /// All rows of an object's table, or nothing if they are more than `room` bytes.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn rows_up_to(
+        &self,
+        table: u8,
+        state: &ObjectState,
+        room: usize,
+    ) -> Result<Option<Vec<(Bytes, Bytes)>>, StoreError> {
+        let mut found: Vec<(Bytes, Bytes)> = Vec::new();
+        let mut bytes = 0;
+        loop {
+            let from = found.last().map(|(key, _)| keys::after(key)).unwrap_or_default();
+            let rows = self.rows(table, state, &from, SCAN_BATCH)?;
+            let more = rows.len() == SCAN_BATCH;
+            bytes += rows.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>();
+            if bytes > room {
+                return Ok(None);
+            }
+            found.extend(rows);
+            if !more {
+                return Ok(Some(found));
+            }
+        }
+    }
+
     /// The recorded watches of an object: client, cookie, recorded form.
     ///
     /// # Errors

@@ -154,6 +154,8 @@ pub struct Change {
     /// No data may be written in place before the transaction is durable: an earlier one that preserves old data
     /// of the object is not durable yet.
     pub journaled: bool,
+    /// That earlier transaction. Where nothing is journaled, data is not written in place before it is durable.
+    pub preserved: Option<store::Seq>,
 }
 
 /// What a change needs of its writer's snap context.
@@ -176,6 +178,7 @@ impl Change {
             snaps: WriterSnaps::default(),
             preserve: None,
             journaled: false,
+            preserved: None,
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct Preserve {
     made: bool,
     /// Old blocks, those that are not all zeros.
     blocks: Vec<(u32, Bytes)>,
+    /// The change overwrites what that clone shared with the head.
+    overwrites: bool,
 }
 
 impl Preserve {
@@ -43,10 +45,10 @@ impl Preserve {
         self.made
     }
 
-    /// Whether old data is preserved.
+    /// Whether data of the clone is overwritten, be it zeros, which need no block: not before the clone is durable.
     #[must_use]
-    pub fn has_blocks(&self) -> bool {
-        !self.blocks.is_empty()
+    pub fn overwrites(&self) -> bool {
+        self.overwrites
     }
 }
 
@@ -79,12 +81,15 @@ impl Objects {
             }
             if !lost.is_empty() || made.is_some() {
                 plan.made = made.is_some();
+                plan.overwrites = !lost.is_empty() && !before.state.inline;
                 let mut after = before.clone();
                 after.overlap.subtract(&lost);
                 plan.clone = Some(after);
             }
         }
-        change.journaled |= plan.has_blocks();
+        // On devices nothing is journaled: what is preserved is a transaction of its own.
+        change.journaled |= plan.overwrites();
+        change.journaled &= !self.store().on_devices();
         let bytes: usize = change
             .mutation
             .data
@@ -128,6 +133,47 @@ impl Objects {
             }
         }
         Ok(true)
+    }
+
+    /// On devices all data is written in place at once. So what a change preserves becomes durable before, as a transaction of its
+    /// own after which the object is as it was, with a clone. The change that is left starts from there.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    pub(super) fn preserve_first(&self, id: &ObjectId, change: &mut Change) -> Result<(), CommitError> {
+        if !self.store().on_devices() || !change.preserve.as_ref().is_some_and(Preserve::overwrites) {
+            return Ok(());
+        }
+        let plan = change.preserve.clone().unwrap_or_default();
+        let mut between = change.old.clone();
+        between.seq = between.seq.max(change.snaps.seq);
+        between.clones |= plan.makes_clone();
+        let onode = match between.onode {
+            Some(onode) => onode,
+            None => self.onodes.next(self.store())?,
+        };
+        between.onode = Some(onode);
+        let mut tx = Transaction::new();
+        let mut slots = SlotChanges::default();
+        let staged = self
+            .stage_preserved(id, &change.old, plan, onode, &mut tx, &mut slots)
+            .and_then(|newest| {
+                between.newest = newest;
+                self.stage_record(id, &between, &mut tx)
+            })
+            .and_then(|()| Ok(self.store().submit(tx)?));
+        match staged {
+            Err(error) => {
+                self.slots.release(id.pool, &slots.taken);
+                Err(error)
+            }
+            Ok(seq) => {
+                change.old = between;
+                change.preserve = Some(Preserve::default());
+                change.preserved = Some(seq);
+                Ok(())
+            }
+        }
     }
 
     /// Adds to `tx` what is preserved. `onode` is the object's. Returns the newest clone.

@@ -37,6 +37,14 @@ pub struct TrimResult {
     pub gone: bool,
 }
 
+/// What the removal of a clone led to.
+struct Removal {
+    /// The next older clone as it is then.
+    older: Option<CloneRecord>,
+    /// Bytes that no clone has any more.
+    freed: i64,
+}
+
 impl Objects {
     /// Some of the clones that serve a snapshot, at most `limit`.
     ///
@@ -74,11 +82,14 @@ impl Objects {
             Some(onode) if state.clones => self.clone_from(onode, which.clone)?,
             _ => None,
         };
+        let mut freed = None;
         // An earlier trim, of another snapshot, may have removed the clone.
         if let (Some(onode), Some(mut clone)) = (state.onode, clone.filter(|c| c.id == which.clone)) {
             clone.snaps.retain(|snap| !removed(*snap));
             let changed = if clone.snaps.is_empty() {
-                self.stage_clone_removal(&which.id, onode, &clone, &mut tx, &mut slots)?
+                let removal = self.stage_clone_removal(&which.id, onode, &clone, &mut tx, &mut slots)?;
+                freed = Some(removal.freed);
+                removal.older
             } else {
                 tx.put(keys::clone(onode, clone.id), clone.encode());
                 Some(clone.clone())
@@ -97,6 +108,9 @@ impl Objects {
         }
         let seq = self.store().submit(tx)?;
         self.account_states(&which.id, state, &new);
+        if let Some(freed) = freed {
+            self.usage().pool(which.id.pool).clones_changed(-1, -freed);
+        }
         self.release_when_durable(which.id.pool, seq, slots.freed);
         let gone = state.recorded() && !new.recorded();
         Ok(TrimResult {
@@ -124,7 +138,6 @@ impl Objects {
     }
 
     /// Removes a clone. What the next older one shares with it but not with the next newer one becomes that one's.
-    /// Returns the older one as it is then.
     fn stage_clone_removal(
         &self,
         id: &ObjectId,
@@ -132,13 +145,21 @@ impl Objects {
         clone: &CloneRecord,
         tx: &mut Transaction,
         slots: &mut SlotChanges,
-    ) -> Result<Option<CloneRecord>, CommitError> {
+    ) -> Result<Removal, CommitError> {
         let mut older = match clone.id.checked_sub(1) {
             Some(below) => self.clone_from(onode, below)?,
             None => None,
         };
+        let before = older.clone();
+        let mut freed = clone.own_bytes();
+        if let Some(older) = &mut older {
+            freed += older.own_bytes();
+            older.overlap = older.overlap.intersection(&clone.overlap);
+            freed -= older.own_bytes();
+            tx.put(keys::clone(onode, older.id), older.encode());
+        }
         tx.delete(keys::clone(onode, clone.id));
-        self.stage_blocks_of_removed(id, clone, older.as_ref(), tx, slots)?;
+        self.stage_blocks_of_removed(id, clone, before.as_ref().zip(older.as_ref()), tx, slots)?;
         if let Some(number) = clone.state.onode {
             tx.delete(keys::omap_header(number));
             tx.delete(keys::inline_data(number));
@@ -147,19 +168,16 @@ impl Objects {
                 tx.delete_range(from, to);
             }
         }
-        if let Some(older) = &mut older {
-            older.overlap = older.overlap.intersection(&clone.overlap);
-            tx.put(keys::clone(onode, older.id), older.encode());
-        }
-        Ok(older)
+        Ok(Removal { older, freed })
     }
 
-    /// Gives the blocks of a removed clone to the older one, where that relied on them, or frees them.
+    /// Gives the blocks of a removed clone to the older one, where that now must keep them itself, or frees them.
+    /// `older` is that one before and after.
     fn stage_blocks_of_removed(
         &self,
         id: &ObjectId,
         clone: &CloneRecord,
-        older: Option<&CloneRecord>,
+        older: Option<(&CloneRecord, &CloneRecord)>,
         tx: &mut Transaction,
         slots: &mut SlotChanges,
     ) -> Result<(), CommitError> {
@@ -172,11 +190,13 @@ impl Objects {
                 let (Ok(block), Ok(number)) = (block, number) else {
                     return Err(StoreError::Corrupt("block of a clone".into()).into());
                 };
-                let relies = |older: &&CloneRecord| {
-                    let within = u64::from(block) * SLOT_SIZE < older.state.size;
-                    within && !older.state.inline && !older.keeps(block.into())
+                // What it keeps already is its own; what it does not have to keep is as in the next newer one.
+                let inherits = |(before, after): &(&CloneRecord, &CloneRecord)| {
+                    let within = u64::from(block) * SLOT_SIZE < after.state.size;
+                    let newly = !before.keeps(block.into()) && after.keeps(block.into());
+                    within && !after.state.inline && newly
                 };
-                match older.filter(relies).and_then(|o| o.state.onode) {
+                match older.filter(inherits).and_then(|(_, after)| after.state.onode) {
                     Some(to) => drop(tx.put(keys::block(to, block), slot.clone())),
                     None => {
                         self.slots.free(self.store(), id.pool, number, tx)?;

@@ -11,6 +11,7 @@ use dashmap::DashMap;
 #[derive(Debug, Default)]
 pub struct PoolUsage {
     objects: AtomicI64,
+    clones: AtomicI64,
     bytes: AtomicI64,
     reads: AtomicU64,
     read_bytes: AtomicU64,
@@ -21,9 +22,11 @@ pub struct PoolUsage {
 /// A reading of one pool's figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Objects.
+    /// Objects, clones included.
     pub objects: u64,
-    /// Bytes in objects, by their sizes.
+    /// Clones of objects.
+    pub clones: u64,
+    /// Bytes in objects by their sizes, and in clones what they do not share.
     pub bytes: u64,
     /// Ops that read.
     pub reads: u64,
@@ -40,6 +43,12 @@ impl PoolUsage {
     pub fn changed(&self, objects: i64, bytes: i64) {
         self.objects.fetch_add(objects, Relaxed);
         self.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// Records that clones were made or went, and a change of the bytes that they do not share.
+    pub fn clones_changed(&self, clones: i64, bytes: i64) {
+        self.clones.fetch_add(clones, Relaxed);
+        self.changed(clones, bytes);
     }
 
     /// Records a served read.
@@ -60,6 +69,7 @@ impl PoolUsage {
         let count = |v: &AtomicI64| u64::try_from(v.load(Relaxed)).unwrap_or(0);
         Figures {
             objects: count(&self.objects),
+            clones: count(&self.clones),
             bytes: count(&self.bytes),
             reads: self.reads.load(Relaxed),
             read_bytes: self.read_bytes.load(Relaxed),

@@ -66,12 +66,13 @@ impl Cache {
     }
 
     /// The object of that name.
-    pub fn get(&self, id: ObjectId) -> Arc<Object> {
-        let shard = &self.shards[self.hasher.hash_one(&id) as usize % SHARDS];
+    pub fn get(&self, id: &ObjectId) -> Arc<Object> {
+        let shard = &self.shards[self.hasher.hash_one(id) as usize % SHARDS];
         let mut objects = shard.lock();
-        if let Some(object) = objects.get(&id) {
+        if let Some(object) = objects.get(id) {
             return Arc::clone(object);
         }
+        let id = id.detached();
         if objects.len() >= self.shard_capacity {
             evict(&mut objects);
         }
@@ -105,4 +106,21 @@ fn evict(objects: &mut HashMap<ObjectId, Arc<Object>>) {
         quota -= usize::from(drop);
         !drop
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_kept_object_does_not_keep_the_message_that_named_it() {
+        let message = Bytes::from(vec![b'x'; 4 << 20]);
+        let id = ObjectId::new(1, message.slice(0..3), message.slice(3..9));
+        let kept = Cache::new(64).get(&id);
+        assert_eq!(kept.id, id);
+        drop(id);
+        assert!(message.is_unique());
+    }
 }

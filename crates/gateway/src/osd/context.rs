@@ -20,8 +20,8 @@ use crate::objects::{
 
 /// `osd_max_object_size`.
 pub const MAX_OBJECT_SIZE: u64 = 128 << 20;
-/// `osd_max_attr_size` is unlimited in Ceph; the store's own limit of attributes is this (XFS' and BlueStore's).
-pub const MAX_XATTR_SIZE: usize = 64 << 10;
+/// `osd_max_attr_size` is unlimited in Ceph; here a transaction must hold the value and a copy of it.
+pub const MAX_XATTR_SIZE: usize = 8 << 20;
 /// `osd_max_attr_name_len`.
 pub const MAX_XATTR_NAME: usize = 100;
 /// `osd_max_omap_entries_per_request`.
@@ -103,9 +103,19 @@ impl<'a> Context<'a> {
         self.bytes_read.get()
     }
 
-    /// Whether anything is to be stored.
+    /// Whether anything is to be stored. An object that came and went within the vector is nothing.
     pub fn modified(&self) -> bool {
-        self.mutation.touched
+        self.mutation.touched && (self.old.recorded() || self.state.exists)
+    }
+
+    /// Fails with ENOENT unless the object, or what is left of a removed one, is there to be looked at. As in Ceph,
+    /// what is left reads as an empty object to those who do not ask whether it exists.
+    pub fn must_be_recorded(&self) -> Result<(), Errno> {
+        if self.state.recorded() {
+            Ok(())
+        } else {
+            Err(Errno::ENOENT)
+        }
     }
 
     /// The change to commit.
@@ -147,6 +157,12 @@ impl<'a> Context<'a> {
                 Err(Errno::EAGAIN)
             }
         }
+    }
+
+    /// Rows of a table of the stored object, from `from` on (inclusive), at most `limit`.
+    pub fn stored_rows(&self, table: u8, from: &[u8], limit: usize) -> Result<Vec<(Bytes, Bytes)>, Errno> {
+        let rows = self.objects.rows(table, &self.old, from, limit);
+        rows.map_err(|e| self.store_error(&e))
     }
 
     pub(super) fn store_error(&self, error: &StoreError) -> Errno {
@@ -292,7 +308,10 @@ impl ObjectContext for Context<'_> {
     }
 
     fn getxattr(&self, name: &[u8]) -> Result<Bytes, Errno> {
-        self.must_exist()?;
+        self.must_be_recorded()?;
+        if !self.state.exists {
+            return Err(Errno::ENODATA);
+        }
         let value = match self.mutation.xattrs.get(name) {
             Some(staged) => staged.clone(),
             None if self.mutation.reset => None,
@@ -305,7 +324,10 @@ impl ObjectContext for Context<'_> {
     }
 
     fn getxattrs(&self) -> Result<Vec<(Bytes, Bytes)>, Errno> {
-        self.must_exist()?;
+        self.must_be_recorded()?;
+        if !self.state.exists {
+            return Ok(Vec::new());
+        }
         self.objects
             .merged_rows(b'X', &self.old, &self.mutation, &[], usize::MAX)
             .map_err(|e| self.store_error(&e))
@@ -367,11 +389,11 @@ impl ObjectContext for Context<'_> {
 
     fn omap_vals(&self, start_after: &[u8], prefix: &[u8], max: usize) -> Result<OmapPage, Errno> {
         let max = max.min(MAX_OMAP_ENTRIES);
-        // Behind `start_after`, and not before the first key with the prefix.
+        // Behind `start_after` (so never the empty key), and not before the first key with the prefix.
         let mut from = start_after.to_vec();
         if prefix > start_after {
             from = prefix.to_vec();
-        } else if !start_after.is_empty() {
+        } else {
             from.push(0);
         }
         let mut rows = self
@@ -411,6 +433,9 @@ impl ObjectContext for Context<'_> {
 
     fn omap_clear(&mut self) -> Result<(), Errno> {
         self.must_exist()?;
+        if !self.state.has_omap {
+            return Ok(());
+        }
         self.mutation.touched = true;
         self.mutation.omap_cleared = true;
         self.mutation.omap.clear();

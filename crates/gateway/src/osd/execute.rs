@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::SystemTime};
 
 use encoding::{
-    Errno,
-    types::{Eversion, Utime},
+    Errno, RawMessage,
+    types::{Eversion, OpCode, Utime},
 };
 
 use super::{
@@ -13,8 +13,9 @@ use super::{
     context::{Context, Request, store_error},
     ops::{self, Effects, WatchView},
     reply_log::{self, Recorded},
-    request::PendingOp,
+    request::{PendingOp, Versions},
     session::OsdSession,
+    snaps::Refused,
     watch::Notify,
 };
 use crate::objects::{commit::CommitError, mutation::Change, onode::ObjectState, preserve::Preserve};
@@ -32,13 +33,17 @@ enum Outcome {
 impl Osd {
     /// Runs a request now, or queues it behind one that waits for the disk.
     pub(super) fn dispatch(self: &Arc<Self>, op: Box<PendingOp>) {
-        let object = self.cache.get(op.object_id());
+        let object = self.cache.get(&op.object_id());
         let mut gate = object.gate.lock();
         if gate.busy {
             gate.waiting.push_back(op);
             return;
         }
-        let outcome = self.execute(&object, &mut object.inner.lock(), op, false);
+        let outcome = match op.copies() {
+            // Another object is to be read first, which may take its time.
+            true => Outcome::Blocked(op),
+            false => self.execute(&object, &mut object.inner.lock(), op, false),
+        };
         if let Outcome::Blocked(op) = outcome {
             gate.busy = true;
             drop(gate);
@@ -51,7 +56,8 @@ impl Osd {
     /// Connections see the closed gate, and do not wait for the object's lock.
     fn resume(self: &Arc<Self>, object: &Arc<Object>, first: Box<PendingOp>) {
         let mut next = Some(first);
-        while let Some(op) = next {
+        while let Some(mut op) = next {
+            let _copying = self.read_sources(&mut op);
             let _ = self.execute(object, &mut object.inner.lock(), op, true);
             let mut gate = object.gate.lock();
             next = gate.waiting.pop_front();
@@ -84,7 +90,7 @@ impl Osd {
             let state = match self.seen_by(&op, state) {
                 Ok(state) => state,
                 Err(error) => {
-                    self.reply_to_read(inner, &op, -error.0, epoch, 0, 0);
+                    self.reply_not_found(inner, &op, error, epoch);
                     return Outcome::Done;
                 }
             };
@@ -128,8 +134,12 @@ impl Osd {
         let mut trim_gate = None;
         let snaps = match self.writer_snaps(&op, state, &mut trim_gate) {
             Ok(snaps) => snaps,
-            Err(error) => {
-                self.reply_to_read(inner, &op, -error.0, epoch, 0, state.version);
+            Err(Refused::BeforeRun(error)) => {
+                self.reply_when_seen(inner, &op, op.error_reply(error, epoch));
+                return Outcome::Done;
+            }
+            Err(Refused::AsRun(error)) => {
+                self.reply_when_seen(inner, &op, op.read_reply(-error.0, epoch, Versions::None));
                 return Outcome::Done;
             }
         };
@@ -141,26 +151,40 @@ impl Osd {
             watchers: &inner.watchers,
             next_notify_id: &next_notify_id,
         };
+        let before: Vec<_> = op.message.ops.iter().map(|o| (o.op, o.union)).collect();
         let mut vector = std::mem::take(&mut op.message.ops);
-        let result = ops::run(&mut ctx, &mut vector, &view, &mut effects);
+        let mut result = ops::run(&mut ctx, &mut vector, &op.copied, &view, &mut effects);
         op.message.ops = vector;
         if ctx.blocked() {
-            return Outcome::Blocked(unanswered(op));
+            return Outcome::Blocked(unanswered(op, &before));
+        }
+        if let Some(error) = effects.refused {
+            self.reply_when_seen(inner, &op, op.error_reply(error, epoch));
+            return Outcome::Done;
+        }
+        if result >= 0 && ctx.modified() && op.wants_returnvec() {
+            result = ops::limit_output(&mut op.message.ops, result);
+            if result == -Errno::EOVERFLOW.0 {
+                self.reply_when_seen(inner, &op, op.read_reply(result, epoch, Versions::None));
+                return Outcome::Done;
+            }
         }
         let bytes_read = ctx.bytes_read();
         if result < 0 || !ctx.modified() {
             if result >= 0 {
                 self.apply_effects(object, inner, &op, effects, state.version, &request);
             }
-            self.reply_to_read(inner, &op, result, epoch, bytes_read, state.version);
+            let version = if state.recorded() { state.version } else { 0 };
+            self.reply_to_read(inner, &op, result, epoch, bytes_read, version);
             return Outcome::Done;
         }
         let mut change = ctx.into_change();
         let durable = self.objects.store().durable();
-        change.journaled = inner.preserved.is_some_and(|seq| durable < seq);
+        change.preserved = inner.preserved.filter(|seq| durable < *seq);
+        change.journaled = change.preserved.is_some();
         match self.objects.prepare(&object.id, &mut change, may_block) {
             Ok(true) => {}
-            Ok(false) => return Outcome::Blocked(unanswered(op)),
+            Ok(false) => return Outcome::Blocked(unanswered(op, &before)),
             Err(error) => {
                 op.session
                     .send(op.error_reply(store_error(&object.id, &error), epoch));
@@ -190,9 +214,14 @@ impl Osd {
                 return Outcome::Done;
             }
         };
+        if op.message.mtime != Utime::default() {
+            change.new.mtime = op.message.mtime;
+        }
+        if let Some((copied, mtime)) = effects.copied {
+            (change.new.version, change.new.mtime) = (copied, mtime);
+        }
         if effects.user_modify {
             change.new.version = version;
-            change.new.mtime = op.message.mtime;
         }
         let recorded = Recorded {
             version: Eversion { epoch, version },
@@ -200,7 +229,7 @@ impl Osd {
             result: if op.wants_returnvec() { result } else { 0 },
             ops: op.recorded_ops(),
         };
-        let preserves = change.preserve.as_ref().is_some_and(Preserve::has_blocks);
+        let preserves = change.preserve.as_ref().is_some_and(Preserve::overwrites);
         let reqid = op.reqid();
         let committed = self.objects.commit(&object.id, &mut change, |tx| {
             reply_log::record(tx, &reqid, &recorded);
@@ -209,6 +238,7 @@ impl Osd {
             Ok(seq) => seq,
             Err(CommitError::Stale) => return Outcome::Stale(op),
             Err(error) => {
+                inner.state = None;
                 let errno = match &error {
                     CommitError::Store(e) => self.write_failed(&object.id, e),
                     _ => Errno::EFBIG,
@@ -252,7 +282,7 @@ impl Osd {
         });
     }
 
-    /// Answers a read, or a failure. What it saw may not be durable yet: then the answer waits.
+    /// Answers a vector that changed nothing.
     fn reply_to_read(
         &self,
         inner: &Inner,
@@ -262,11 +292,33 @@ impl Osd {
         bytes: u64,
         version: u64,
     ) {
-        self.objects
-            .usage()
-            .pool(op.message.pg.pg.pool as i64)
-            .read(bytes);
-        let reply = op.read_reply(result, epoch, self.objects.last_version(), version);
+        let missing = result == -Errno::ENOENT.0;
+        let last = self.objects.last_version();
+        let versions = match (op.modes.write, result) {
+            (false, 0..) => Versions::Object(version),
+            (false, _) if missing => Versions::Floor(last),
+            (false, _) => Versions::None,
+            (true, _) if missing => Versions::Missing(last),
+            (true, _) => Versions::Unchanged(last, version),
+        };
+        let pool = self.objects.usage().pool(op.message.pg.pg.pool as i64);
+        pool.read(bytes);
+        self.reply_when_seen(inner, op, op.read_reply(result, epoch, versions));
+    }
+
+    /// Answers a request about an object, or a state of it, that is not there. Who copies it asks for more.
+    fn reply_not_found(&self, inner: &Inner, op: &PendingOp, error: Errno, epoch: u32) {
+        let reply = match op.message.ops.first() {
+            Some(first) if first.op == OpCode::COPY_GET && error == Errno::ENOENT => {
+                op.absent_copy_reply(epoch)
+            }
+            _ => op.error_reply(error, epoch),
+        };
+        self.reply_when_seen(inner, op, reply);
+    }
+
+    /// Sends a reply that changed nothing. What it saw may not be durable yet: then it waits.
+    fn reply_when_seen(&self, inner: &Inner, op: &PendingOp, reply: RawMessage) {
         let store = self.objects.store();
         match inner.last_seq {
             Some(seq) if store.durable() < seq => {
@@ -331,13 +383,13 @@ impl Osd {
                     .or_insert_with(|| Arc::clone(object));
             }
         }
-        for ack in effects.acks {
-            inner.watchers.acknowledge(request.origin, &ack);
-        }
         for notify in effects.notifies {
             let notify = Arc::new(Notify::new(notify, object.id.clone(), version, &op.session));
             self.notifies.lock().push(Arc::clone(&notify));
             inner.watchers.start(&notify);
+        }
+        for ack in effects.acks {
+            inner.watchers.acknowledge(request.origin, &ack);
         }
     }
 
@@ -366,9 +418,10 @@ impl Osd {
     }
 }
 
-/// A request without what its run put into it.
-fn unanswered(mut op: Box<PendingOp>) -> Box<PendingOp> {
-    for o in &mut op.message.ops {
+/// A request without what its run put into it. `before`: codes and arguments of its ops.
+fn unanswered(mut op: Box<PendingOp>, before: &[(OpCode, [u8; 28])]) -> Box<PendingOp> {
+    for (o, (code, union)) in op.message.ops.iter_mut().zip(before) {
+        (o.op, o.union) = (*code, *union);
         o.outdata.clear();
         o.rval = 0;
     }

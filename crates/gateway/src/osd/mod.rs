@@ -5,13 +5,19 @@
 //! the change is durable. Only a read that would wait for the disk moves to a thread of its own, and later
 //! requests for that object queue behind it.
 
+mod bench;
 mod cache;
 mod context;
+mod copy_source;
 mod execute;
 mod ops;
+mod ops_checksum;
+mod ops_copy;
 mod ops_data;
 mod ops_omap;
 mod ops_snap;
+mod ops_sparse;
+mod ops_tmap;
 mod ops_xattr;
 mod pgls;
 mod reply_log;
@@ -54,7 +60,7 @@ use self::{
     watch::{Notify, Watchers},
 };
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, Entrance},
     objects::{Objects, id::ObjectId, keys},
 };
 
@@ -76,6 +82,8 @@ pub struct Osd {
     watched: Mutex<HashMap<ObjectId, Arc<Object>>>,
     snaps: snaps::Snaps,
     notifies: Mutex<Vec<Arc<Notify>>>,
+    /// Held while an object is copied onto another.
+    copying: Mutex<()>,
     next_notify: AtomicU64,
     /// The clients whose replies are recorded.
     clients: Mutex<HashMap<i64, Presence>>,
@@ -127,6 +135,7 @@ impl Osd {
             watched: Mutex::default(),
             snaps: snaps::Snaps::default(),
             notifies: Mutex::default(),
+            copying: Mutex::default(),
             next_notify: AtomicU64::new(epoch << 32 | u64::from(rand::random::<u32>())),
             clients: Mutex::new(clients),
             load: Mutex::default(),
@@ -151,7 +160,7 @@ impl Osd {
             else {
                 return Err(StoreError::Corrupt("watch".into()));
             };
-            let object = self.cache.get(id.clone());
+            let object = self.cache.get(&id);
             object.inner.lock().watchers.restore(cookie, &row);
             self.watched.lock().insert(id, object);
         }
@@ -159,14 +168,21 @@ impl Osd {
     }
 
     /// Sends the client the maps it lacks. `has`: the epoch it said it has.
-    fn share_map(&self, session: &Arc<Session>, state: &OsdSession, has: u32, newest: u32) {
+    fn share_map(
+        &self,
+        session: &Arc<Session>,
+        state: &OsdSession,
+        entrance: &Entrance,
+        has: u32,
+        newest: u32,
+    ) {
         let Some(start) = state.missing_maps(has, newest) else {
             return;
         };
         let features = session.peer().features;
         let mut next = start;
         while next <= newest {
-            let maps = self.cluster.maps_since(next, features);
+            let maps = self.cluster.maps_since(next, features, entrance);
             let Some(last) = maps.last() else { return };
             let message = MOsdMap {
                 fsid: self.cluster.fsid(),
@@ -181,7 +197,7 @@ impl Osd {
         }
     }
 
-    fn handle_op(self: &Arc<Self>, session: &Arc<Session>, raw: &RawMessage) {
+    fn handle_op(self: &Arc<Self>, session: &Arc<Session>, entrance: &Entrance, raw: &RawMessage) {
         let message = match MOsdOp::decode(raw) {
             Ok(message) => message,
             Err(error) => {
@@ -192,18 +208,19 @@ impl Osd {
         };
         let map = self.cluster.osdmap();
         let state = OsdSession::of(session);
-        self.share_map(session, &state, message.osdmap_epoch, map.epoch);
+        self.share_map(session, &state, entrance, message.osdmap_epoch, map.epoch);
         let mut op = Box::new(PendingOp {
             session: Arc::clone(session),
             tid: raw.header.tid,
             message,
             modes: Modes::default(),
+            copied: Vec::new(),
         });
         match self.admit(&mut op, &state, &map, raw.data_len()) {
             Ok(Admitted::Object) => self.dispatch(op),
-            Ok(Admitted::Group { pg, pg_num }) => {
-                let result = pgls::run(&self.objects, &mut op, pg, pg_num);
-                session.send(op.read_reply(result, map.epoch, self.objects.last_version(), 0));
+            Ok(Admitted::Group(group)) => {
+                let result = pgls::run(&self.objects, &mut op, group);
+                session.send(op.group_reply(result, map.epoch, self.objects.last_version()));
             }
             // The client finds out by the map it was sent; as Ceph does, it gets no answer to this request.
             Ok(Admitted::Dropped) => {}
@@ -227,15 +244,15 @@ impl Osd {
                 Err(Errno::ENOENT)
             };
         };
-        op.modes = Modes::of(&m.ops)?;
+        op.modes = Modes::of(&m.ops, m.flags)?;
         state.check(op, map)?;
         let m = &op.message;
         let pg = pool.raw_seed_to_pg(m.hash);
         if m.ops.iter().any(|o| o.op.is_pg()) {
-            return Ok(Admitted::Group {
+            return Ok(Admitted::Group(pgls::Group {
                 pg,
                 pg_num: pool.pg_num,
-            });
+            }));
         }
         if m.oid.len() > MAX_NAME || m.locator.key.len() > MAX_NAME || m.locator.nspace.len() > MAX_NAMESPACE
         {
@@ -288,43 +305,60 @@ impl Osd {
             session.close();
             return;
         };
-        let (result, text, out) = stats::command(&command.cmd, self.started.elapsed());
-        let reply = MCommandReply {
-            result,
-            status: text,
-            data: out.into(),
-        };
-        session.send(reply.encode(session.peer().features).with_tid(raw.header.tid));
+        let (tid, uptime, session) = (raw.header.tid, self.started.elapsed(), Arc::clone(session));
+        let allowed = OsdSession::of(&session).may_do_all();
+        let objects = Arc::clone(&self.objects);
+        self.runtime.spawn_blocking(move || {
+            let (result, status, out) = if allowed {
+                stats::command(&command.cmd, uptime, objects.store())
+            } else {
+                (-Errno::EACCES.0, "access denied".to_owned(), String::new())
+            };
+            let data = out.into();
+            let reply = MCommandReply { result, status, data };
+            session.send(reply.encode(session.peer().features).with_tid(tid));
+        });
     }
 }
 
 /// What a request that passed all checks is about.
 enum Admitted {
     Object,
-    Group { pg: u32, pg_num: u32 },
+    Group(pgls::Group),
     Dropped,
 }
 
-/// The OSDs as the messenger calls them.
+/// The OSDs as the messenger calls them, for clients that came in by an entrance.
 #[derive(Debug)]
-pub struct OsdDispatcher(pub Arc<Osd>);
+pub struct OsdDispatcher {
+    osd: Arc<Osd>,
+    entrance: Entrance,
+}
+
+impl OsdDispatcher {
+    /// For the OSDs' ports at that entrance.
+    #[must_use]
+    pub const fn new(osd: Arc<Osd>, entrance: Entrance) -> Self {
+        Self { osd, entrance }
+    }
+}
 
 impl Dispatcher for OsdDispatcher {
     fn on_ready(&self, session: &Arc<Session>) {
-        self.0.presence(session, |n| n + 1);
+        self.osd.presence(session, |n| n + 1);
     }
 
     fn on_message(&self, session: &Arc<Session>, message: RawMessage) {
         match message.header.kind {
-            MessageType::OSD_OP => self.0.handle_op(session, &message),
-            MessageType::COMMAND => self.0.handle_command(session, &message),
+            MessageType::OSD_OP => self.osd.handle_op(session, &self.entrance, &message),
+            MessageType::COMMAND => self.osd.handle_command(session, &message),
             MessageType::PING | MessageType::OSD_BACKOFF => {}
             kind => tracing::debug!(peer = %session.peer().name, ?kind, "message ignored"),
         }
     }
 
     fn on_closed(&self, session: &Arc<Session>) {
-        self.0.presence(session, |n| n.saturating_sub(1));
+        self.osd.presence(session, |n| n.saturating_sub(1));
         for object in OsdSession::of(session).take_watched() {
             object.inner.lock().watchers.disconnected(session);
         }

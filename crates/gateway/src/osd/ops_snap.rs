@@ -73,9 +73,11 @@ pub fn rollback(ctx: &mut Context<'_>, op: &OsdOp, view: &WatchView<'_>, effects
 /// Writes what the clone does not share with the head.
 fn rollback_data(ctx: &mut Context<'_>, then: &ObjectState) -> Result<(), Failure> {
     let mut differs = Extents::of(0, then.size);
-    let untouched = ctx.old.exists && !ctx.mutation.reset && ctx.mutation.data.is_empty();
-    if let (true, Some(view)) = (untouched, &then.view) {
-        differs.subtract(&view.shared_with_head());
+    if let (true, Some(view)) = (ctx.old.exists, &then.view) {
+        // What the vector wrote before this is to be undone, too.
+        let mut shared = view.shared_with_head();
+        shared.subtract(&ctx.mutation.touched_data());
+        differs.subtract(&shared);
     }
     ctx.state.exists = true;
     if ctx.state.size != then.size {
@@ -99,11 +101,26 @@ fn rollback_rows(ctx: &mut Context<'_>, then: &ObjectState) -> Result<(), Failur
         let rows = ctx.objects.rows(table, then, &[], usize::MAX);
         rows.map_err(|e| ctx.store_error(&e))
     };
-    let (xattrs, omap) = (rows(b'X')?, if then.has_omap { rows(b'M')? } else { Vec::new() });
-    let header: Option<Bytes> = match then.has_omap {
-        true => ctx.objects.omap_header(then).map_err(|e| ctx.store_error(&e))?,
+    let xattrs = rows(b'X')?;
+    let omap = match then.has_omap {
+        true => {
+            let header = ctx.objects.omap_header(then).map_err(|e| ctx.store_error(&e))?;
+            Some((rows(b'M')?, header))
+        }
         false => None,
     };
+    Ok(replace_rows(ctx, xattrs, omap)?)
+}
+
+/// Rows of an omap, and its header.
+type Omap = (Vec<(Bytes, Bytes)>, Option<Bytes>);
+
+/// Makes attributes and omap those given.
+pub(super) fn replace_rows(
+    ctx: &mut Context<'_>,
+    xattrs: Vec<(Bytes, Bytes)>,
+    omap: Option<Omap>,
+) -> Result<(), Errno> {
     for (name, _) in ctx.getxattrs()? {
         ctx.mutation.xattrs.insert(name, None);
     }
@@ -112,8 +129,8 @@ fn rollback_rows(ctx: &mut Context<'_>, then: &ObjectState) -> Result<(), Failur
     if ctx.state.has_omap {
         ctx.omap_clear()?;
     }
-    if then.has_omap {
-        ctx.omap_set(omap)?;
+    if let Some((rows, header)) = omap {
+        ctx.omap_set(rows)?;
         if let Some(header) = header {
             ctx.set_omap_header(header)?;
         }

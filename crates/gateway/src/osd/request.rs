@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use encoding::{
-    Errno, Message, Put, RawMessage, Reader,
+    Encode, Errno, Features, Message, Put, RawMessage, Reader,
     messages::{MOsdOp, MOsdOpReply},
-    types::{Eversion, OsdFlags, ReqId},
+    types::{Eversion, ObjectCopyData, OsdFlags, ReqId},
 };
 use msgr::Session;
 
-use super::{ops::Modes, reply_log::Recorded};
+use super::{ops::Modes, ops_copy::Copied, reply_log::Recorded};
 use crate::objects::id::ObjectId;
 
 /// A decoded request that waits for its object.
@@ -24,6 +24,23 @@ pub struct PendingOp {
     pub message: MOsdOp,
     /// What it does.
     pub modes: Modes,
+    /// The sources of its copies, once they were read.
+    pub copied: Vec<Copied>,
+}
+
+/// What a reply that confirms no change says of versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Versions {
+    /// Nothing.
+    None,
+    /// The object's.
+    Object(u64),
+    /// The store's: a floor for the version that an object which does not exist will get.
+    Floor(u64),
+    /// Of a modification that failed or had nothing to do: the store's last one, and the object's.
+    Unchanged(u64, u64),
+    /// The same, where the answer is that something does not exist.
+    Missing(u64),
 }
 
 impl PendingOp {
@@ -58,11 +75,33 @@ impl PendingOp {
         }
     }
 
-    /// The reply to a request that only read, or failed.
-    pub fn read_reply(&self, result: i32, epoch: u32, version: u64, user_version: u64) -> RawMessage {
+    /// The reply to a request that was run but changed nothing: it only read, or failed.
+    pub fn read_reply(&self, result: i32, epoch: u32, versions: Versions) -> RawMessage {
         let ack = OsdFlags::ACK | OsdFlags::ONDISK;
         let mut reply = MOsdOpReply::to(&self.message, result, epoch, ack, true);
-        reply.set_read_versions(Eversion { epoch, version }, user_version);
+        match versions {
+            Versions::None => {}
+            Versions::Object(version) => reply.set_reply_versions(Eversion::default(), version),
+            Versions::Floor(version) => reply.set_read_versions(Eversion { epoch, version }, version),
+            Versions::Unchanged(last, of_object) => {
+                let version = last + 1;
+                reply.set_reply_versions(Eversion { epoch, version }, of_object);
+            }
+            Versions::Missing(last) => {
+                let version = last + 1;
+                reply.set_reply_versions(Eversion { epoch, version }, last);
+                let version = last;
+                reply.set_read_versions(Eversion { epoch, version }, last);
+            }
+        }
+        self.encode(&reply)
+    }
+
+    /// The reply to a request about a placement group, at the store's last version.
+    pub fn group_reply(&self, result: i32, epoch: u32, version: u64) -> RawMessage {
+        let ack = OsdFlags::ACK | OsdFlags::ONDISK;
+        let mut reply = MOsdOpReply::to(&self.message, result, epoch, ack, true);
+        reply.set_reply_versions(Eversion { epoch, version }, version);
         self.encode(&reply)
     }
 
@@ -70,24 +109,25 @@ impl PendingOp {
     pub fn write_reply(&self, recorded: &Recorded, epoch: u32) -> RawMessage {
         let ack = OsdFlags::ACK | OsdFlags::ONDISK;
         let mut reply = MOsdOpReply::to(&self.message, recorded.result, epoch, ack, self.wants_returnvec());
-        if !self.wants_returnvec() {
-            for op in &mut reply.ops {
-                op.rval = 0;
-            }
-        }
         reply.set_reply_versions(recorded.version, recorded.user_version);
         self.encode(&reply)
     }
 
-    /// The reply to a request that was not run.
+    /// The reply to a request that was not run (`OSDService::reply_op_error`).
     pub fn error_reply(&self, error: Errno, epoch: u32) -> RawMessage {
-        self.encode(&MOsdOpReply::to(
-            &self.message,
-            -error.0,
-            epoch,
-            OsdFlags::empty(),
-            false,
-        ))
+        let ack = self.message.flags & (OsdFlags::ACK | OsdFlags::ONDISK);
+        self.encode(&MOsdOpReply::to(&self.message, -error.0, epoch, ack, false))
+    }
+
+    /// The reply to a COPY_GET of an object that does not exist (`PrimaryLogPG::fill_in_copy_get_noent`).
+    pub fn absent_copy_reply(&self, epoch: u32) -> RawMessage {
+        let ack = OsdFlags::ACK | OsdFlags::ONDISK;
+        let mut reply = MOsdOpReply::to(&self.message, -Errno::ENOENT.0, epoch, ack, true);
+        if let Some(op) = reply.ops.first_mut() {
+            op.rval = -Errno::ENOENT.0;
+            op.outdata = vec![ObjectCopyData::default().to_bytes(Features::ALL)];
+        }
+        self.encode(&reply)
     }
 
     fn encode(&self, reply: &MOsdOpReply) -> RawMessage {

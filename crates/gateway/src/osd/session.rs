@@ -82,6 +82,11 @@ impl OsdSession {
         self.watched.lock().drain().map(|(_, object)| object).collect()
     }
 
+    /// Whether the client may do everything, as commands for the OSD itself demand.
+    pub fn may_do_all(&self) -> bool {
+        self.caps.allows_all()
+    }
+
     /// Whether the client may do what it asks for.
     ///
     /// # Errors
@@ -91,13 +96,6 @@ impl OsdSession {
             return Ok(());
         }
         let message = &op.message;
-        let pool_id = message.pg.pg.pool as i64;
-        let no_applications = Default::default();
-        let applications = map
-            .pools
-            .get(&pool_id)
-            .map_or(&no_applications, |p| &p.application_metadata);
-        let pool = map.pool_names.get(&pool_id).map_or("", String::as_str);
         let calls = message
             .ops
             .iter()
@@ -124,17 +122,44 @@ impl OsdSession {
             .collect();
         // What class methods do is judged by the classes' own capabilities.
         let plain = |test: fn(&OsdOp) -> bool| message.ops.iter().filter(|o| o.op != OpCode::CALL).any(test);
-        let nspace = String::from_utf8_lossy(&message.locator.nspace);
-        let name = String::from_utf8_lossy(&message.oid);
+        let read = plain(|o| o.op.is_read() || !o.op.is_write());
+        let write = plain(|o| o.op.is_write());
+        self.judge(&op.session, map, &op.object_id(), read, write, &classes)
+    }
+
+    /// Whether the client may read an object.
+    ///
+    /// # Errors
+    /// EPERM if not.
+    pub fn check_read(&self, session: &Session, map: &OsdMap, id: &ObjectId) -> Result<(), Errno> {
+        if self.caps.allows_all() {
+            return Ok(());
+        }
+        self.judge(session, map, id, true, false, &[])
+    }
+
+    fn judge(
+        &self,
+        session: &Session,
+        map: &OsdMap,
+        id: &ObjectId,
+        read: bool,
+        write: bool,
+        classes: &[ClassCall<'_>],
+    ) -> Result<(), Errno> {
+        let no_applications = Default::default();
+        let pool = map.pools.get(&id.pool);
+        // Who places an object by a key is judged by that, not by the name.
+        let placed_by = if id.key.is_empty() { &id.name } else { &id.key };
         let access = OsdAccess {
-            pool,
-            applications,
-            namespace: &nspace,
-            object: &name,
-            read: plain(|o| o.op.is_read() || !o.op.is_write()),
-            write: plain(|o| o.op.is_write()),
-            classes: &classes,
-            peer: Some(op.session.peer().socket.ip()),
+            pool: map.pool_names.get(&id.pool).map_or("", String::as_str),
+            applications: pool.map_or(&no_applications, |p| &p.application_metadata),
+            namespace: &String::from_utf8_lossy(&id.nspace),
+            object: &String::from_utf8_lossy(placed_by),
+            read,
+            write,
+            classes,
+            peer: Some(session.peer().socket.ip()),
         };
         if self.caps.allows(&access) {
             Ok(())

@@ -20,7 +20,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use super::{Osd, context::store_error, request::PendingOp};
 use crate::{
     cluster::ClusterError,
-    objects::{commit::CommitError, mutation::WriterSnaps, onode::ObjectState, trim::Trimmed},
+    objects::{commit::CommitError, id::ObjectId, mutation::WriterSnaps, onode::ObjectState, trim::Trimmed},
 };
 
 /// Clones trimmed between two pauses.
@@ -37,6 +37,15 @@ pub struct Snaps {
     removed: Mutex<HashMap<i64, (u64, Arc<SnapIntervals>)>>,
     /// A trim is under way.
     trimming: AtomicBool,
+}
+
+/// Why a write's snap context is refused. Replies differ by where Ceph finds out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The request as a whole is refused.
+    BeforeRun(Errno),
+    /// The vector fails before its first op.
+    AsRun(Errno),
 }
 
 /// Why a trim did not come to its end.
@@ -63,15 +72,26 @@ impl Osd {
             return Err(Errno::ENOENT);
         }
         let by_clone = op.message.flags.contains(OsdFlags::MAP_SNAP_CLONE);
+        self.state_at(&op.object_id(), &head, snap, by_clone)
+    }
+
+    /// An object as it was at a snapshot that was not removed. With `by_clone`, `snap` is a clone's id.
+    pub(super) fn state_at(
+        &self,
+        id: &ObjectId,
+        head: &ObjectState,
+        snap: u64,
+        by_clone: bool,
+    ) -> Result<ObjectState, Errno> {
         let found = self
             .objects
-            .at_snap(&head, snap, by_clone)
-            .map_err(|e| store_error(&op.object_id(), &e))?
+            .at_snap(head, snap, by_clone)
+            .map_err(|e| store_error(id, &e))?
             .ok_or(Errno::ENOENT)?;
         // A removed snapshot is gone at once, not only when it is trimmed.
         let queue = &self.cluster.osdmap().removed_snaps_queue;
         let removed = |pool: i64| queue.get(&pool).is_some_and(|q| q.contains(snap));
-        if found.view.is_some() && !by_clone && removed(op.message.pg.pg.pool as i64) {
+        if found.view.is_some() && !by_clone && removed(id.pool) {
             return Err(Errno::ENOENT);
         }
         Ok(found)
@@ -93,7 +113,7 @@ impl Osd {
         op: &PendingOp,
         state: &ObjectState,
         gate: &mut Option<RwLockReadGuard<'a, ()>>,
-    ) -> Result<WriterSnaps, Errno> {
+    ) -> Result<WriterSnaps, Refused> {
         if !op.modes.write {
             return Ok(WriterSnaps::default());
         }
@@ -107,10 +127,10 @@ impl Osd {
             None => (message.snap_seq, &message.snaps),
         };
         if message.flags.contains(OsdFlags::ORDERSNAP) && seq < state.seq {
-            return Err(Errno::EOLDSNAPC);
+            return Err(Refused::BeforeRun(Errno::EOLDSNAPC));
         }
-        if own.is_none() && !snaps.is_empty() && !message.snap_context().is_valid() {
-            return Err(Errno::EINVAL);
+        if own.is_none() && !message.snap_context().is_valid() {
+            return Err(Refused::AsRun(Errno::EINVAL));
         }
         let mut fresh: Vec<u64> = snaps.iter().copied().take_while(|s| *s > state.seq).collect();
         if !fresh.is_empty() {
@@ -207,7 +227,7 @@ impl Osd {
         which: &Trimmed,
         removed: &SnapIntervals,
     ) -> Result<Option<store::Seq>, TrimError> {
-        let object = self.cache.get(which.id.clone());
+        let object = self.cache.get(&which.id);
         let mut inner = object.inner.lock();
         let state = self.loaded(&object, &mut inner).map_err(|_| TrimError::Load)?;
         let trimmed = self.objects.trim(which, &state, |snap| removed.contains(snap))?;

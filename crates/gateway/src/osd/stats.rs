@@ -7,8 +7,9 @@ use std::{
 
 use encoding::Errno;
 use serde_json::{Value, json};
+use store::Store;
 
-use super::Osd;
+use super::{Osd, bench};
 use crate::{
     VERSION,
     cluster::{ClusterStats, Latency, PoolUsage, Rates, Space},
@@ -52,8 +53,8 @@ impl Osd {
     }
 }
 
-/// Runs a command sent to an OSD itself (`ceph tell osd.N`): result, text, output.
-pub fn command(words: &[String], uptime: Duration) -> (i32, String, String) {
+/// Runs a command sent to an OSD itself (`ceph tell osd.N`): result, text, output. May block.
+pub fn command(words: &[String], uptime: Duration, store: &Store) -> (i32, String, String) {
     let parsed: Option<Value> = words.first().and_then(|w| serde_json::from_str(w).ok());
     let prefix = parsed
         .as_ref()
@@ -65,11 +66,24 @@ pub fn command(words: &[String], uptime: Duration) -> (i32, String, String) {
         "get_command_descriptions" => json!({
             "cmd000": row("report version of the OSD", "version"),
             "cmd001": row("seconds since the OSD was started", "uptime"),
+            "cmd002": {
+                "sig": [
+                    "bench",
+                    {"name": "count", "type": "CephInt", "req": false},
+                    {"name": "size", "type": "CephInt", "req": false},
+                ],
+                "help": "write COUNT bytes in writes of SIZE and tell how fast that went",
+                "module": "osd", "perm": "rw", "flags": 0,
+            },
         }),
+        "bench" => match bench::run(store, parsed.as_ref().unwrap_or(&Value::Null)) {
+            Ok(results) => results,
+            Err((error, text)) => return (-error.0, text, String::new()),
+        },
         "version" => json!({ "version": VERSION }),
         "uptime" => json!({ "seconds": uptime.as_secs() }),
         other => {
-            let text = format!("command '{other}' is not known to this OSD; 'version' and 'uptime' are");
+            let text = format!("command '{other}' is not known to this OSD; 'version', 'uptime' and 'bench' are");
             return (-Errno::EINVAL.0, text, String::new());
         }
     };
@@ -96,7 +110,7 @@ impl ClusterStats for Osd {
         let f = self.objects.usage().pool(id).figures();
         PoolUsage {
             objects: f.objects,
-            clones: 0,
+            clones: f.clones,
             bytes_stored: f.bytes,
             bytes_used: f.bytes,
             read_ops: f.reads,

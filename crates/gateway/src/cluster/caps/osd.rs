@@ -128,13 +128,15 @@ impl OsdCaps {
         })
     }
 
-    /// Whether some grant lets the entity write anywhere in the pool (none: a pool that does not exist). Who
-    /// may do so may manage its snapshots.
+    /// Whether some grant lets the entity write somewhere in the pool (none: a pool that does not exist). Who
+    /// may do so may manage its snapshots; a grant for a pool's application does not count (`is_osd_writable`,
+    /// `src/mon/OSDMonitor.cc`).
     #[must_use]
     pub fn may_write_pool(&self, pool: Option<&str>) -> bool {
         let rules = self.grants.iter().flat_map(|g| &g.rules);
         rules.filter(|r| r.allow & W != 0).any(|r| {
-            r.target == Target::default() || !r.target.pool.is_empty() && Some(r.target.pool.as_str()) == pool
+            let any_pool = r.target.pool.is_empty() && r.target.tag.is_none() && pool.is_some();
+            r.target == Target::default() || any_pool || Some(r.target.pool.as_str()) == pool
         })
     }
 

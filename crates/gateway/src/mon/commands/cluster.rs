@@ -1,11 +1,8 @@
 //! Commands about the cluster as a whole.
 
-use std::time::SystemTime;
-
 use encoding::{
     features::{Feature, Features},
     messages::LogEntry,
-    types::{EntityAddrVec, EntityName, EntityType, EntityTypeId, Utime},
 };
 use serde_json::{Map, Value, json};
 
@@ -14,6 +11,7 @@ use crate::{
     cluster::{MGR_NAME, MON_NAME},
     mon::{
         command_table::describe_all,
+        log::LogLevel,
         reply::{Reply, einval},
         show::{RELEASE, VERSION, VERSION_NUMBER, osd_counts, osds},
         time,
@@ -144,22 +142,7 @@ pub(super) fn empty_list(ctx: &Context<'_>) -> CommandResult {
 /// `log LINE...`.
 pub(super) fn log(ctx: &Context<'_>) -> CommandResult {
     let line = ctx.args.list("logtext").join(" ");
-    ctx.mon.log([LogEntry {
-        name: EntityTypeId {
-            kind: EntityType::MON,
-            id: MON_NAME.to_owned(),
-        },
-        rank: EntityName {
-            kind: EntityType::MON,
-            num: 0,
-        },
-        addrs: EntityAddrVec::default(),
-        stamp: Utime::from_system_time(SystemTime::now()),
-        seq: 0,
-        prio: 1,
-        msg: line,
-        channel: "cluster".to_owned(),
-    }]);
+    ctx.mon.log().say("cluster", LogLevel::INFO, line);
     Ok(Reply::default())
 }
 
@@ -185,7 +168,7 @@ pub(super) fn log_last(ctx: &Context<'_>) -> CommandResult {
         .unwrap_or(1);
     let channel = ctx.args.str("channel").unwrap_or("*");
     let wanted = |e: &LogEntry| usize::from(e.prio) >= least && (channel == "*" || e.channel == channel);
-    let entries = ctx.mon.last_log(wanted, n);
+    let entries = ctx.mon.log().last(wanted, n);
     let tag = |e: &LogEntry| {
         SEVERITIES
             .get(usize::from(e.prio))

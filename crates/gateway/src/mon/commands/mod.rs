@@ -29,6 +29,7 @@ use super::{
 };
 use crate::cluster::{Cluster, ClusterError};
 
+pub(super) use mon::pong;
 pub use table::COMMANDS;
 
 /// What a handler works with.

@@ -1,13 +1,18 @@
 //! `mon ...`, `mon_status` and `quorum_status`.
 
+use std::sync::Arc;
+
 use encoding::{codec::Encode, features::Features, maps::MonMap};
 use serde_json::{Map, Value, json};
 
-use super::{CommandResult, Context, status::age};
+use super::{
+    CommandResult, Context,
+    status::{self, age},
+};
 use crate::{
     cluster::MON_NAME,
     mon::{
-        reply::{Reply, enoent},
+        reply::{CommandError, Reply, enoent},
         show::{RELEASE, VERSION, VERSION_NUMBER, addrvec, legacy_addr},
         time,
     },
@@ -75,9 +80,20 @@ fn monmap_value(map: &MonMap) -> Map<String, Value> {
     }))
 }
 
+/// The map that the command asks for by its epoch; only the current one is kept.
+fn wanted_map(ctx: &Context<'_>) -> Result<Arc<MonMap>, CommandError> {
+    let map = ctx.cluster().monmap();
+    match ctx.args.int("epoch")? {
+        Some(epoch) if epoch != 0 && epoch != i64::from(map.epoch) => {
+            Err(enoent(format!("there is no map for epoch {epoch}")))
+        }
+        _ => Ok(map),
+    }
+}
+
 /// `mon dump`.
 pub(super) fn dump(ctx: &Context<'_>) -> CommandResult {
-    let map = ctx.cluster().monmap();
+    let map = wanted_map(ctx)?;
     let status = format!("dumped monmap epoch {}", map.epoch);
     let mut value = monmap_value(&map);
     value.insert("quorum".into(), json!([0]));
@@ -129,14 +145,7 @@ pub(super) fn stat(ctx: &Context<'_>) -> CommandResult {
 
 /// `mon getmap`.
 pub(super) fn getmap(ctx: &Context<'_>) -> CommandResult {
-    let map = ctx.cluster().monmap();
-    if ctx
-        .args
-        .int("epoch")?
-        .is_some_and(|e| e != 0 && e != i64::from(map.epoch))
-    {
-        return Err(enoent("there is no map for that epoch"));
-    }
+    let map = wanted_map(ctx)?;
     Ok(Reply::data(map.to_bytes(ctx.features)).with_status(format!("got monmap epoch {}", map.epoch)))
 }
 
@@ -202,6 +211,10 @@ pub(super) fn quorum_status(ctx: &Context<'_>) -> CommandResult {
 
 /// `mon_status`.
 pub(super) fn mon_status(ctx: &Context<'_>) -> CommandResult {
+    Ok(Reply::value(ctx.format, "mon_status", &mon_status_value(ctx)))
+}
+
+fn mon_status_value(ctx: &Context<'_>) -> Value {
     let map = ctx.cluster().monmap();
     let features = json!({
         "required_con": "0",
@@ -209,7 +222,7 @@ pub(super) fn mon_status(ctx: &Context<'_>) -> CommandResult {
         "quorum_con": Features::OURS.0.to_string(),
         "quorum_mon": mon_features(map.persistent_features),
     });
-    let value = json!({
+    json!({
         "name": MON_NAME,
         "rank": 0,
         "state": "leader",
@@ -221,6 +234,11 @@ pub(super) fn mon_status(ctx: &Context<'_>) -> CommandResult {
         "extra_probe_peers": [],
         "sync_provider": [],
         "monmap": monmap_value(&map),
-    });
-    Ok(Reply::value(ctx.format, "mon_status", &value))
+    })
+}
+
+/// What the monitor answers to a ping: health and status as JSON (`Monitor::handle_ping`).
+pub(in crate::mon) fn pong(ctx: &Context<'_>) -> String {
+    let value = json!({"health": status::short_health(ctx), "mon_status": mon_status_value(ctx)});
+    value.to_string()
 }

@@ -11,7 +11,7 @@ use super::{
     status::{osd_stat_line, osd_stat_value},
 };
 use crate::{
-    cluster::parse_address,
+    cluster::{MarkedDown, parse_address},
     mon::{
         format::{Column, table},
         reply::{CommandError, Reply, einval},
@@ -175,6 +175,30 @@ pub(super) fn set(ctx: &Context<'_>) -> CommandResult {
 /// `osd unset FLAG`.
 pub(super) fn unset(ctx: &Context<'_>) -> CommandResult {
     change_flag(ctx, false)
+}
+
+/// `osd down ID...`: as in Ceph, ids that are not OSDs are told of and the others marked all the same.
+pub(super) fn down(ctx: &Context<'_>) -> CommandResult {
+    let words = ctx.args.list("ids");
+    let all = words.first().is_some_and(|word| matches!(word.as_str(), "any" | "all" | "*"));
+    let ids: Vec<i32> = if all {
+        osds(&ctx.cluster().osdmap()).map(|(id, _)| id).collect()
+    } else {
+        let id = |word: &String| {
+            let id = word.strip_prefix("osd.").unwrap_or(word).parse().ok().filter(|id| *id >= 0);
+            id.ok_or_else(|| einval(format!("invalid osd id {word}")))
+        };
+        words.iter().map(id).collect::<Result<_, _>>()?
+    };
+    let marked = ctx.cluster().mark_osds_down(&ids)?;
+    let tell = |(id, marked): (&i32, &MarkedDown)| match marked {
+        MarkedDown::Now => format!("marked down osd.{id}. "),
+        MarkedDown::Before if all => String::new(),
+        MarkedDown::Before => format!("osd.{id} is already down. "),
+        MarkedDown::NoSuchOsd => format!("osd.{id} does not exist. "),
+    };
+    let text: String = ids.iter().zip(&marked).map(tell).collect();
+    Ok(Reply::status(text))
 }
 
 /// How long an entry stays by default, in seconds (`mon_osd_blocklist_default_expire`).

@@ -9,11 +9,14 @@ use encoding::{
 use serde_json::{Map, Value, json};
 
 use super::{CommandResult, Context};
-use crate::mon::{
-    format::float,
-    reply::{Reply, enoent},
-    show::{addrvec, flag_names, legacy_addr, osds, plain_addr, pool_flag_names},
-    time,
+use crate::{
+    cluster::Entrance,
+    mon::{
+        format::float,
+        reply::{Reply, enoent},
+        show::{addrvec, flag_names, legacy_addr, osds, plain_addr, pool_flag_names},
+        time,
+    },
 };
 
 /// The names of options, as far as pools here have them.
@@ -415,7 +418,7 @@ pub(super) fn getmap(ctx: &Context<'_>) -> CommandResult {
     } else {
         Features::OURS
     };
-    let bytes = ctx.cluster().full_map(&map, features);
+    let bytes = ctx.cluster().full_map(&map, features, &Entrance::USUAL);
     Ok(Reply::data(bytes).with_status(format!("got osdmap epoch {}", map.epoch)))
 }
 

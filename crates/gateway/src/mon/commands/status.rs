@@ -71,6 +71,13 @@ fn checks(ctx: &Context<'_>) -> Vec<Check> {
         });
     }
     out.extend(space_check(ctx, &map));
+    out.extend(ctx.cluster().stats().checks().into_iter().map(|check| Check {
+        code: check.code,
+        error: check.error,
+        summary: check.summary,
+        count: check.detail.len().max(1),
+        detail: check.detail,
+    }));
     let full: Vec<String> = map
         .pools
         .iter()
@@ -149,6 +156,11 @@ fn overall(checks: &[Check]) -> &'static str {
 fn health_value(checks: &[Check], detail: bool) -> Value {
     let each = checks.iter().map(|c| (c.code.to_owned(), c.dump(detail)));
     json!({"status": overall(checks), "checks": each.collect::<Map<_, _>>(), "mutes": []})
+}
+
+/// Health as `health` has it in JSON, without details.
+pub(super) fn short_health(ctx: &Context<'_>) -> Value {
+    health_value(&checks(ctx), false)
 }
 
 /// `health [detail]`.

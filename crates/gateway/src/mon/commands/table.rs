@@ -146,6 +146,8 @@ commands! {
     "osd unset \
      name=key,type=CephChoices,strings=full|pause|noup|nodown|noout|noin|nobackfill|norebalance|norecover|noscrub|nodeep-scrub|notieragent|nosnaptrim",
         "clear a flag", "osd", "rw", 0, osd::unset;
+    "osd down name=ids,type=CephString,n=N name=definitely_dead,type=CephBool,req=false",
+        "mark OSDs down; those that run come back", "osd", "rw", 0, osd::down;
     "osd crush rule ls",
         "list CRUSH rules", "osd", "r", 0, osd_tree::rule_ls;
     "osd crush rule list",

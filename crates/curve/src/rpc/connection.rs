@@ -1,0 +1,364 @@
+//! One connection, shared by all calls to a peer.
+//!
+//! Two tasks move the bytes: one writes queued calls, several with one system call and without copying their data; one
+//! reads replies and hands them to the callers.
+
+use std::{
+    collections::HashMap,
+    io::{self, IoSlice},
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use socket2::SockRef;
+use tokio::{
+    net::TcpStream,
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
+
+use super::{
+    error::{Closed, RpcError},
+    frame::{Decoder, Frame, MAX_BODY, encode_head},
+};
+use crate::{
+    buffers::Buffers,
+    proto::meta::{RpcMeta, RpcRequestMeta},
+};
+
+/// Calls that wait for the writer; more make their callers wait.
+const QUEUE: usize = 256;
+/// Calls written with one system call at most.
+const BATCH: usize = 32;
+/// Pieces given to one system call.
+const MAX_IOVECS: usize = 64;
+/// Room made for replies when nothing is known about them.
+const READ_BUFFER: usize = 64 * 1024;
+/// A reply's bytes besides what its caller asked for.
+const REPLY_OVERHEAD: usize = 4 * 1024;
+/// So many calls in a row without a reply, and without any byte from the peer, end the connection.
+const SILENT_TIMEOUTS: u32 = 3;
+
+/// A call to be made.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Full name of the service.
+    pub service: &'static str,
+    /// Name of the method.
+    pub method: &'static str,
+    /// The encoded message.
+    pub payload: Bytes,
+    /// Data behind the message.
+    pub attachment: Buffers,
+    /// How many bytes of data the reply is expected to bring.
+    pub expect: usize,
+}
+
+struct Waiting {
+    reply: oneshot::Sender<Result<Frame, RpcError>>,
+    expect: usize,
+}
+
+#[derive(Default)]
+struct Pending {
+    calls: HashMap<i64, Waiting>,
+    closed: Option<Closed>,
+}
+
+struct Shared {
+    peer: SocketAddr,
+    pending: Mutex<Pending>,
+    next_id: AtomicI64,
+    /// Calls in a row that timed out with nothing received meanwhile.
+    silent: AtomicU32,
+    closing: watch::Sender<bool>,
+}
+
+impl Shared {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self, reason: Closed) {
+        let mut pending = self.pending();
+        if pending.closed.is_some() {
+            return;
+        }
+        tracing::debug!(peer = %self.peer, %reason, calls = pending.calls.len(), "connection ends");
+        pending.closed = Some(reason.clone());
+        let calls = std::mem::take(&mut pending.calls);
+        drop(pending);
+        for (_, waiting) in calls {
+            // A caller that has gone does not mind.
+            let _ = waiting.reply.send(Err(RpcError::Closed(reason.clone())));
+        }
+        self.closing.send_replace(true);
+    }
+
+    fn answer(&self, id: i64, result: Result<Frame, RpcError>) {
+        // Nobody waits for a reply that comes after its time-out.
+        if let Some(waiting) = self.pending().calls.remove(&id) {
+            let _ = waiting.reply.send(result);
+        }
+    }
+
+    /// The largest reply anybody waits for.
+    fn expected(&self) -> usize {
+        let pending = self.pending();
+        pending
+            .calls
+            .values()
+            .map(|waiting| waiting.expect)
+            .max()
+            .unwrap_or(0)
+            + REPLY_OVERHEAD
+    }
+}
+
+/// Takes the call out of the pending ones when its caller goes away.
+struct Forget<'a> {
+    shared: &'a Shared,
+    id: i64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.shared.pending().calls.remove(&self.id);
+    }
+}
+
+struct Outgoing {
+    id: i64,
+    call: Call,
+}
+
+/// A connection. Clones share it; it closes when the last one is dropped.
+#[derive(Clone)]
+pub struct Connection {
+    shared: Arc<Shared>,
+    queue: mpsc::Sender<Outgoing>,
+}
+
+impl Connection {
+    /// Connects to a peer.
+    ///
+    /// # Errors
+    /// As the socket says; `TimedOut` after `limit`.
+    pub async fn connect(peer: SocketAddr, limit: Duration) -> io::Result<Self> {
+        let stream = timeout(limit, TcpStream::connect(peer))
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        stream.set_nodelay(true)?;
+        // What is not sent when we close must not arrive later: another connection may have overtaken it.
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+        let (queue, calls) = mpsc::channel(QUEUE);
+        let shared = Arc::new(Shared {
+            peer,
+            pending: Mutex::default(),
+            next_id: AtomicI64::new(1),
+            silent: AtomicU32::new(0),
+            closing: watch::Sender::new(false),
+        });
+        let stream = Arc::new(stream);
+        tokio::spawn(write_calls(shared.clone(), stream.clone(), calls));
+        tokio::spawn(read_replies(shared.clone(), stream));
+        Ok(Self { shared, queue })
+    }
+
+    /// The peer's address.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.shared.peer
+    }
+
+    /// Whether calls can be made.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.shared.pending().closed.is_none()
+    }
+
+    /// Gives the connection up. What has not been sent never will be; all calls end with [`Closed::GivenUp`].
+    pub fn abort(&self) {
+        self.shared.close(Closed::GivenUp);
+    }
+
+    /// Makes a call and waits for its reply.
+    ///
+    /// # Errors
+    /// See [`RpcError`]. If the caller goes away before the call is written, it is never sent.
+    pub async fn call(&self, call: Call, limit: Duration) -> Result<Frame, RpcError> {
+        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        let (reply, answered) = oneshot::channel();
+        {
+            let mut pending = self.shared.pending();
+            if let Some(reason) = &pending.closed {
+                return Err(RpcError::Closed(reason.clone()));
+            }
+            let expect = call.expect;
+            pending.calls.insert(id, Waiting { reply, expect });
+        }
+        let _forget = Forget {
+            shared: &self.shared,
+            id,
+        };
+        let answered = async {
+            if self.queue.send(Outgoing { id, call }).await.is_err() {
+                return Err(RpcError::Closed(Closed::GivenUp));
+            }
+            answered.await.unwrap_or(Err(RpcError::Closed(Closed::GivenUp)))
+        };
+        let frame = match timeout(limit, answered).await {
+            Ok(answer) => answer?,
+            Err(_) => {
+                if self.shared.silent.fetch_add(1, Ordering::Relaxed) + 1 >= SILENT_TIMEOUTS {
+                    self.abort();
+                }
+                return Err(RpcError::Timeout);
+            }
+        };
+        let response = frame.meta.response.as_ref();
+        match response.and_then(|response| response.error_code).unwrap_or(0) {
+            0 => Ok(frame),
+            code => Err(RpcError::Remote {
+                code,
+                text: response
+                    .and_then(|response| response.error_text.clone())
+                    .unwrap_or_default(),
+            }),
+        }
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Connection to {}", self.shared.peer)
+    }
+}
+
+async fn write_calls(shared: Arc<Shared>, stream: Arc<TcpStream>, mut calls: mpsc::Receiver<Outgoing>) {
+    let mut closing = shared.closing.subscribe();
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut pieces = Vec::new();
+    let reason = loop {
+        tokio::select! {
+            count = calls.recv_many(&mut batch, BATCH) => if count == 0 { break Closed::GivenUp },
+            _ = closing.wait_for(|closing| *closing) => break Closed::GivenUp,
+        }
+        for outgoing in batch.drain(..) {
+            encode_call(&shared, outgoing, &mut pieces);
+        }
+        let written = tokio::select! {
+            written = write_all(&stream, &mut pieces) => written,
+            _ = closing.wait_for(|closing| *closing) => break Closed::GivenUp,
+        };
+        if let Err(error) = written {
+            break Closed::Socket(error.kind());
+        }
+    };
+    shared.close(reason);
+}
+
+fn encode_call(shared: &Shared, outgoing: Outgoing, pieces: &mut Vec<Bytes>) {
+    let Outgoing { id, call } = outgoing;
+    if !shared.pending().calls.contains_key(&id) {
+        return;
+    }
+    let attachment = call.attachment.len();
+    let meta = RpcMeta {
+        request: Some(RpcRequestMeta {
+            service_name: call.service.to_owned(),
+            method_name: call.method.to_owned(),
+            log_id: None,
+        }),
+        response: None,
+        compress_type: Some(0),
+        correlation_id: Some(id),
+        // encode_head refuses what does not fit.
+        attachment_size: i32::try_from(attachment).ok().filter(|len| *len > 0),
+    };
+    match encode_head(&meta, &call.payload, attachment) {
+        Ok(head) => {
+            pieces.push(head);
+            pieces.extend_from_slice(call.attachment.pieces());
+        }
+        Err(error) => {
+            tracing::error!(peer = %shared.peer, method = call.method, %error, "call not sent");
+            shared.answer(id, Err(error.into()));
+        }
+    }
+}
+
+async fn write_all(stream: &TcpStream, pieces: &mut Vec<Bytes>) -> io::Result<()> {
+    let mut first = 0;
+    while first < pieces.len() {
+        let mut slices = [IoSlice::new(&[]); MAX_IOVECS];
+        let count = slices.len().min(pieces.len() - first);
+        for (slice, piece) in slices.iter_mut().zip(&pieces[first..]) {
+            *slice = IoSlice::new(piece);
+        }
+        stream.writable().await?;
+        let mut written = match stream.try_write_vectored(&slices[..count]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error),
+        };
+        while written > 0 {
+            let step = written.min(pieces[first].len());
+            pieces[first].advance(step);
+            written -= step;
+            if pieces[first].is_empty() {
+                first += 1;
+            }
+        }
+    }
+    pieces.clear();
+    Ok(())
+}
+
+async fn read_replies(shared: Arc<Shared>, stream: Arc<TcpStream>) {
+    let mut closing = shared.closing.subscribe();
+    let mut decoder = Decoder::new(MAX_BODY);
+    let reason = loop {
+        tokio::select! {
+            ready = stream.readable() => if let Err(error) = ready { break Closed::Socket(error.kind()) },
+            _ = closing.wait_for(|closing| *closing) => break Closed::GivenUp,
+        }
+        make_room(&shared, &mut decoder);
+        match stream.try_read_buf(decoder.buffer()) {
+            Ok(0) => break Closed::ByPeer,
+            Ok(_) => shared.silent.store(0, Ordering::Relaxed),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => break Closed::Socket(error.kind()),
+        }
+        if let Err(error) = deliver(&shared, &mut decoder) {
+            break Closed::Frame(error);
+        }
+    };
+    shared.close(reason);
+}
+
+/// Room for the rest of a reply at once if somebody asked for as much; else twice of what has arrived.
+fn make_room(shared: &Shared, decoder: &mut Decoder) {
+    let missing = decoder.missing().unwrap_or(0);
+    let buffer = decoder.buffer();
+    if missing > buffer.capacity() - buffer.len() {
+        let allowed = shared.expected().max(buffer.len()).max(READ_BUFFER);
+        buffer.reserve(missing.min(allowed));
+    } else if buffer.capacity() - buffer.len() < REPLY_OVERHEAD {
+        buffer.reserve(READ_BUFFER);
+    }
+}
+
+fn deliver(shared: &Shared, decoder: &mut Decoder) -> Result<(), super::FrameError> {
+    while let Some(frame) = decoder.next_frame()? {
+        let id = frame.correlation_id();
+        shared.answer(id, Ok(frame));
+    }
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! How the cluster below is: space, servers, operations that wait. Asked for now and then, told at once.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use curve::{Client, topology::Capacity};
+use parking_lot::Mutex;
+use store::DeviceSpace;
+
+use super::{CurveDevices, curve::SLOW};
+use crate::cluster::{BackendCheck, ClusterStats, Latency, PoolUsage, Rates, Space};
+
+/// How often the cluster is asked.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// What is known of the cluster.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    state: Mutex<State>,
+    running: Mutex<HashMap<u64, (Instant, String)>>,
+    next: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    capacity: Option<Capacity>,
+    /// Why the last question was not answered.
+    silent: Option<String>,
+}
+
+/// An operation under way.
+pub(super) struct Timed<'a> {
+    health: &'a Health,
+    number: u64,
+}
+
+impl Drop for Timed<'_> {
+    fn drop(&mut self) {
+        self.health.running.lock().remove(&self.number);
+    }
+}
+
+impl Health {
+    /// Notes an operation until what is returned is dropped.
+    pub(super) fn started(&self, place: &str, at: Instant) -> Timed<'_> {
+        let number = self.next.fetch_add(1, Relaxed);
+        self.running.lock().insert(number, (at, place.to_owned()));
+        Timed {
+            health: self,
+            number,
+        }
+    }
+
+    pub(super) fn measured(&self, capacity: Capacity) {
+        *self.state.lock() = State {
+            capacity: Some(capacity),
+            silent: None,
+        };
+    }
+
+    fn silent(&self, why: String) {
+        self.state.lock().silent = Some(why);
+    }
+
+    pub(super) fn space(&self) -> DeviceSpace {
+        let state = self.state.lock();
+        let Some(capacity) = &state.capacity else {
+            return DeviceSpace::default();
+        };
+        let (total, used) = (capacity.total(), capacity.used());
+        DeviceSpace {
+            total,
+            available: total.saturating_sub(used),
+            used,
+        }
+    }
+
+    pub(super) fn checks(&self, now: Instant) -> Vec<BackendCheck> {
+        let mut checks = Vec::new();
+        let state = self.state.lock();
+        if let Some(why) = &state.silent {
+            checks.push(BackendCheck {
+                code: "CURVE_MDS_UNREACHABLE",
+                error: true,
+                summary: "no MDS of the CurveBS cluster answers".to_owned(),
+                detail: vec![why.clone()],
+            });
+        }
+        if let Some(capacity) = &state.capacity
+            && capacity.unavailable > 0
+        {
+            let (down, of) = (capacity.unavailable, capacity.chunkservers);
+            checks.push(BackendCheck {
+                code: "CURVE_CHUNKSERVER_DOWN",
+                error: false,
+                summary: format!("{down} of {of} CurveBS chunkservers are not online or have a bad disk"),
+                detail: Vec::new(),
+            });
+        }
+        drop(state);
+        checks.extend(self.slow(now));
+        checks
+    }
+
+    /// Operations that wait, as they do for a copyset without a leader.
+    fn slow(&self, now: Instant) -> Option<BackendCheck> {
+        let running = self.running.lock();
+        let mut by_place: HashMap<&str, (usize, Duration)> = HashMap::new();
+        for (since, place) in running.values() {
+            let age = now.saturating_duration_since(*since);
+            if age >= SLOW {
+                let entry = by_place.entry(place).or_default();
+                *entry = (entry.0 + 1, entry.1.max(age));
+            }
+        }
+        let mut detail: Vec<String> = by_place
+            .iter()
+            .map(|(place, (n, age))| format!("{place}: {n} waiting, the oldest for {} s", age.as_secs()))
+            .collect();
+        detail.sort_unstable();
+        let count: usize = by_place.values().map(|(n, _)| n).sum();
+        (count > 0).then(|| BackendCheck {
+            code: "CURVE_SLOW_OPS",
+            error: false,
+            summary: format!(
+                "{count} operations on CurveBS volumes have waited for more than {} s: a copyset may have no leader",
+                SLOW.as_secs()
+            ),
+            detail,
+        })
+    }
+}
+
+/// Asks the cluster until nobody wants to know.
+pub(super) async fn watch(client: Client, health: Weak<Health>) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let answer = client.mds().capacity().await;
+        let Some(health) = health.upgrade() else { return };
+        match answer {
+            Ok(capacity) => health.measured(capacity),
+            Err(error) => {
+                tracing::warn!(%error, "the CurveBS cluster does not answer");
+                health.silent(error.to_string());
+            }
+        }
+    }
+}
+
+/// The OSD's measurements, with the cluster's below.
+pub struct BackendStats {
+    inner: Arc<dyn ClusterStats>,
+    devices: CurveDevices,
+}
+
+impl BackendStats {
+    /// Adds the cluster's state to what `inner` measures.
+    #[must_use]
+    pub fn new(inner: Arc<dyn ClusterStats>, devices: CurveDevices) -> Self {
+        Self { inner, devices }
+    }
+}
+
+impl ClusterStats for BackendStats {
+    fn space(&self) -> Space {
+        self.inner.space()
+    }
+
+    fn pool(&self, id: i64) -> PoolUsage {
+        self.inner.pool(id)
+    }
+
+    fn rates(&self, pool: i64) -> Rates {
+        self.inner.rates(pool)
+    }
+
+    fn latency(&self, osd: i32) -> Latency {
+        self.inner.latency(osd)
+    }
+
+    fn checks(&self) -> Vec<BackendCheck> {
+        self.devices.health().checks(Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_long_is_told_and_what_is_done_is_not() {
+        let health = Health::default();
+        let begun = Instant::now();
+        let first = health.started("/rbd/1", begun);
+        assert!(health.checks(begun + Duration::from_secs(5)).is_empty());
+        let later = health.checks(begun + Duration::from_secs(12));
+        assert_eq!((later.len(), later[0].code), (1, "CURVE_SLOW_OPS"));
+        assert_eq!(later[0].detail, ["/rbd/1: 1 waiting, the oldest for 12 s"]);
+        drop(first);
+        assert!(health.checks(begun + Duration::from_secs(12)).is_empty());
+    }
+
+    #[test]
+    fn a_silent_cluster_and_lost_servers_are_told() {
+        let health = Health::default();
+        health.measured(Capacity {
+            raw_total: 300,
+            raw_used: 30,
+            chunkservers: 3,
+            unavailable: 1,
+            allocated: 0,
+            pools: Vec::new(),
+        });
+        assert_eq!(health.space(), DeviceSpace { total: 300, available: 270, used: 30 });
+        health.silent("refused".to_owned());
+        let codes: Vec<_> = health.checks(Instant::now()).iter().map(|c| (c.code, c.error)).collect();
+        assert_eq!(codes, [("CURVE_MDS_UNREACHABLE", true), ("CURVE_CHUNKSERVER_DOWN", false)]);
+    }
+}

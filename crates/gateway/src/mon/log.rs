@@ -1,0 +1,183 @@
+//! The cluster's log: what daemons and operators had to say, the last entries of it (Ceph `src/mon/LogMonitor.cc`).
+
+use std::{collections::VecDeque, time::{SystemTime, UNIX_EPOCH}};
+
+use encoding::{
+    messages::LogEntry,
+    types::{EntityAddrVec, EntityName, EntityType, EntityTypeId, Utime},
+};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::cluster::MON_NAME;
+
+/// How many entries are kept.
+const ENTRIES: usize = 1000;
+
+/// How much an entry matters (`clog_type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogLevel(pub u16);
+
+impl LogLevel {
+    /// Of interest when something is looked into.
+    pub const DEBUG: Self = Self(0);
+    /// Of interest to operators.
+    pub const INFO: Self = Self(1);
+
+    /// The least level that a subscription is for: `log-info` and the like; none if it is not for the log.
+    #[must_use]
+    pub fn of_subscription(what: &str) -> Option<Self> {
+        match what {
+            "log-debug" => Some(Self::DEBUG),
+            "log-info" => Some(Self::INFO),
+            "log-sec" => Some(Self(2)),
+            "log-warn" => Some(Self(3)),
+            "log-error" => Some(Self(4)),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Each with the version of the log that it came with.
+    entries: VecDeque<(u64, LogEntry)>,
+    /// The number of the last entry of our own.
+    seq: u64,
+}
+
+/// The cluster's log. Each change is a new version.
+#[derive(Debug)]
+pub struct Log {
+    kept: Mutex<Kept>,
+    version: watch::Sender<u64>,
+}
+
+impl Log {
+    /// A log with the entry that a monitor begins with. Versions go on from those of the last process, as clients ask for what they have not
+    /// seen: they begin with the time.
+    pub(super) fn new(now: SystemTime) -> Self {
+        let micros = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+        let log = Self {
+            kept: Mutex::default(),
+            version: watch::Sender::new(u64::try_from(micros).unwrap_or(0)),
+        };
+        let text = format!("mon.{MON_NAME} is new leader, mons {MON_NAME} in quorum (ranks 0)");
+        log.say("cluster", LogLevel::INFO, text);
+        log
+    }
+
+    /// Is told of each new version; may skip some.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// Keeps entries.
+    pub fn append(&self, entries: impl IntoIterator<Item = LogEntry>) {
+        let mut kept = self.kept.lock();
+        let version = *self.version.borrow() + 1;
+        kept.entries.extend(entries.into_iter().map(|entry| (version, entry)));
+        let surplus = kept.entries.len().saturating_sub(ENTRIES);
+        kept.entries.drain(..surplus);
+        drop(kept);
+        self.version.send_replace(version);
+    }
+
+    /// Keeps an entry of the monitor's own, in that channel (`cluster` or `audit`).
+    pub fn say(&self, channel: &str, level: LogLevel, msg: String) {
+        let seq = {
+            let mut kept = self.kept.lock();
+            kept.seq += 1;
+            kept.seq
+        };
+        self.append([LogEntry {
+            name: EntityTypeId {
+                kind: EntityType::MON,
+                id: MON_NAME.to_owned(),
+            },
+            rank: EntityName {
+                kind: EntityType::MON,
+                num: 0,
+            },
+            addrs: EntityAddrVec::default(),
+            stamp: Utime::from_system_time(SystemTime::now()),
+            seq,
+            prio: level.0,
+            msg,
+            channel: channel.to_owned(),
+        }]);
+    }
+
+    /// The entries from version `start` on (0: of the last version) that are of that level or above, and the
+    /// last version.
+    #[must_use]
+    pub fn since(&self, start: u64, level: LogLevel) -> (Vec<LogEntry>, u64) {
+        let kept = self.kept.lock();
+        let version = *self.version.borrow();
+        let start = if start == 0 { version } else { start };
+        let wanted = |(of, entry): &&(u64, LogEntry)| *of >= start && LogLevel(entry.prio) >= level;
+        let entries = kept.entries.iter().filter(wanted);
+        (entries.map(|(_, entry)| entry.clone()).collect(), version)
+    }
+
+    /// The last `n` entries that are wanted, oldest first.
+    #[must_use]
+    pub fn last(&self, wanted: impl Fn(&LogEntry) -> bool, n: usize) -> Vec<LogEntry> {
+        let kept = self.kept.lock();
+        let entries = kept.entries.iter().map(|(_, entry)| entry).rev();
+        let mut out: Vec<_> = entries.filter(|e| wanted(e)).take(n).cloned().collect();
+        out.reverse();
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log() -> Log {
+        Log::new(UNIX_EPOCH)
+    }
+
+    fn texts(log: &Log, start: u64, level: LogLevel) -> Vec<String> {
+        log.since(start, level).0.into_iter().map(|e| e.msg).collect()
+    }
+
+    #[test]
+    fn a_first_reader_is_given_the_last_version() {
+        let log = log();
+        log.say("cluster", LogLevel::INFO, "one".into());
+        log.say("cluster", LogLevel::INFO, "two".into());
+        assert_eq!(texts(&log, 0, LogLevel::DEBUG), ["two"]);
+        assert_eq!(texts(&log, 2, LogLevel::DEBUG), ["one", "two"]);
+        assert!(texts(&log, 4, LogLevel::DEBUG).is_empty());
+    }
+
+    #[test]
+    fn entries_below_the_level_are_left_out() {
+        let log = log();
+        log.say("audit", LogLevel::DEBUG, "read".into());
+        log.say("audit", LogLevel::INFO, "write".into());
+        assert_eq!(texts(&log, 2, LogLevel::INFO), ["write"]);
+    }
+
+    #[test]
+    fn old_entries_go() {
+        let log = log();
+        for i in 0..=ENTRIES {
+            log.say("cluster", LogLevel::INFO, i.to_string());
+        }
+        let all = texts(&log, 1, LogLevel::DEBUG);
+        assert_eq!((all.len(), all[0].as_str()), (ENTRIES, "1"));
+    }
+
+    #[test]
+    fn versions_go_on_after_a_restart() {
+        let before = log();
+        before.say("cluster", LogLevel::INFO, "one".into());
+        let (_, seen) = before.since(0, LogLevel::DEBUG);
+        let after = Log::new(UNIX_EPOCH + std::time::Duration::from_secs(1));
+        assert_eq!(after.since(seen + 1, LogLevel::DEBUG).0.len(), 1);
+    }
+}

@@ -1,0 +1,285 @@
+//! What the store promises where its volumes lie on devices, one behaviour a test.
+
+#![allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
+
+mod memory;
+
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::{Duration, Instant},
+};
+
+use memory::{Memory, SEGMENT};
+use rbdgate_store::{Options, Store, StoreError, Transaction, VolumeId};
+
+fn open(dir: &Path, memory: &Arc<Memory>) -> Store {
+    let options = Options {
+        journal_bytes: 1 << 20,
+        reserve_bytes: 0,
+        meta_cache_bytes: 1 << 20,
+        direct_writers: 8,
+        devices: Some(memory.devices()),
+        ..Options::new(dir)
+    };
+    Store::open(options).unwrap()
+}
+
+fn write(volume: VolumeId, offset: u64, data: Vec<u8>) -> Transaction {
+    let mut tx = Transaction::new();
+    tx.write(volume, offset, data);
+    tx
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !done() {
+        assert!(since.elapsed() < Duration::from_secs(10), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn what_is_acknowledged_is_on_the_device() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(512, 0));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("v").unwrap();
+    store.commit(write(volume, 1024, vec![7; 512])).unwrap();
+    let place = store.volume_place(volume).unwrap().unwrap();
+    let content = memory.content(&place).unwrap();
+    let content = content.lock().unwrap();
+    assert_eq!(content.bytes[1024..1536], [7; 512]);
+    // The rest of its unit is zeros on the device, too, and nothing else was touched.
+    assert_eq!(content.bytes[..1024], [0; 1024]);
+    assert_eq!(content.bytes[1536..4096], [0; 2560]);
+    assert_eq!(content.bytes[4096], 0xee);
+}
+
+#[test]
+fn what_was_never_written_is_zeros_and_does_not_ask_the_device() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("v").unwrap();
+    assert_eq!(
+        store.try_read_cached(volume, 5, 10).unwrap().unwrap(),
+        vec![0; 10]
+    );
+    store.commit(write(volume, 100, vec![1; 10])).unwrap();
+    wait_until("applied", || {
+        store.progress().applied == store.progress().submitted
+    });
+    assert_eq!(
+        store.try_read_cached(volume, 8192, 10).unwrap().unwrap(),
+        vec![0; 10]
+    );
+    assert_eq!(store.try_read_cached(volume, 100, 10).unwrap(), None);
+    assert_eq!(memory.reads.load(SeqCst), 0);
+    assert_eq!(store.read(volume, 98, 14).unwrap()[..3], [0, 0, 1]);
+}
+
+#[test]
+fn writes_within_one_block_do_not_lose_each_other() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 500));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("v").unwrap();
+    for n in 0..64u8 {
+        store
+            .submit(write(volume, u64::from(n) * 64, vec![n + 1; 64]))
+            .unwrap();
+    }
+    store.wait(store.progress().submitted).unwrap();
+    drop(store);
+    let store = open(dir.path(), &memory);
+    let read = store.read(volume, 0, 4096).unwrap();
+    assert!((0..64u8).all(|n| read[usize::from(n) * 64..][..64] == [n + 1; 64]));
+}
+
+#[test]
+fn a_discard_changes_nothing_on_the_device_and_reads_as_zeros() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("v").unwrap();
+    store.commit(write(volume, 0, vec![9; 64 << 10])).unwrap();
+    let before = memory.written.load(SeqCst);
+    let mut tx = Transaction::new();
+    tx.discard(volume, 4096, 8192);
+    store.commit(tx).unwrap();
+    assert_eq!(memory.written.load(SeqCst), before);
+    drop(store);
+    let store = open(dir.path(), &memory);
+    let read = store.read(volume, 0, 16384).unwrap();
+    assert_eq!(read[..4096], [9; 4096]);
+    assert_eq!(read[4096..12288], [0; 8192]);
+    assert_eq!(read[12288..], [9; 4096]);
+    assert_eq!(
+        store.allocated_extents(volume, 0, 1 << 20).unwrap(),
+        [(0, 4096), (12288, (64 << 10) - 12288)]
+    );
+}
+
+#[test]
+fn what_was_discarded_does_not_come_back_with_a_write_beside_it() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(512, 0));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("v").unwrap();
+    store.commit(write(volume, 0, vec![9; 8192])).unwrap();
+    let mut tx = Transaction::new();
+    tx.discard(volume, 0, 8192);
+    tx.write(volume, 4096 + 512, vec![1; 512]);
+    store.commit(tx).unwrap();
+    let read = store.read(volume, 0, 8192).unwrap();
+    assert!(
+        read.iter()
+            .enumerate()
+            .all(|(at, byte)| *byte == u8::from((4608..5120).contains(&at)))
+    );
+}
+
+#[test]
+fn an_empty_segment_is_given_back_and_can_be_written_again() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("v").unwrap();
+    store
+        .commit(write(volume, SEGMENT + 5000, vec![9; 100_000]))
+        .unwrap();
+    store.commit(write(volume, 0, vec![8; 100])).unwrap();
+    let mut tx = Transaction::new();
+    tx.discard(volume, SEGMENT, SEGMENT);
+    store.commit(tx).unwrap();
+    let content = memory
+        .content(&store.volume_place(volume).unwrap().unwrap())
+        .unwrap();
+    wait_until("given back", || content.lock().unwrap().given_back == 1);
+    store.commit(write(volume, SEGMENT + 100, vec![7; 10])).unwrap();
+    assert_eq!(
+        store.read(volume, SEGMENT + 99, 12).unwrap()[..],
+        [0, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0]
+    );
+    assert_eq!(store.read(volume, 0, 3).unwrap()[..], [8; 3]);
+    assert_eq!(content.lock().unwrap().given_back, 1);
+}
+
+#[test]
+fn a_deleted_volume_loses_its_device_even_if_that_takes_a_restart() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("v").unwrap();
+    store.commit(write(volume, 0, vec![1; 10])).unwrap();
+    let place = store.volume_place(volume).unwrap().unwrap();
+    memory.delete_fails.store(true, SeqCst);
+    let mut tx = Transaction::new();
+    tx.delete_volume(volume);
+    store.commit(tx).unwrap();
+    assert!(matches!(
+        store.read(volume, 0, 1),
+        Err(StoreError::UnknownVolume(_))
+    ));
+    drop(store);
+    assert!(memory.content(&place).is_some());
+    memory.delete_fails.store(false, SeqCst);
+    let _store = open(dir.path(), &memory);
+    wait_until("removed", || memory.content(&place).is_none());
+}
+
+#[test]
+fn a_failed_device_write_ends_all_acknowledgements() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("v").unwrap();
+    store.commit(write(volume, 0, vec![1; 4096])).unwrap();
+    memory.writes_fail.store(true, SeqCst);
+    let failed = store.commit(write(volume, 0, vec![2; 4096]));
+    assert!(matches!(failed, Err(StoreError::Failed(text)) if text.contains("fenced")));
+    let mut tx = Transaction::new();
+    tx.put("key", "value");
+    assert!(matches!(store.commit(tx), Err(StoreError::Failed(_))));
+    drop(store);
+    memory.writes_fail.store(false, SeqCst);
+    let store = open(dir.path(), &memory);
+    assert_eq!(store.get(b"key").unwrap(), None);
+    assert_eq!(store.read(volume, 0, 1).unwrap()[..], [1]);
+}
+
+#[test]
+fn a_write_without_room_is_refused_and_the_store_goes_on() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("v").unwrap();
+    memory.reserve_fails.store(true, SeqCst);
+    let refused = store.submit(write(volume, 0, vec![1; 10]));
+    assert!(matches!(refused, Err(StoreError::NoSpace(_))));
+    memory.reserve_fails.store(false, SeqCst);
+    store.commit(write(volume, 0, vec![1; 10])).unwrap();
+}
+
+#[test]
+fn nothing_is_overwritten_before_what_preserves_it_is_durable() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let (head, slots) = (store.volume("head").unwrap(), store.volume("slots").unwrap());
+    store.commit(write(head, 0, vec![1; 4096])).unwrap();
+    memory.held.store(true, SeqCst);
+    let preserved = store.submit(write(slots, 0, vec![1; 4096])).unwrap();
+    let mut tx = write(head, 0, vec![2; 4096]);
+    tx.start_after(preserved);
+    let seq = store.submit(tx).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    let content = memory
+        .content(&store.volume_place(head).unwrap().unwrap())
+        .unwrap();
+    assert_eq!(content.lock().unwrap().bytes[0], 1);
+    memory.held.store(false, SeqCst);
+    store.wait(seq).unwrap();
+    assert!(store.durable() >= preserved);
+    assert_eq!(store.read(head, 0, 1).unwrap()[..], [2]);
+}
+
+#[test]
+fn an_adopted_volume_keeps_its_data_and_is_handed_back_as_its_users_see_it() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    memory.devices().open("/old").reserve(SEGMENT).unwrap();
+    let store = open(dir.path(), &memory);
+    let volume = store.adopt_volume("image", "/old").unwrap();
+    assert_eq!(store.read(volume, 10, 5).unwrap()[..], [0xee; 5]);
+    let mut tx = write(volume, 100, vec![1; 10]);
+    tx.discard(volume, 8192, 4096);
+    store.commit(tx).unwrap();
+    drop(store);
+    let store = open(dir.path(), &memory);
+    assert_eq!(store.read(volume, 99, 2).unwrap()[..], [0xee, 1]);
+    assert_eq!(store.read(volume, 8191, 2).unwrap()[..], [0xee, 0]);
+    assert_eq!(store.release_volume(volume, SEGMENT).unwrap(), "/old");
+    assert!(store.find_volume("image").is_none());
+    drop(store);
+    let content = memory.content("/old").unwrap();
+    let content = content.lock().unwrap();
+    assert_eq!(content.bytes[8192..12288], [0; 4096]);
+    assert_eq!(
+        (content.bytes[99], content.bytes[100], content.bytes[12288]),
+        (0xee, 1, 0xee)
+    );
+}
+
+#[test]
+fn a_store_stays_with_the_backend_it_was_made_with() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    store.volume("v").unwrap();
+    store.close().unwrap();
+    drop(store);
+    assert!(matches!(
+        Store::open(Options::new(dir.path())),
+        Err(StoreError::Backend(_))
+    ));
+    let files = tempfile::tempdir().unwrap();
+    let store = Store::open(Options::new(files.path())).unwrap();
+    store.volume("v").unwrap();
+    store.close().unwrap();
+    drop(store);
+    let options = Options {
+        devices: Some(memory.devices()),
+        ..Options::new(files.path())
+    };
+    assert!(matches!(Store::open(options), Err(StoreError::Backend(_))));
+}

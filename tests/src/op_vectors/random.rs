@@ -1,0 +1,120 @@
+//! Vectors made by chance, the same for each seed: guards and reads first, then changes, with snapshots made in between
+//! and read again.
+
+use encoding::types::{OpCode, OsdFlags, OsdOp, SNAPDIR};
+
+use super::Script;
+use super::build::{
+    Flagged, append, cmpext, cmpxattr, create, delete, fill, omap_keys, omap_rm_range, omap_set, omap_vals,
+    plain, read, rollback, setxattr, sparse, stat, truncate, write, write_full, write_same, xattr, zero,
+};
+use crate::data::Random;
+
+const OBJECTS: u64 = 4;
+
+/// Adds `count` of them.
+pub fn add(script: &mut Script, seed: u64, count: usize) {
+    script.group("random");
+    let mut random = Random::new(seed);
+    let mut snaps: Vec<u64> = Vec::new();
+    for _ in 0..count {
+        if random.below(8) == 0 && snaps.len() < 12 {
+            let next = snaps.first().map_or(1, |newest| newest + 1 + random.below(2));
+            snaps.insert(0, next);
+            script.snaps(next, &snaps);
+        }
+        let oid = format!("random-{seed}-{}", random.below(OBJECTS));
+        let newest = snaps.first().copied().unwrap_or_default();
+        match random.below(10) {
+            0 => drop_result(script.on(&oid, [plain(OpCode::LIST_SNAPS)]).at(SNAPDIR)),
+            1 | 2 => {
+                let ops: Vec<OsdOp> = (0..=random.below(3)).map(|_| look(&mut random)).collect();
+                script.on(&oid, ops).at(1 + random.below(newest + 2));
+            }
+            3 => {
+                let ops: Vec<OsdOp> = (0..=random.below(3)).map(|_| look(&mut random)).collect();
+                script.on(&oid, ops);
+            }
+            _ => {
+                let mut ops: Vec<OsdOp> = (0..random.below(2)).map(|_| guard(&mut random)).collect();
+                ops.push(first_change(&mut random, newest));
+                ops.extend((0..random.below(3)).map(|_| change(&mut random)));
+                let step = script.on(&oid, ops);
+                if random.below(4) == 0 {
+                    step.flagged(OsdFlags::RETURNVEC);
+                }
+            }
+        }
+    }
+}
+
+fn drop_result<T>(_: T) {}
+
+fn place(random: &mut Random) -> u64 {
+    let grain = [1, 512, 4096, 65_536][random.below(4) as usize];
+    random.below(200_000 / grain) * grain
+}
+
+fn length(random: &mut Random) -> usize {
+    [3, 512, 4096, 5000, 70_000][random.below(5) as usize]
+}
+
+fn name(random: &mut Random) -> &'static str {
+    ["a", "b", "c"][random.below(3) as usize]
+}
+
+fn look(random: &mut Random) -> OsdOp {
+    let at = place(random);
+    match random.below(8) {
+        0 => stat(),
+        1 => xattr(OpCode::GETXATTR, name(random), b"").failok(),
+        2 => plain(OpCode::GETXATTRS),
+        3 => omap_vals("", 10, ""),
+        4 => omap_keys(name(random), 1),
+        5 => sparse(at, length(random) as u64),
+        _ => read(at, length(random) as u64),
+    }
+}
+
+fn guard(random: &mut Random) -> OsdOp {
+    let value = [b"1", b"2"][random.below(2) as usize];
+    let op = 1 + random.below(6) as u8;
+    let guard = match random.below(4) {
+        0 => cmpext(place(random), &vec![random.below(3) as u8; 10]),
+        1 => stat(),
+        _ => cmpxattr(name(random), value, op, 1),
+    };
+    match random.below(2) {
+        0 => guard.failok(),
+        _ => guard,
+    }
+}
+
+/// What begins a change. Removals are nothing but that: of what the same vector wrote before them, Ceph's stores see
+/// some and some not.
+fn first_change(random: &mut Random, newest: u64) -> OsdOp {
+    match random.below(16) {
+        0 => delete().failok(),
+        1 => omap_rm_range("a", name(random)).failok(),
+        2 | 3 if newest > 0 => rollback(1 + random.below(newest)),
+        _ => change(random),
+    }
+}
+
+fn change(random: &mut Random) -> OsdOp {
+    let (at, len) = (place(random), length(random));
+    let byte = random.below(4) as u8;
+    match random.below(17) {
+        0 => create().failok(),
+        1 => truncate(at),
+        2 | 3 => zero(at, len as u64),
+        4 => write_full(&random.bytes(len)),
+        5 => append(&random.bytes(len)),
+        6 => write_same(at, 4096, &[byte; 512]),
+        7 => setxattr(name(random), &[b'0' + byte]),
+        8 => xattr(OpCode::RMXATTR, name(random), b"").failok(),
+        9 => omap_set(&[(name(random), &[byte])]),
+        10 | 11 => fill(at, len, byte),
+        _ => write(at, &random.bytes(len)),
+    }
+}

@@ -1,0 +1,109 @@
+//! A Python suite, by pytest with the plugin `tests/python/suite_report.py`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Outcome, Outcomes, PYTHON_FOLDER, Release};
+use crate::exec::shorten;
+use crate::{Failure, Result};
+
+/// How long the whole of it may take.
+const DEADLINE: Duration = Duration::from_secs(900);
+/// How long a test may take, in seconds: far more than any needs.
+const TEST_SECONDS: &str = "90";
+/// How often a run that a test has ended is gone on with. More such tests mean that nothing works.
+const RUNS: usize = 8;
+/// What Ceph's own runs of the suite set: `rbd_default_features` with journaling.
+const FEATURES: &str = "125";
+
+/// Runs pytest, again after each test that took the whole run with it (by a crash, or by a call that never returned).
+/// The tests `left_out` are not run.
+pub(super) fn run(release: &Release, left_out: &[&str], name: &str, work: &Path) -> Result<Outcomes> {
+    let left_out: String = left_out.iter().map(|test| format!(" --deselect {test}")).collect();
+    let report = work.join("report.jsonl");
+    let mut outcomes = Outcomes::new();
+    for _ in 0..RUNS {
+        let command = format!(
+            "cd /mnt/work/ceph/{PYTHON_FOLDER} && exec python3 -m pytest -p no:cacheprovider -p suite_report -q \
+             --timeout {TEST_SECONDS} --timeout-method thread {name}{left_out}"
+        );
+        let pytest = release
+            .program(work, &["sh", "-c", &command])
+            .env("RBD_FEATURES", FEATURES)
+            .env("PYTHONPATH", "/mnt/python")
+            .env("SUITE_REPORT", "/mnt/work/report.jsonl")
+            .deadline(DEADLINE);
+        let ended = match pytest.run() {
+            Ok(outcome) => shorten(&format!("{}\n{}", outcome.text(), outcome.errors())),
+            Err(failure) => failure.0,
+        };
+        let text = std::fs::read_to_string(&report).unwrap_or_default();
+        let said = read(&text).map_err(|e| Failure::new(report.display(), e))?;
+        outcomes.extend(said.outcomes);
+        if said.finished {
+            return Ok(outcomes);
+        }
+        match said.unfinished {
+            Some(test) if !outcomes.contains_key(&test) => {
+                outcomes.insert(test, Outcome::Failed(format!("it ended the run: {ended}")));
+            }
+            _ => return Err(Failure(format!("pytest ended between tests: {ended}"))),
+        }
+    }
+    Err(Failure(format!("{RUNS} tests of {name} ended the run")))
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Report {
+    outcomes: Outcomes,
+    /// The last test that began, if its end is not reported.
+    unfinished: Option<String>,
+    finished: bool,
+}
+
+/// What the plugin wrote.
+fn read(text: &str) -> serde_json::Result<Report> {
+    let mut report = Report::default();
+    for line in text.lines() {
+        let fields: Value = serde_json::from_str(line)?;
+        if let Some(test) = fields["begun"].as_str() {
+            report.unfinished = Some(test.to_owned());
+        }
+        if let Some(test) = fields["test"].as_str() {
+            let why = fields["why"].as_str().unwrap_or_default();
+            let outcome = match fields["outcome"].as_str() {
+                Some("passed") => Outcome::Passed,
+                Some("skipped") => Outcome::Skipped(why.to_owned()),
+                _ => Outcome::Failed(shorten(why)),
+            };
+            report.outcomes.insert(test.to_owned(), outcome);
+            report.unfinished = None;
+        }
+        report.finished |= fields["finished"] == true;
+    }
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_without_an_end_is_the_one_that_ended_the_run() {
+        let text = "{\"begun\":\"a\"}\n{\"test\":\"a\",\"outcome\":\"passed\",\"why\":\"\"}\n{\"begun\":\"b\"}\n";
+        let report = read(text).unwrap_or_default();
+        assert_eq!(report.outcomes.get("a"), Some(&Outcome::Passed));
+        assert_eq!(report.unfinished.as_deref(), Some("b"));
+        assert!(!report.finished);
+    }
+
+    #[test]
+    fn a_failure_has_its_reason() {
+        let text = "{\"test\":\"a\",\"outcome\":\"failed\",\"why\":\"call: boom\"}\n{\"finished\":true}\n";
+        let report = read(text).unwrap_or_default();
+        assert_eq!(report.outcomes.get("a"), Some(&Outcome::Failed("call: boom".to_owned())));
+        assert!(report.finished);
+    }
+}
