@@ -35,7 +35,7 @@ pub fn run(objects: &Objects, id: &ObjectId, vector: &mut [OsdOp]) -> Result<(),
         min_compat_client: 0,
     };
     let mut ctx = Context::new(objects, id, &state, &[], request, WriterSnaps::default(), true);
-    let result = ops::run(&mut ctx, vector, &view, &mut Effects::default());
+    let result = ops::run(&mut ctx, vector, &[], &view, &mut Effects::default());
     if result < 0 {
         return Err(Errno(-result));
     }
