@@ -583,5 +583,5 @@ fn a_clone_that_outlives_two_newer_ones_takes_no_block_that_it_shares_with_the_t
         Step::Remove(newest()),
         Step::Trim,
     ];
-    play("rbd_data.img.0000000000000003", &steps);
+    play("rbd_data.img.0000000000000003", &steps, None);
 }
