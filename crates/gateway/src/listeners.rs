@@ -302,7 +302,10 @@ impl Server<'_> {
             cluster: Arc::clone(self.cluster),
             sessions: Arc::clone(&self.sessions),
             settings: self.settings.texts.clone(),
-            more: Arc::new(ServerCommands::new(Arc::clone(self.osd), Arc::clone(self.cluster))),
+            more: Arc::new(ServerCommands::new(
+                Arc::clone(self.osd),
+                Arc::clone(self.cluster),
+            )),
         };
         match socket::bind(&path) {
             Ok(listener) => {
