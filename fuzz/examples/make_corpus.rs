@@ -418,6 +418,9 @@ fn pairs() -> Result {
         ("v2-crc", 0),
         ("v2-secure", flag::SECURE),
         ("v2.0-none", flag::V20 | flag::NONE),
+        ("v2-compressed", flag::COMPRESSED),
+        ("v1-lossless", flag::LOSSLESS | flag::V1 | flag::NONE | flag::OSD),
+        ("v2-lossless", flag::LOSSLESS | flag::SECURE),
     ];
     let both = |op: u8, argument: u16| [(op, argument), (op | op::SERVER, argument)];
     let talk = [both(op::MESSAGE, 700), both(op::KEEPALIVE, 0)].concat();
@@ -442,6 +445,7 @@ fn pairs() -> Result {
         ("changed", disturbed(op::CHANGE, 40)),
         ("acknowledged", disturbed(op::ACK, 7)),
         ("closed", disturbed(op::CLOSE, 0)),
+        ("again", disturbed(op::RECONNECT, 0)),
         ("shaken", vec![(op::CHANGE | op::SERVER, 12), (op::SETTLE, 0)]),
     ];
     for (kind, flags) in kinds {

@@ -2,7 +2,7 @@
 //! come twice or changed, while both sides send messages and keepalives.
 //!
 //! Whatever happens, nothing panics and memory stays in proportion. On undisturbed wires every message arrives once,
-//! unchanged and in order.
+//! unchanged and in order; in a lossless session even if the connection breaks now and then.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,11 +10,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use encoding::types::{EntityType, Utime};
-use encoding::{Features, MessageType, RawMessage};
+use encoding::{MessageType, RawMessage};
 use msgr::auth::ConMode;
 use msgr::cephx::{AuthEntityName, CephxClient, Keyring};
 use msgr::connection::{Connection, Event, HandshakeEvent, ReadHalf, WriteHalf};
-use msgr::{ClientAuth, ClientConfig, Protocol};
+use msgr::lossless::{Bounds, Link};
+use msgr::v2::{Algorithm, CompressionMode};
+use msgr::{ClientAuth, ClientConfig, Policies, Policy, Protocol, ServerConfig};
 
 use crate::{WORDS, memory, msgr_v1, msgr_v2, take};
 
@@ -30,6 +32,10 @@ pub mod flag {
     pub const SECURE: u8 = 8;
     /// msgr v2.0, not v2.1.
     pub const V20: u8 = 16;
+    /// The session outlives its connections (not with a monitor over msgr v1).
+    pub const LOSSLESS: u8 = 32;
+    /// msgr v2.1: frames are compressed, in a way that the input's second byte chooses.
+    pub const COMPRESSED: u8 = 64;
 }
 
 /// What a script does, one byte each, with an argument of 16 bits behind it (little-endian). Bit 7 says which side or
@@ -53,6 +59,8 @@ pub mod op {
     pub const ACK: u8 = 7;
     /// msgr v1: the side says that it closes.
     pub const CLOSE: u8 = 8;
+    /// The connection breaks with all that is on its way, and the client connects again.
+    pub const RECONNECT: u8 = 9;
     /// The bit for the server's side.
     pub const SERVER: u8 = 0x80;
 }
@@ -89,16 +97,38 @@ struct Side {
     /// Fronts and data of messages sent and received.
     sent: Vec<(Bytes, Bytes)>,
     received: Vec<(Bytes, Bytes)>,
+    /// What outlives the connection.
+    link: Option<Arc<Link>>,
+    /// In the client role: its tickets.
+    credentials: Option<CephxClient>,
 }
 
 impl Side {
-    fn new(connection: Connection) -> Self {
+    fn new(connection: Connection, link: Option<Arc<Link>>) -> Self {
         Self {
             state: State::Shaking(Box::new(connection)),
             wire: Vec::new(),
             sent: Vec::new(),
             received: Vec::new(),
+            link,
+            credentials: None,
         }
+    }
+
+    fn reconnect(&mut self, connection: Connection) {
+        self.state = State::Shaking(Box::new(connection));
+        self.wire.clear();
+    }
+
+    /// The session over the connection that stands now.
+    fn enter(&mut self, link: Option<Arc<Link>>, credentials: Option<CephxClient>) {
+        self.credentials = credentials;
+        let id = |link: &Option<Arc<Link>>| link.as_ref().map(|link| link.id());
+        if id(&link) != id(&self.link) {
+            // A server begins anew with a client that did not hear of the session: what was sent in it is gone.
+            self.sent.clear();
+        }
+        self.link = link;
     }
 
     /// Takes in bytes and says what there is to say.
@@ -110,7 +140,13 @@ impl Side {
         }
         let mut out = Vec::new();
         self.state = match std::mem::replace(&mut self.state, State::Over) {
-            State::Shaking(connection) => shake(connection, &mut out),
+            State::Shaking(connection) => {
+                let (state, entered) = shake(connection, &mut out);
+                if let Some((link, credentials)) = entered {
+                    self.enter(link, credentials);
+                }
+                state
+            }
             other => other,
         };
         if let State::Open(read, write) = &mut self.state {
@@ -126,6 +162,11 @@ impl Side {
     /// The side does something of its own accord.
     fn act(&mut self, op: u8, argument: u16) -> Vec<u8> {
         let State::Open(_, write) = &mut self.state else {
+            if let (op::MESSAGE, Some(link)) = (op, &self.link) {
+                let message = message(argument, self.sent.len());
+                self.sent.push((message.front.clone(), message.data_bytes()));
+                link.send(message);
+            }
             return Vec::new();
         };
         let stamp = Utime { sec: 1, nsec: 2 };
@@ -149,15 +190,19 @@ fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
 }
 
-fn shake(mut connection: Box<Connection>, out: &mut Vec<u8>) -> State {
+/// What a side has of a session that it got into.
+type Entered = (Option<Arc<Link>>, Option<CephxClient>);
+
+fn shake(mut connection: Box<Connection>, out: &mut Vec<u8>) -> (State, Option<Entered>) {
     let step = connection.step(now());
     out.extend_from_slice(&connection.output().take());
     match step {
-        Err(_) => State::Over,
-        Ok(HandshakeEvent::Pending) => State::Shaking(connection),
-        Ok(HandshakeEvent::Ready) => connection
-            .into_session()
-            .map_or(State::Over, |session| State::Open(session.read, session.write)),
+        Err(_) => (State::Over, None),
+        Ok(HandshakeEvent::Pending) => (State::Shaking(connection), None),
+        Ok(HandshakeEvent::Ready) => connection.into_session().map_or((State::Over, None), |session| {
+            let entered = (session.link, session.credentials);
+            (State::Open(session.read, session.write), Some(entered))
+        }),
     }
 }
 
@@ -166,7 +211,10 @@ fn listen(read: &mut ReadHalf, write: &mut WriteHalf, received: &mut Vec<(Bytes,
     loop {
         match read.poll_event() {
             Err(_) | Ok(Some(Event::Close)) => return false,
-            Ok(None) => return true,
+            Ok(None) => {
+                write.pump();
+                return true;
+            }
             Ok(Some(Event::Keepalive(stamp))) => write.keepalive_ack(stamp),
             Ok(Some(Event::Message(m))) => received.push((m.front.clone(), m.data_bytes())),
             Ok(Some(_)) => {}
@@ -186,6 +234,9 @@ fn message(len: u16, number: usize) -> RawMessage {
 }
 
 struct Pair {
+    server: Arc<ServerConfig>,
+    client: ClientConfig,
+    lossless: bool,
     sides: [Side; 2],
     /// The wires were not disturbed.
     faithful: bool,
@@ -198,7 +249,8 @@ const CLIENT: usize = 0;
 const SERVER: usize = 1;
 
 impl Pair {
-    fn new(flags: u8, word: Features) -> Self {
+    fn new(flags: u8, number: usize) -> Self {
+        let word = WORDS[number % WORDS.len()];
         let none = flags & flag::NONE != 0;
         let osd = none && flags & flag::OSD != 0;
         let mut settings = if none { msgr_v2::flag::AUTH_NONE } else { 0 };
@@ -220,19 +272,59 @@ impl Pair {
         if flags & flag::SECURE != 0 {
             client.modes = vec![ConMode::SECURE];
         }
-        let begun = Instant::now();
-        let port = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if flags & flag::COMPRESSED != 0 {
+            for (compression, limits) in [
+                (&mut server.compression, &mut server.limits),
+                (&mut client.compression, &mut client.limits),
+            ] {
+                compression.mode = CompressionMode::Force;
+                compression.algorithms = vec![Algorithm::SPOKEN[number % Algorithm::SPOKEN.len()]];
+                compression.min_size = 16;
+                compression.in_secure_mode = true;
+                // Little on the wire may be much: as much as a message may hold.
+                limits.data = 1 << 20;
+                limits.front = 1 << 20;
+            }
+        }
+        let lossless = flags & flag::LOSSLESS != 0 && (server.protocol != Protocol::V1 || osd);
+        let link = lossless.then(|| Link::new(Bounds::default()));
+        if lossless {
+            server.policies = Policies::all(Policy::stateful_server());
+            client.policy = Policy::lossless_client();
+            client.link = link.clone();
+        }
+        let server = Arc::new(server);
         let mut pair = Self {
-            sides: [
-                Side::new(Connection::client(client, port(3300), begun)),
-                Side::new(Connection::server(Arc::new(server), port(50_000), begun)),
-            ],
+            sides: [Side::new(dial(&client), link), Side::new(accept(&server), None)],
+            server,
+            client,
+            lossless,
             faithful: true,
             added: 0,
         };
         pair.deliver(CLIENT, 0);
         pair.deliver(SERVER, 0);
         pair
+    }
+
+    fn reconnect(&mut self) {
+        // A lossy session loses what is on its way, and over msgr v1 a client that has not heard of its session
+        // begins another.
+        self.faithful &=
+            self.lossless && (self.is_open() || self.sides.iter().all(|side| side.received.is_empty()));
+        let client = ClientConfig {
+            link: self.sides[CLIENT].link.clone(),
+            auth: self
+                .client
+                .auth
+                .clone()
+                .renewed(self.sides[CLIENT].credentials.clone()),
+            ..self.client.clone()
+        };
+        self.sides[CLIENT].reconnect(dial(&client));
+        self.sides[SERVER].reconnect(accept(&self.server));
+        self.deliver(CLIENT, 0);
+        self.deliver(SERVER, 0);
     }
 
     /// Delivers the next bytes to a side; what it says is on the way to the other.
@@ -280,7 +372,10 @@ impl Pair {
                     self.faithful = false;
                 }
             }
+            op::RECONNECT => self.reconnect(),
             action => {
+                // Whoever acknowledges what did not come does without it.
+                self.faithful &= action != op::ACK || !self.lossless;
                 // After a close the other side hears no more.
                 self.faithful &= action != op::CLOSE;
                 self.added += len;
@@ -290,16 +385,37 @@ impl Pair {
         }
     }
 
+    fn is_open(&self) -> bool {
+        let open = |side: &Side| matches!(side.state, State::Open(..));
+        self.sides.iter().all(open)
+    }
+
     fn check(&mut self) {
         if !self.faithful {
             return;
         }
         self.settle();
+        if self.lossless && !self.is_open() {
+            // A client without the features that are demanded never gets a session.
+            return;
+        }
         for (from, to) in [(CLIENT, SERVER), (SERVER, CLIENT)] {
             let (sent, received) = (&self.sides[from].sent, &self.sides[to].received);
             assert_eq!(sent, received, "what side {from} sent did not arrive");
         }
     }
+}
+
+fn port(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn dial(config: &ClientConfig) -> Connection {
+    Connection::client(config.clone(), port(3300), Instant::now())
+}
+
+fn accept(config: &Arc<ServerConfig>) -> Connection {
+    Connection::server(Arc::clone(config), port(50_000), Instant::now())
 }
 
 fn credentials(none: bool) -> ClientAuth {
@@ -336,10 +452,9 @@ pub fn outcome(data: &[u8]) -> Outcome {
             arrived: 0,
         };
     };
-    let features = WORDS[usize::from(word) % WORDS.len()];
     let script = data.len();
     let (pair, peak) = memory::peak(|| {
-        let mut pair = Pair::new(flags, features);
+        let mut pair = Pair::new(flags, usize::from(word));
         for _ in 0..STEPS {
             let (Some([op]), Some(argument)) = (take(&mut data), take(&mut data)) else {
                 break;
@@ -352,10 +467,7 @@ pub fn outcome(data: &[u8]) -> Outcome {
     let bound = BASE + COPIES * (script + pair.added);
     assert!(peak <= bound, "{peak} bytes held, {bound} allowed");
     Outcome {
-        open: pair
-            .sides
-            .iter()
-            .all(|side| matches!(side.state, State::Open(..))),
+        open: pair.is_open(),
         arrived: pair.sides.iter().map(|side| side.received.len()).sum(),
     }
 }

@@ -84,7 +84,7 @@ fn msgr_pair_with_scripts_at_random() {
         (state >> 33) % n
     };
     for number in 0..scripts {
-        let (flags, word) = (below(32) as u8, below(8) as u8);
+        let (flags, word) = (below(128) as u8, below(8) as u8);
         let mut script = Vec::new();
         // Half of them begin in an established session.
         if below(2) == 0 {
@@ -94,7 +94,7 @@ fn msgr_pair_with_scripts_at_random() {
             let side = if below(2) == 0 { op::SERVER } else { 0 };
             let argument = [8, 64, 600, 65_536][below(4) as usize];
             // Most steps deliver or say something: disturbed sessions end soon.
-            let step = [0, 0, 0, 1, 5, 5, 6, 7, 8, 2, 3, 4][below(12) as usize];
+            let step = [0, 0, 0, 1, 5, 5, 6, 7, 8, 2, 3, 4, 9, 9][below(14) as usize];
             script.push((step | side, below(argument) as u16));
         }
         let input = input(flags, word, &script);
@@ -123,6 +123,12 @@ fn two_undisturbed_peers_get_into_a_session_and_hear_each_other() {
         (flag::SECURE, 5..8),
         (flag::NONE, 5..8),
         (flag::NONE | flag::OSD, 5..8),
+        (flag::COMPRESSED, 5..8),
+        (flag::COMPRESSED | flag::SECURE, 5..8),
+        (flag::LOSSLESS, 5..8),
+        (flag::LOSSLESS | flag::V20, 5..8),
+        (flag::LOSSLESS | flag::SECURE | flag::COMPRESSED, 5..8),
+        (flag::LOSSLESS | flag::V1 | flag::NONE | flag::OSD, 0..8),
     ];
     for (flags, words) in kinds {
         for word in words {
@@ -136,6 +142,34 @@ fn two_undisturbed_peers_get_into_a_session_and_hear_each_other() {
                 "{flags:#x}, word {word}"
             );
         }
+    }
+}
+
+#[test]
+fn a_lossless_session_is_resumed_and_hears_all_that_was_said() {
+    use rbdgate_fuzz::msgr_pair::{Outcome, flag, input, op, outcome};
+    let talk = [
+        (op::SETTLE, 0),
+        (op::MESSAGE, 300),
+        (op::SETTLE, 0),
+        (op::MESSAGE, 400),
+        (op::MESSAGE | op::SERVER, 5000),
+        (op::RECONNECT, 0),
+        (op::MESSAGE, 100),
+        (op::MESSAGE | op::SERVER, 100),
+        (op::SETTLE, 0),
+    ];
+    let expected = Outcome {
+        open: true,
+        arrived: 5,
+    };
+    for flags in [
+        flag::LOSSLESS,
+        flag::LOSSLESS | flag::V20,
+        flag::LOSSLESS | flag::SECURE,
+        flag::LOSSLESS | flag::V1 | flag::NONE | flag::OSD,
+    ] {
+        assert_eq!(outcome(&input(flags, 6, &talk)), expected, "{flags:#x}");
     }
 }
 

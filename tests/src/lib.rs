@@ -20,6 +20,7 @@ pub mod ports;
 pub mod rbdgate;
 pub mod record;
 pub mod reference;
+pub mod shapes;
 pub mod suites;
 
 /// Why the harness could not do what a test asked of it: text for the person who reads the test's output.

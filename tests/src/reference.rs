@@ -271,7 +271,7 @@ fn configuration(folder: &Path, addresses: &str, osd_size: u64, ports: &Ports) -
          osd_objectstore = bluestore\n\
          bluestore_block_size = {osd_size}\n\
          mon_warn_on_pool_no_redundancy = false\n\
-         mon_data_avail_warn = 1\n\
+         mon_data_avail_warn = 0\n\
          mon_data_avail_crit = 0\n\
          mgr_initial_modules =\n\
          [mon]\nlog_file = {folder}/mon.log\nadmin_socket = {folder}/mon.asok\n\

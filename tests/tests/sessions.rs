@@ -79,7 +79,7 @@ fn ceph_daemon_shows_sessions_settings_and_counters() {
     assert!(daemon(&cluster, &["version"])["version"].is_string());
     assert_eq!(daemon(&cluster, &["config", "show"])["auth"], "cephx");
     assert!(
-        daemon(&cluster, &["perf", "dump"])["pools"]["rbd"]["wr"]
+        daemon(&cluster, &["perf", "dump"])["pool-rbd"]["op_w"]
             .as_u64()
             .unwrap()
             > 0

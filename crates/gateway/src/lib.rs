@@ -11,11 +11,13 @@ pub mod client_files;
 pub mod cluster;
 pub mod compatibility;
 pub mod config;
+pub mod daemon;
 pub mod decode;
 mod listeners;
 pub mod mon;
 pub mod objects;
 pub mod osd;
+pub mod perf;
 pub mod serve;
 
 /// The version of this program.

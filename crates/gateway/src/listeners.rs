@@ -201,9 +201,19 @@ impl Listeners {
             host,
             mon: usual.mon.addrs(0)?,
             mgr: usual.mgr.addrs(self.nonce)?,
+            services: BTreeMap::from([("prometheus".to_owned(), self.metrics_url(usual)?)]),
             osds: osds.collect(),
             admin_key: None,
         })
+    }
+
+    /// Where metrics are for those who scrape them: at the address of the setting, or the monitor's where that is any.
+    fn metrics_url(&self, usual: &Daemons) -> io::Result<String> {
+        let mut at = self.http.local_addr()?;
+        if at.ip().is_unspecified() {
+            at.set_ip(usual.mon.v1.local_addr()?.ip());
+        }
+        Ok(format!("http://{at}/"))
     }
 
     /// Serves everything until told to stop.
@@ -263,8 +273,13 @@ impl Server<'_> {
             ),
         ];
         for (id, ports) in (0..).zip(daemons.osds) {
-            let dispatcher = OsdDispatcher::new(Arc::clone(self.osd), entrance.clone());
-            all.push((EntityName::osd(id), self.nonce, ports, Arc::new(dispatcher)));
+            let dispatcher = OsdDispatcher::new(Arc::clone(self.osd), id, entrance.clone());
+            all.push((
+                EntityName::osd(id.into()),
+                self.nonce,
+                ports,
+                Arc::new(dispatcher),
+            ));
         }
         for (name, nonce, ports, dispatcher) in all {
             let addrs = ports.addrs(nonce)?;

@@ -146,6 +146,18 @@ pub enum ClientAuth {
     Service(Box<CephxClient>),
 }
 
+impl ClientAuth {
+    /// The same with credentials that were received since: who connects again is who it was.
+    #[must_use]
+    pub fn renewed(self, credentials: Option<CephxClient>) -> Self {
+        match (self, credentials) {
+            (Self::Mon(_, services), Some(client)) => Self::Mon(Box::new(client), services),
+            (Self::Service(_), Some(client)) => Self::Service(Box::new(client)),
+            (same, _) => same,
+        }
+    }
+}
+
 /// A client's side of one connection.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {

@@ -114,6 +114,24 @@ pub struct MMgrReport {
     pub metrics: Bytes,
 }
 
+impl MMgrReport {
+    /// The tasks of a daemon that belongs to a service, and how far they are; none if it does not say. Reports that carry metrics of
+    /// OSDs are not looked into: no such daemon sends them.
+    ///
+    /// # Errors
+    /// If what is there is damaged.
+    pub fn task_status(&self) -> Result<Option<BTreeMap<String, String>>> {
+        let mut r = Reader::new(&self.metrics);
+        if self.metrics.is_empty() || r.u32()? != 0 {
+            return Ok(None);
+        }
+        if !r.bool()? {
+            return Ok(None);
+        }
+        Ok(Some(r.map()?))
+    }
+}
+
 impl Message for MMgrReport {
     const TYPE: MessageType = MessageType::MGR_REPORT;
 

@@ -29,6 +29,8 @@ impl AddrType {
     pub const MSGR2: Self = Self(2);
     /// Either.
     pub const ANY: Self = Self(3);
+    /// A range: the nonce is the length of its prefix.
+    pub const CIDR: Self = Self(4);
 }
 
 /// An address: protocol, nonce and socket address.

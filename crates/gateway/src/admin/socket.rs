@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use encoding::features::Features;
 use serde_json::{Map, Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,7 +20,12 @@ use tokio::{
 };
 
 use super::sessions::Sessions;
-use crate::{VERSION, cluster::Cluster, mon::Format};
+use crate::{
+    VERSION,
+    cluster::{Cluster, MON_NAME},
+    daemon::{self, DAEMON_COMMANDS, Daemon},
+    mon::{Args, Format},
+};
 
 /// The socket's name in the data folder.
 const NAME: &str = "rbdgate.asok";
@@ -56,7 +62,8 @@ pub trait MoreCommands: Send + Sync {
 
 type Answer = fn(&AdminSocket) -> Value;
 
-/// The commands: words, what they do, what answers them.
+/// The socket's own commands: words, what they do, what answers them. Those of the daemon's are in
+/// [`DAEMON_COMMANDS`], under the monitor's name.
 const COMMANDS: &[(&str, &str, Answer)] = &[
     (
         "config show",
@@ -66,9 +73,7 @@ const COMMANDS: &[(&str, &str, Answer)] = &[
     ("get_command_descriptions", "list available commands", |_| {
         descriptions()
     }),
-    ("git_version", "get git sha1", |_| json!({"git_version": VERSION})),
     ("help", "list available commands", |_| help()),
-    ("perf dump", "show counters", AdminSocket::perf_dump),
     (
         "sessions",
         "list clients' sessions and what was decided about each",
@@ -81,22 +86,34 @@ const COMMANDS: &[(&str, &str, Answer)] = &[
     ),
 ];
 
+/// Whether the socket answers a daemon's command itself.
+fn is_own(prefix: &str) -> bool {
+    COMMANDS.iter().any(|(words, ..)| *words == prefix)
+}
+
 fn help() -> Value {
-    let all = COMMANDS
+    let own = COMMANDS
         .iter()
         .map(|(words, help, _)| ((*words).to_owned(), (*help).into()));
-    Value::Object(all.collect())
+    let daemon = DAEMON_COMMANDS
+        .iter()
+        .filter(|c| !is_own(&c.prefix()))
+        .map(|c| (c.prefix(), c.help.into()));
+    let all: std::collections::BTreeMap<String, Value> = own.chain(daemon).collect();
+    json!(all)
 }
 
 fn descriptions() -> Value {
-    let all = COMMANDS.iter().enumerate().map(|(i, (words, help, _))| {
+    let own = COMMANDS.iter().map(|(words, help, _)| {
         let signature: Vec<&str> = words.split(' ').collect();
-        (
-            format!("cmd{i:03}"),
-            json!({"sig": signature, "help": help, "flags": 0}),
-        )
+        json!({"sig": signature, "help": help, "flags": 0})
     });
-    Value::Object(all.collect())
+    let daemon = DAEMON_COMMANDS
+        .iter()
+        .filter(|c| !is_own(&c.prefix()))
+        .map(|c| c.as_command().describe(Features::OURS));
+    let rows = own.chain(daemon).enumerate();
+    Value::Object(rows.map(|(i, row)| (format!("cmd{i:03}"), row)).collect())
 }
 
 impl AdminSocket {
@@ -114,32 +131,6 @@ impl AdminSocket {
         Value::Object(out)
     }
 
-    fn perf_dump(&self) -> Value {
-        let (map, stats) = (self.cluster.osdmap(), self.cluster.stats());
-        let space = stats.space();
-        let pools: Map<String, Value> = map
-            .pools
-            .keys()
-            .map(|id| {
-                let p = stats.pool(*id);
-                let name = map.pool_names.get(id).cloned().unwrap_or_else(|| id.to_string());
-                let value = json!({
-                    "objects": p.objects, "stored": p.bytes_stored, "used": p.bytes_used,
-                    "rd": p.read_ops, "rd_bytes": p.read_bytes, "wr": p.write_ops, "wr_bytes": p.write_bytes,
-                });
-                (name, value)
-            })
-            .collect();
-        json!({
-            "cluster": {
-                "total_bytes": space.total, "used_bytes": space.used, "avail_bytes": space.avail,
-                "osdmap_epoch": map.epoch,
-            },
-            "sessions": self.sessions.count(),
-            "pools": pools,
-        })
-    }
-
     /// The answer to a request.
     fn answer(&self, request: &[u8]) -> String {
         let fields: Option<Map<String, Value>> = serde_json::from_slice(request).ok();
@@ -154,10 +145,7 @@ impl AdminSocket {
             None => {}
         }
         let Some((_, _, answer)) = COMMANDS.iter().find(|(words, ..)| *words == prefix) else {
-            return error(
-                "(22) Invalid argument",
-                &format!("unknown command prefix {prefix}"),
-            );
+            return self.of_daemon(request, prefix);
         };
         let format = match Format::from_name(text("format").unwrap_or_default()) {
             Format::Plain => Format::JsonPretty,
@@ -168,6 +156,28 @@ impl AdminSocket {
             out.push('\n');
         }
         out
+    }
+}
+
+impl AdminSocket {
+    /// The answer of the daemon that the socket stands for.
+    fn of_daemon(&self, request: &[u8], prefix: &str) -> String {
+        let name = format!("mon.{MON_NAME}");
+        let daemon = Daemon {
+            cluster: &self.cluster,
+            name: &name,
+            sessions: self.sessions.count().values().sum(),
+        };
+        let text = String::from_utf8_lossy(request).into_owned();
+        let answer = Args::parse(&[text]).map(|args| daemon::run(&daemon, &args));
+        match answer {
+            Ok(Some(Ok(reply))) => String::from_utf8_lossy(&reply.data).into_owned(),
+            Ok(Some(Err(e))) | Err(e) => error(&format!("({}) {}", -e.code(), e.errno), &e.text),
+            Ok(None) => error(
+                "(22) Invalid argument",
+                &format!("unknown command prefix {prefix}"),
+            ),
+        }
     }
 }
 
@@ -315,6 +325,19 @@ mod tests {
             let answer = ask(&at, words).unwrap();
             assert!(answer.is_object() || answer.is_array(), "{words}: {answer}");
         }
+        let parameterless = DAEMON_COMMANDS
+            .iter()
+            .filter(|c| !c.signature.contains("req") && !c.signature.contains('='));
+        for command in parameterless {
+            let answer = ask(&at, &command.prefix()).unwrap();
+            assert!(
+                answer.is_object() || answer.is_array(),
+                "{}: {answer}",
+                command.prefix()
+            );
+        }
+        assert!(ask(&at, "help").unwrap()["perf schema"].is_string());
+        assert!(ask(&at, "config get").is_err());
         assert_eq!(ask(&at, "version").unwrap()["version"], VERSION);
         let config = ask(&at, "config show").unwrap();
         assert_eq!(config["auth"], "cephx");

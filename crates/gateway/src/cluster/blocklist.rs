@@ -1,11 +1,15 @@
 //! Clients that are shut out (Ceph `src/osd/OSDMap.cc`, `OSDMonitor.cc`).
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     time::{Duration, SystemTime},
 };
 
-use encoding::types::{AddrType, EntityAddr, Utime};
+use encoding::{
+    maps::OsdMap,
+    types::{AddrType, EntityAddr, Utime},
+};
 
 use super::{Cluster, ClusterError};
 
@@ -36,15 +40,37 @@ pub fn parse_address(text: &str) -> Option<EntityAddr> {
     })
 }
 
+/// A range of addresses, `IP/LENGTH`: its type is CIDR, the length of its prefix the nonce.
+#[must_use]
+pub fn parse_range(text: &str) -> Option<EntityAddr> {
+    let addr = parse_address(text).filter(|_| text.contains('/'))?;
+    let socket = addr.socket.filter(|s| s.port() == 0)?;
+    let bits = if socket.is_ipv4() { 32 } else { 128 };
+    (addr.nonce <= bits).then_some(EntityAddr {
+        kind: AddrType::CIDR,
+        ..addr
+    })
+}
+
+/// The list that an address belongs to: single ones or ranges.
+fn list_of(map: &mut OsdMap, addr: EntityAddr) -> (&mut BTreeMap<EntityAddr, Utime>, EntityAddr) {
+    if addr.kind == AddrType::CIDR {
+        (&mut map.range_blocklist, addr)
+    } else {
+        let key = map.blocklist_key(addr);
+        (&mut map.blocklist, key)
+    }
+}
+
 /// The blocklist.
 impl Cluster {
-    /// Shuts a client out until `now + lifetime`. Returns when it ends.
+    /// Shuts a client, or a range of addresses, out until `now + lifetime`. Returns when it ends.
     pub fn blocklist_add(&self, addr: EntityAddr, lifetime: Duration) -> Result<Utime, ClusterError> {
         let now = SystemTime::now();
         let until = Utime::from_system_time(now.checked_add(lifetime).unwrap_or(now));
         self.change_osdmap(|edit| {
-            let key = edit.map.blocklist_key(addr);
-            edit.map.blocklist.insert(key, until);
+            let (list, key) = list_of(&mut edit.map, addr);
+            list.insert(key, until);
             Ok(until)
         })
     }
@@ -52,8 +78,8 @@ impl Cluster {
     /// Lets a client in again; false if it was not shut out.
     pub fn blocklist_rm(&self, addr: EntityAddr) -> Result<bool, ClusterError> {
         self.change_osdmap(|edit| {
-            let key = edit.map.blocklist_key(addr);
-            let was = edit.map.blocklist.remove(&key).is_some();
+            let (list, key) = list_of(&mut edit.map, addr);
+            let was = list.remove(&key).is_some();
             edit.unchanged = !was;
             Ok(was)
         })
@@ -103,6 +129,11 @@ mod tests {
             ("::1", "any:[::1]:0/0"),
         ] {
             assert_eq!(parse_address(text).unwrap().to_string(), shown);
+        }
+        let range = parse_range("10.9.0.0/16").unwrap();
+        assert_eq!((range.kind, range.nonce), (AddrType::CIDR, 16));
+        for bad in ["10.9.0.0", "10.9.0.0/33", "fd00::/129", "10.9.0.0:1/16", "here/8"] {
+            assert!(parse_range(bad).is_none(), "{bad}");
         }
         assert!(parse_address("here").is_none() && parse_address("127.0.0.1/x").is_none());
     }

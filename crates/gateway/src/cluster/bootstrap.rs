@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use encoding::{
     features::Features,
-    maps::{CrushMap, MonMap, OsdAddrs, OsdInfo, OsdMap, Release, osd_state, osdmap_flags},
+    maps::{CrushMap, MgrMap, MonMap, OsdAddrs, OsdInfo, OsdMap, Release, osd_state, osdmap_flags},
     types::{EntityAddrVec, Utime, Uuid},
 };
 use msgr::cephx::{CryptoKey, EntityAuth};
@@ -45,6 +45,8 @@ pub struct Endpoints {
     pub mon: EntityAddrVec,
     /// The manager.
     pub mgr: EntityAddrVec,
+    /// What the manager serves besides, by module: addresses for browsers.
+    pub services: BTreeMap<String, String>,
     /// The OSDs by id.
     pub osds: BTreeMap<i32, OsdEndpoint>,
     /// The key that a new cluster gives to `client.admin`; random if none.
@@ -92,7 +94,11 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         auth.put(&*store, "client.admin", admin(endpoints.admin_key.clone()))?;
     }
     let global_ids = GlobalIds::new();
-    let mgrmap = mgr_map::active(mgr_epoch, global_ids.next(&*store)?, endpoints.mgr.clone(), now);
+    let mgrmap = MgrMap {
+        services: endpoints.services.clone(),
+        modules: endpoints.services.keys().cloned().collect(),
+        ..mgr_map::active(mgr_epoch, global_ids.next(&*store)?, endpoints.mgr.clone(), now)
+    };
     let config = config::load(store.scan(keys::CONFIG)?)?;
     let cluster = Cluster {
         store,
@@ -108,6 +114,7 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         auth,
         global_ids,
         config: RwLock::new(config),
+        overrides: RwLock::default(),
         config_changed: watch::Sender::new(0),
         stats: RwLock::new(Arc::new(NoStats)),
         sessions: AtomicU64::new(0),

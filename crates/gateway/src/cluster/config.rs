@@ -60,7 +60,22 @@ impl Cluster {
         for options in sections_of(entity).iter().filter_map(|s| config.get(s)) {
             out.extend(options.iter().map(|(k, v)| (k.clone(), v.clone())));
         }
+        if let Some(options) = self.overrides.read().get(entity) {
+            out.extend(options.iter().map(|(k, v)| (k.clone(), v.clone())));
+        }
         out
+    }
+
+    /// Sets an option of one daemon for as long as this process runs; none takes that back.
+    pub fn override_option(&self, daemon: &str, name: &str, value: Option<&str>) {
+        let mut overrides = self.overrides.write();
+        let options = overrides.entry(daemon.to_owned()).or_default();
+        match value {
+            Some(v) => drop(options.insert(name.to_owned(), v.to_owned())),
+            None => drop(options.remove(name)),
+        }
+        drop(overrides);
+        self.config_changed.send_modify(|n| *n += 1);
     }
 
     /// Sets an option; none removes it.

@@ -16,6 +16,7 @@ mod error;
 mod global_id;
 mod keys;
 mod mgr_map;
+mod options;
 mod osd_maps;
 mod osd_up;
 mod pools;
@@ -39,13 +40,17 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 pub use auth::{check_caps, entity_name, new_key};
-pub use auth_options::{AUTH_OPTIONS, INSECURE_KEYS};
-pub use blocklist::parse_address;
+pub use auth_options::INSECURE_KEYS;
+pub use blocklist::{parse_address, parse_range};
 pub use bootstrap::{Endpoints, OsdEndpoint};
 pub use ciphers::CipherSetting;
 pub use config::{Config, normalized};
 pub use entrance::Entrance;
 pub use error::ClusterError;
+pub use options::{
+    ALLOW_DELETE, BLOCKLIST_EXPIRE, CONFIG_KEY_MAX, KnownOption, OptionKind, POOL_PG_NUM, POOL_SIZE,
+    known_option, known_options,
+};
 pub use osd_maps::MapsSince;
 pub use osd_up::MarkedDown;
 pub use pools::{PoolQuota, PoolRequest};
@@ -75,6 +80,8 @@ pub struct Cluster {
     auth: auth::AuthDb,
     global_ids: global_id::GlobalIds,
     config: RwLock<Config>,
+    /// What daemons were told for as long as they run (`ceph tell DAEMON config set`).
+    overrides: RwLock<Config>,
     config_changed: watch::Sender<u64>,
     stats: RwLock<Arc<dyn ClusterStats>>,
     /// Clients connected to the monitor at this moment.

@@ -85,6 +85,14 @@ impl Cluster {
         self.boot_osds()
     }
 
+    /// Changes the ratios at which the cluster counts as full.
+    pub fn set_ratio(&self, set: impl FnOnce(&mut OsdMap)) -> Result<(), ClusterError> {
+        self.change_osdmap(|edit| {
+            set(&mut edit.map);
+            Ok(())
+        })
+    }
+
     /// Sets the oldest clients that are to be served, by which new ones choose formats.
     pub fn set_require_min_compat_client(&self, release: Release) -> Result<(), ClusterError> {
         self.change_osdmap(|edit| {

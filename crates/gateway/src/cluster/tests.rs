@@ -26,6 +26,7 @@ fn addrs(port: u16, nonce: u32) -> EntityAddrVec {
 /// Where the daemons of a test are.
 pub(crate) fn endpoints(nonce: u32) -> Endpoints {
     Endpoints {
+        services: std::collections::BTreeMap::new(),
         fsid: Some("c0ffee00-0000-4000-8000-000000000001".parse().unwrap()),
         host: "vm".to_owned(),
         mon: addrs(3300, 0),

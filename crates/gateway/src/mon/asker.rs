@@ -36,8 +36,6 @@ pub(super) fn of(session: &Session, service: CommandService) -> Asker {
 /// A command's outcome as messages carry it: result, status line, data.
 pub(super) type Outcome = (i32, String, Bytes);
 
-type Run = fn(&MonShared, &Asker, &[String], &Bytes) -> Result<Reply, CommandError>;
-
 /// Runs a command on a thread that may block.
 pub(super) async fn command(
     shared: &Arc<MonShared>,
@@ -45,23 +43,23 @@ pub(super) async fn command(
     cmd: Vec<String>,
     input: Bytes,
 ) -> Outcome {
-    command_by(run, shared, asker, cmd, input).await
+    let (shared, asker) = (shared.clone(), asker.clone());
+    finish(tokio::task::spawn_blocking(move || run(&shared, &asker, &cmd, &input)).await)
 }
 
-/// As [`command`], for what came with `ceph tell`.
-pub(super) async fn tell(shared: &Arc<MonShared>, asker: &Asker, cmd: Vec<String>, input: Bytes) -> Outcome {
-    command_by(run_tell, shared, asker, cmd, input).await
-}
-
-async fn command_by(
-    run: Run,
+/// The same for a command that was sent to the daemon `name`.
+pub(super) async fn tell(
     shared: &Arc<MonShared>,
     asker: &Asker,
+    name: String,
     cmd: Vec<String>,
     input: Bytes,
 ) -> Outcome {
     let (shared, asker) = (shared.clone(), asker.clone());
-    let done = tokio::task::spawn_blocking(move || run(&shared, &asker, &cmd, &input)).await;
+    finish(tokio::task::spawn_blocking(move || run_tell(&shared, &asker, &name, &cmd, &input)).await)
+}
+
+fn finish(done: Result<Result<Reply, CommandError>, tokio::task::JoinError>) -> Outcome {
     let result: Result<Reply, CommandError> = done.unwrap_or_else(|error| {
         tracing::error!(%error, "a command panicked");
         Err(CommandError::new(Errno::IO, "internal error"))

@@ -45,6 +45,34 @@ impl Command {
         words.join(" ")
     }
 
+    /// The module of Ceph's manager that has the command; empty if the monitor or the manager itself has it.
+    #[must_use]
+    pub fn manager_module(&self) -> &'static str {
+        const MODULES: [(&str, &str); 10] = [
+            ("balancer", "balancer"),
+            ("crash", "crash"),
+            ("device", "devicehealth"),
+            ("fs status", "status"),
+            ("iostat", "iostat"),
+            ("orch", "orchestrator"),
+            ("osd pool autoscale-status", "pg_autoscaler"),
+            ("osd status", "status"),
+            ("progress", "progress"),
+            ("telemetry", "telemetry"),
+        ];
+        let prefix = self.prefix();
+        let of = |words: &str| {
+            prefix == words
+                || prefix
+                    .strip_prefix(words)
+                    .is_some_and(|rest| rest.starts_with(' '))
+        };
+        MODULES
+            .iter()
+            .find(|(words, _)| of(words))
+            .map_or("", |(_, module)| module)
+    }
+
     /// The keys and values of each parameter, sorted by key as Ceph sends them.
     pub(super) fn parameters(&self) -> impl Iterator<Item = Vec<(&'static str, &'static str)>> {
         self.signature.split(' ').filter(|w| is_parameter(w)).map(|w| {

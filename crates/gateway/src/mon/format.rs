@@ -109,6 +109,12 @@ fn xml_element(out: &mut String, name: &str, value: &Value, depth: Option<usize>
 
 /// The name of a list's elements: XML needs one where JSON has none.
 fn singular(name: &str) -> &str {
+    match name {
+        "nodes" => return "item",
+        "children" => return "child",
+        "num_pg_by_state" => return "state",
+        _ => {}
+    }
     name.strip_suffix('s').filter(|n| !n.is_empty()).unwrap_or("item")
 }
 

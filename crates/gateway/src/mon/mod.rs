@@ -10,6 +10,7 @@ mod command_table;
 mod commands;
 mod dispatch;
 mod format;
+mod host;
 mod inbox;
 mod log;
 mod mgr_session;
@@ -18,18 +19,22 @@ mod pool_op;
 mod queries;
 mod reply;
 mod run;
+mod services;
 mod shared;
 mod show;
 mod time;
 
 pub use args::Args;
 pub use command_table::{Command, DEPRECATED, TELL, describe_all};
+pub(crate) use commands::group_query;
 pub use commands::{COMMANDS, CommandResult, Context, Handler};
 pub use dispatch::{MgrDispatcher, MonDispatcher};
 pub use format::Format;
 pub use reply::{CommandError, Reply};
 pub use run::{Asker, run};
 pub use shared::MonShared;
+pub(crate) use show::{RELEASE, VERSION_NUMBER, address_value};
+pub(crate) use time::local as local_time;
 
 #[cfg(test)]
 mod tests;

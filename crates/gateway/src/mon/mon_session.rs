@@ -27,7 +27,7 @@ use super::{
     shared::MonShared,
 };
 use crate::cluster::{
-    Entrance,
+    Entrance, MON_NAME,
     caps::{CommandAccess, CommandService},
 };
 
@@ -121,7 +121,14 @@ impl MonSession {
             MessageType::MON_COMMAND => self.mon_command(raw, MMonCommand::decode(raw)?).await,
             MessageType::COMMAND => {
                 let m = MCommand::decode(raw)?;
-                let (result, status, data) = asker::tell(&self.shared, &self.asker, m.cmd, m.data).await;
+                let (result, status, data) = asker::tell(
+                    &self.shared,
+                    &self.asker,
+                    format!("mon.{MON_NAME}"),
+                    m.cmd,
+                    m.data,
+                )
+                .await;
                 self.answer(raw, &MCommandReply { result, status, data });
             }
             MessageType::POOLOP => {

@@ -8,14 +8,17 @@ use rustix::io::Errno;
 
 use super::{
     args::Args,
-    command_table::Command,
+    command_table::{Command, describe_all},
     commands::{COMMANDS, Context},
     format::Format,
     log::LogLevel,
     reply::{CommandError, Reply, einval},
     shared::MonShared,
 };
-use crate::cluster::caps::{CommandAccess, CommandCaps};
+use crate::{
+    cluster::caps::{CommandAccess, CommandCaps},
+    daemon::{self, DAEMON_COMMANDS, Daemon, DaemonCommand},
+};
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -43,7 +46,7 @@ fn allowed(command: &Command, args: &Args, asker: &Asker) -> bool {
     let has = |letter: char| command.perm.contains(letter);
     asker.caps.allows(&CommandAccess {
         service: command.module,
-        module: "",
+        module: command.manager_module(),
         command: args.prefix(),
         args: &args.for_caps(),
         read: has('r'),
@@ -69,26 +72,55 @@ fn audit(shared: &MonShared, asker: &Asker, level: LogLevel, cmd: &[String]) {
     shared.log().say("audit", level, text);
 }
 
-/// Runs a command. Blocks, as some commands store something.
-pub fn run(shared: &MonShared, asker: &Asker, cmd: &[String], input: &Bytes) -> Result<Reply, CommandError> {
-    let args = Args::parse(cmd)?;
-    let format = args.format();
-    run_parsed(shared, asker, cmd, &args, format, input)
+fn denied(asker: &Asker, args: &Args) -> CommandError {
+    tracing::info!(entity = asker.entity, command = args.prefix(), "access denied");
+    CommandError::new(Errno::ACCESS, "access denied")
 }
 
-/// As [`run`], for what is sent with `ceph tell`: where it names no format, the answer is indented JSON, as Ceph's
-/// admin socket gives it, which such commands go through.
+/// Runs a command that was sent to one daemon (`ceph tell`): the daemon's own, or else one of the table. A command of the table that
+/// has the same name as a daemon's is told by its argument `who`: managers before Octopus got those the same way.
 pub fn run_tell(
     shared: &MonShared,
     asker: &Asker,
+    name: &str,
     cmd: &[String],
     input: &Bytes,
 ) -> Result<Reply, CommandError> {
     let args = Args::parse(cmd)?;
-    let format = match args.str("format") {
-        None => Format::JsonPretty,
-        Some(_) => args.format(),
+    if args.prefix() == "get_command_descriptions" {
+        let own = DAEMON_COMMANDS.iter().map(DaemonCommand::as_command);
+        let is_own = |c: &&Command| DAEMON_COMMANDS.iter().any(|own| own.prefix() == c.prefix());
+        let others = COMMANDS.iter().filter(|c| !is_own(c)).copied();
+        let all: Vec<Command> = own.chain(others).collect();
+        return Ok(Reply::data(describe_all(&all, asker.features).to_string()));
+    }
+    if args.str("who").is_some() || args.prefix() == "status" {
+        return run(shared, asker, cmd, input);
+    }
+    let daemon = Daemon {
+        cluster: shared.cluster(),
+        name,
+        sessions: shared.cluster().sessions(),
     };
+    let Some(known) = DAEMON_COMMANDS.iter().find(|c| c.prefix() == args.prefix()) else {
+        // Where it names no format, the answer is indented JSON, as Ceph's admin socket gives it, which such commands go
+        // through.
+        let format = match args.str("format") {
+            None => Format::JsonPretty,
+            Some(_) => args.format(),
+        };
+        return run_parsed(shared, asker, cmd, &args, format, input);
+    };
+    if !allowed(&known.as_command(), &args, asker) {
+        return Err(denied(asker, &args));
+    }
+    daemon::run(&daemon, &args).unwrap_or_else(|| Err(einval("command not known")))
+}
+
+/// Runs a command. Blocks, as some commands store something.
+pub fn run(shared: &MonShared, asker: &Asker, cmd: &[String], input: &Bytes) -> Result<Reply, CommandError> {
+    let args = Args::parse(cmd)?;
+    let format = args.format();
     run_parsed(shared, asker, cmd, &args, format, input)
 }
 
@@ -102,8 +134,7 @@ fn run_parsed(
 ) -> Result<Reply, CommandError> {
     let command = find(args.prefix()).ok_or_else(|| einval("command not known"))?;
     if !allowed(command, args, asker) {
-        tracing::info!(entity = asker.entity, command = args.prefix(), "access denied");
-        return Err(CommandError::new(Errno::ACCESS, "access denied"));
+        return Err(denied(asker, args));
     }
     if command.perm.contains('w') {
         tracing::info!(entity = asker.entity, command = args.prefix(), "command");

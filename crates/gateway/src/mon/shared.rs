@@ -1,18 +1,27 @@
 //! What all of the monitor's and the manager's sessions share.
 
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
 
 use encoding::features::Features;
 use parking_lot::Mutex;
 
-use super::log::Log;
-use crate::cluster::Cluster;
+use super::{log::Log, services::Services};
+use crate::cluster::{ALLOW_DELETE, Cluster};
 
 /// What all sessions share.
 pub struct MonShared {
     cluster: Arc<Cluster>,
     clients: Mutex<BTreeMap<Features, u64>>,
     log: Log,
+    services: Services,
+    next_session: AtomicU64,
 }
 
 impl MonShared {
@@ -23,6 +32,8 @@ impl MonShared {
             cluster,
             clients: Mutex::default(),
             log: Log::new(SystemTime::now()),
+            services: Services::default(),
+            next_session: AtomicU64::new(1),
         })
     }
 
@@ -32,13 +43,21 @@ impl MonShared {
         &self.cluster
     }
 
-    /// Whether pools may be deleted: the option `mon_allow_pool_delete`, true unless set.
+    /// Whether pools may be deleted.
     #[must_use]
     pub fn pools_deletable(&self) -> bool {
-        let options = self.cluster.config_of("mon.a");
-        options
-            .get("mon_allow_pool_delete")
-            .is_none_or(|v| matches!(v.as_str(), "true" | "1" | "yes" | "on"))
+        self.cluster.option_bool(ALLOW_DELETE)
+    }
+
+    /// The daemons of services.
+    #[must_use]
+    pub const fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// A number for a session of the manager, never used again.
+    pub(super) fn next_session(&self) -> u64 {
+        self.next_session.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A client of those features has connected.

@@ -14,9 +14,9 @@ pub(super) const VERSION: &str = concat!(
     ") pacific (stable)"
 );
 /// The number in [`VERSION`].
-pub(super) const VERSION_NUMBER: &str = "16.2.15";
+pub(crate) const VERSION_NUMBER: &str = "16.2.15";
 /// The release in [`VERSION`].
-pub(super) const RELEASE: &str = "pacific";
+pub(crate) const RELEASE: &str = "pacific";
 
 /// `IP:PORT/NONCE`, without the protocol.
 pub(super) fn plain_addr(addr: &EntityAddr) -> String {
@@ -31,20 +31,23 @@ pub(super) fn legacy_addr(addrs: &EntityAddrVec) -> String {
     plain_addr(&addrs.as_legacy())
 }
 
+/// An address taken apart.
+pub(crate) fn address_value(a: &EntityAddr) -> Value {
+    json!({
+        "type": match a.kind {
+            AddrType::LEGACY => "v1",
+            AddrType::MSGR2 => "v2",
+            AddrType::ANY => "any",
+            AddrType::CIDR => "cidr",
+            _ => "none",
+        },
+        "addr": a.socket.map_or_else(|| "-".to_owned(), |s| s.to_string()),
+        "nonce": a.nonce,
+    })
+}
+
 pub(super) fn addrvec(addrs: &EntityAddrVec) -> Value {
-    let each = addrs.0.iter().map(|a| {
-        json!({
-            "type": match a.kind {
-                AddrType::LEGACY => "v1",
-                AddrType::MSGR2 => "v2",
-                AddrType::ANY => "any",
-                _ => "none",
-            },
-            "addr": a.socket.map_or_else(|| "-".to_owned(), |s| s.to_string()),
-            "nonce": a.nonce,
-        })
-    });
-    json!({ "addrvec": each.collect::<Vec<_>>() })
+    json!({ "addrvec": addrs.0.iter().map(address_value).collect::<Vec<_>>() })
 }
 
 /// Names of the cluster's flags, in order of their bits.

@@ -311,10 +311,6 @@ fn unknown_and_malformed_commands_are_answered_at_once() {
         code(json!({"prefix": "osd pool get", "pool": "none", "var": "size"})).code(),
         -2
     );
-    assert_eq!(
-        code(json!({"prefix": "injectargs", "injected_args": ["--x=1"]})).code(),
-        -95
-    );
     assert_eq!(code(json!([])).code(), -22);
 }
 

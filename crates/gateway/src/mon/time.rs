@@ -26,7 +26,7 @@ fn with_zone(t: Utime, zone: &str) -> String {
 }
 
 /// `2026-11-20T15:49:35.398900+0000`; a time before 1980 is a span in seconds, as in Ceph.
-pub(super) fn local(t: Utime) -> String {
+pub(crate) fn local(t: Utime) -> String {
     if t.sec < 60 * 60 * 24 * 365 * 10 {
         return format!("{}.{:06}", t.sec, t.nsec / 1000);
     }

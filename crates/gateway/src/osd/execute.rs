@@ -11,6 +11,7 @@ use super::{
     Osd,
     cache::{Inner, Object},
     context::{Context, Request, store_error},
+    full::{self, Refusal},
     ops::{self, Effects, WatchView},
     reply_log::{self, Recorded},
     request::{PendingOp, Versions},
@@ -179,6 +180,14 @@ impl Osd {
             return Outcome::Done;
         }
         let mut change = ctx.into_change();
+        match full::refusal(&self.cluster, &op, &change) {
+            None => {}
+            Some(Refusal::Told(error)) => {
+                self.reply_to_read(inner, &op, -error.0, epoch, 0, state.version);
+                return Outcome::Done;
+            }
+            Some(Refusal::Dropped) => return Outcome::Done,
+        }
         let durable = self.objects.store().durable();
         change.preserved = inner.preserved.filter(|seq| durable < *seq);
         change.journaled = change.preserved.is_some();

@@ -11,6 +11,7 @@ mod cache;
 mod context;
 mod copy_source;
 mod execute;
+mod full;
 #[cfg(test)]
 mod memory_device;
 mod ops;
@@ -92,7 +93,6 @@ pub struct Osd {
     /// The clients whose replies are recorded.
     clients: Mutex<HashMap<i64, Presence>>,
     load: Mutex<stats::Load>,
-    started: Instant,
     /// For work that must not be done where it turns up: on a connection's task, or on the journal's thread.
     runtime: tokio::runtime::Handle,
 }
@@ -143,7 +143,6 @@ impl Osd {
             next_notify: AtomicU64::new(epoch << 32 | u64::from(rand::random::<u32>())),
             clients: Mutex::new(clients),
             load: Mutex::default(),
-            started: now,
             runtime: tokio::runtime::Handle::current(),
         };
         osd.restore_watches()?;
@@ -304,22 +303,29 @@ impl Osd {
         self.next_notify.fetch_add(1, Relaxed)
     }
 
-    fn handle_command(&self, session: &Arc<Session>, raw: &RawMessage) {
+    fn handle_command(&self, session: &Arc<Session>, id: i32, raw: &RawMessage) {
         let Ok(command) = MCommand::decode(raw) else {
             session.close();
             return;
         };
-        let (tid, uptime, session) = (raw.header.tid, self.started.elapsed(), Arc::clone(session));
-        let allowed = OsdSession::of(&session).may_do_all();
-        let objects = Arc::clone(&self.objects);
+        let (tid, name, session) = (raw.header.tid, format!("osd.{id}"), Arc::clone(session));
+        let (cluster, objects) = (Arc::clone(&self.cluster), Arc::clone(&self.objects));
         self.runtime.spawn_blocking(move || {
-            let (result, status, out) = if allowed {
-                stats::command(&command.cmd, uptime, objects.store())
+            let reply = if OsdSession::of(&session).allows_all() {
+                stats::command(
+                    &cluster,
+                    objects.store(),
+                    &name,
+                    &command.cmd,
+                    session.peer().features,
+                )
             } else {
-                (-Errno::EACCES.0, "access denied".to_owned(), String::new())
+                MCommandReply {
+                    result: -Errno::EACCES.0,
+                    status: "access denied".to_owned(),
+                    ..MCommandReply::default()
+                }
             };
-            let data = out.into();
-            let reply = MCommandReply { result, status, data };
             session.send(reply.encode(session.peer().features).with_tid(tid));
         });
     }
@@ -332,18 +338,19 @@ enum Admitted {
     Dropped,
 }
 
-/// The OSDs as the messenger calls them, for clients that came in by an entrance.
+/// One of the OSDs as the messenger calls it, for clients that came in by an entrance.
 #[derive(Debug)]
 pub struct OsdDispatcher {
     osd: Arc<Osd>,
+    id: i32,
     entrance: Entrance,
 }
 
 impl OsdDispatcher {
-    /// For the OSDs' ports at that entrance.
+    /// For the ports of the OSD `id` at that entrance.
     #[must_use]
-    pub const fn new(osd: Arc<Osd>, entrance: Entrance) -> Self {
-        Self { osd, entrance }
+    pub const fn new(osd: Arc<Osd>, id: i32, entrance: Entrance) -> Self {
+        Self { osd, id, entrance }
     }
 }
 
@@ -355,7 +362,7 @@ impl Dispatcher for OsdDispatcher {
     fn on_message(&self, session: &Arc<Session>, message: RawMessage) {
         match message.header.kind {
             MessageType::OSD_OP => self.osd.handle_op(session, &self.entrance, &message),
-            MessageType::COMMAND => self.osd.handle_command(session, &message),
+            MessageType::COMMAND => self.osd.handle_command(session, self.id, &message),
             MessageType::PING | MessageType::OSD_BACKOFF => {}
             kind => tracing::debug!(peer = %session.peer().name, ?kind, "message ignored"),
         }

@@ -82,8 +82,8 @@ impl OsdSession {
         self.watched.lock().drain().map(|(_, object)| object).collect()
     }
 
-    /// Whether the client may do everything, as commands for the OSD itself demand.
-    pub fn may_do_all(&self) -> bool {
+    /// Whether the client may do everything, and so tell the daemon what to do.
+    pub fn allows_all(&self) -> bool {
         self.caps.allows_all()
     }
 

@@ -5,14 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use encoding::Errno;
-use serde_json::{Value, json};
+use encoding::{features::Features, messages::MCommandReply};
+use serde_json::Value;
 use store::Store;
 
 use super::{Osd, bench};
 use crate::{
-    VERSION,
-    cluster::{ClusterStats, Latency, PoolUsage, Rates, Space},
+    cluster::{Cluster, ClusterStats, Latency, PoolUsage, Rates, Space},
+    daemon::{self, Daemon},
+    mon::{Args, Command, CommandError, Format, Reply, TELL},
     objects::usage::Figures,
 };
 
@@ -53,42 +54,70 @@ impl Osd {
     }
 }
 
-/// Runs a command sent to an OSD itself (`ceph tell osd.N`): result, text, output. May block.
-pub fn command(words: &[String], uptime: Duration, store: &Store) -> (i32, String, String) {
-    let parsed: Option<Value> = words.first().and_then(|w| serde_json::from_str(w).ok());
-    let prefix = parsed
-        .as_ref()
-        .and_then(|v| v.get("prefix"))
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let row = |help: &str, prefix: &str| json!({ "sig": [prefix], "help": help, "module": "osd", "perm": "r", "flags": 0 });
-    let out = match prefix {
-        "get_command_descriptions" => json!({
-            "cmd000": row("report version of the OSD", "version"),
-            "cmd001": row("seconds since the OSD was started", "uptime"),
-            "cmd002": {
-                "sig": [
-                    "bench",
-                    {"name": "count", "type": "CephInt", "req": false},
-                    {"name": "size", "type": "CephInt", "req": false},
-                ],
-                "help": "write COUNT bytes in writes of SIZE and tell how fast that went",
-                "module": "osd", "perm": "rw", "flags": 0,
-            },
-        }),
-        "bench" => match bench::run(store, parsed.as_ref().unwrap_or(&Value::Null)) {
-            Ok(results) => results,
-            Err((error, text)) => return (-error.0, text, String::new()),
-        },
-        "version" => json!({ "version": VERSION }),
-        "uptime" => json!({ "seconds": uptime.as_secs() }),
-        other => {
-            let text =
-                format!("command '{other}' is not known to this OSD; 'version', 'uptime' and 'bench' are");
-            return (-Errno::EINVAL.0, text, String::new());
-        }
+/// What an OSD knows beside what every daemon does.
+const BENCH: Command = Command {
+    signature: "bench name=count,type=CephInt,req=false name=size,type=CephInt,req=false",
+    help: "write COUNT bytes in writes of SIZE and tell how fast that went",
+    module: "osd",
+    perm: "rw",
+    flags: TELL,
+    handler: |_| {
+        Err(CommandError::new(
+            rustix::io::Errno::INVAL,
+            "this is an OSD's command",
+        ))
+    },
+};
+
+/// Runs [`BENCH`]. Blocks.
+fn run_bench(store: &Store, words: &[String]) -> Result<Reply, CommandError> {
+    let args = words.first().and_then(|word| serde_json::from_str(word).ok());
+    match bench::run(store, &args.unwrap_or(Value::Null)) {
+        Ok(results) => Ok(Reply::value(Format::JsonPretty, "bench", &results)),
+        Err((error, text)) => Err(CommandError::new(
+            rustix::io::Errno::from_raw_os_error(error.0),
+            text,
+        )),
+    }
+}
+
+/// Runs a command sent to the OSD of that name itself (`ceph tell osd.N`). May block.
+pub fn command(
+    cluster: &Cluster,
+    store: &Store,
+    name: &str,
+    words: &[String],
+    features: Features,
+) -> MCommandReply {
+    let daemon = Daemon {
+        cluster,
+        name,
+        sessions: cluster.sessions(),
     };
-    (0, String::new(), out.to_string())
+    let outcome = Args::parse(words).and_then(|args| {
+        if args.prefix() == "get_command_descriptions" {
+            return Ok(Reply::data(daemon::descriptions(&[BENCH], features).to_string()));
+        }
+        if args.prefix() == BENCH.prefix() {
+            return run_bench(store, words);
+        }
+        daemon::run(&daemon, &args).unwrap_or_else(|| {
+            let text = format!("unknown command prefix {}", args.prefix());
+            Err(CommandError::new(rustix::io::Errno::INVAL, text))
+        })
+    });
+    match outcome {
+        Ok(reply) => MCommandReply {
+            result: 0,
+            status: reply.status,
+            data: reply.data,
+        },
+        Err(error) => MCommandReply {
+            result: error.code(),
+            status: error.text,
+            ..MCommandReply::default()
+        },
+    }
 }
 
 impl ClusterStats for Osd {

@@ -54,10 +54,11 @@ pub async fn connect(
     ));
     let (read, running) = (established.read, session.clone());
     if link.is_some() {
+        let auth = config.auth.renewed(established.credentials.clone());
         let keep = Keep {
             session: running,
             address,
-            config: ClientConfig { link, ..config },
+            config: ClientConfig { link, auth, ..config },
             dispatcher,
         };
         tokio::spawn(keep.run(transport, read, socket));

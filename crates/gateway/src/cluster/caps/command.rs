@@ -49,6 +49,7 @@ pub struct CommandAccess<'a> {
 /// Everything an entity may ask a monitor or a manager for.
 #[derive(Debug, Clone)]
 pub struct CommandCaps {
+    service: CommandService,
     grants: Vec<Grant>,
 }
 
@@ -110,7 +111,7 @@ impl CommandCaps {
         let mut grants = Vec::new();
         s.skip_spaces();
         if s.at_end() {
-            return Ok(Self { grants });
+            return Ok(Self { service, grants });
         }
         loop {
             s.skip_spaces();
@@ -118,7 +119,7 @@ impl CommandCaps {
             grants.push(grant);
             s.skip_spaces();
             if s.at_end() {
-                return Ok(Self { grants });
+                return Ok(Self { service, grants });
             }
             s.literal(",")
                 .or_else(|| s.literal(";"))
@@ -129,12 +130,21 @@ impl CommandCaps {
     /// Caps that grant nothing.
     #[must_use]
     pub const fn none() -> Self {
-        Self { grants: Vec::new() }
+        Self {
+            service: CommandService::Mon,
+            grants: Vec::new(),
+        }
     }
 
     /// Whether the request is granted; permissions of several grants add up.
     #[must_use]
     pub fn allows(&self, access: &CommandAccess<'_>) -> bool {
+        // The manager has its modules' commands in a service of their own.
+        let of_module = self.service == CommandService::Mgr && !access.module.is_empty();
+        let access = &CommandAccess {
+            service: if of_module { "py" } else { access.service },
+            ..*access
+        };
         let mut allow = 0;
         for grant in &self.grants {
             if !network_admits(grant.network.as_ref(), access.peer) {

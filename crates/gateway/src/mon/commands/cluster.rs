@@ -12,8 +12,8 @@ use crate::{
     mon::{
         command_table::describe_all,
         log::LogLevel,
-        reply::{Reply, einval},
-        show::{RELEASE, VERSION, VERSION_NUMBER, osd_counts, osds},
+        reply::{CommandError, Reply, einval, enoent},
+        show::{VERSION, osd_counts, osds},
         time,
     },
 };
@@ -37,22 +37,26 @@ pub(super) fn fsid(ctx: &Context<'_>) -> CommandResult {
 
 /// `version`.
 pub(super) fn version(ctx: &Context<'_>) -> CommandResult {
-    let value = json!({"version": VERSION_NUMBER, "release": RELEASE, "release_type": "stable"});
-    Ok(Reply::either(ctx.format, "version", &value, || {
-        VERSION.to_owned()
-    }))
+    Ok(Reply::either(
+        ctx.format,
+        "version",
+        &json!({ "version": VERSION }),
+        || VERSION.to_owned(),
+    ))
 }
 
 /// `versions`.
 pub(super) fn versions(ctx: &Context<'_>) -> CommandResult {
     let osds = osd_counts(&ctx.cluster().osdmap()).1;
-    let value = json!({
-        "mon": {VERSION: 1},
-        "mgr": {VERSION: 1},
-        "osd": {VERSION: osds},
-        "mds": {},
-        "overall": {VERSION: osds + 2},
-    });
+    let mut value = json!({"mon": {VERSION: 1}, "mgr": {VERSION: 1}, "osd": {VERSION: osds}, "mds": {}});
+    let mut overall = std::collections::BTreeMap::from([(VERSION.to_owned(), osds as u64 + 2)]);
+    for (service, versions) in ctx.mon.services().versions() {
+        for (version, n) in &versions {
+            *overall.entry(version.clone()).or_default() += n;
+        }
+        value[service] = json!(versions);
+    }
+    value["overall"] = json!(overall);
     Ok(Reply::value(ctx.format, "version", &value))
 }
 
@@ -71,17 +75,21 @@ fn release_of(features: Features) -> &'static str {
 
 /// `features`.
 pub(super) fn features(ctx: &Context<'_>) -> CommandResult {
+    Ok(Reply::value(ctx.format, "features", &features_value(ctx)))
+}
+
+/// Who is there, with which features.
+pub(super) fn features_value(ctx: &Context<'_>) -> Value {
     let row = |f: Features, n: u64| json!({"features": f.to_string(), "release": release_of(f), "num": n});
     let osds = osd_counts(&ctx.cluster().osdmap()).1 as u64;
     let clients = ctx.mon.clients();
     let clients: Vec<Value> = clients.into_iter().map(|(f, n)| row(f, n)).collect();
-    let value = json!({
+    json!({
         "mon": [row(Features::OURS, 1)],
         "osd": [row(Features::OURS, osds)],
         "client": clients,
         "mgr": [row(Features::OURS, 1)],
-    });
-    Ok(Reply::value(ctx.format, "features", &value))
+    })
 }
 
 /// `node ls`.
@@ -103,17 +111,6 @@ pub(super) fn node_ls(ctx: &Context<'_>) -> CommandResult {
     Ok(Reply::value(ctx.format, "nodes", &value))
 }
 
-/// The service map never changes: no service daemons register here.
-pub(super) fn servicemap_modified(ctx: &Context<'_>) -> String {
-    time::local(ctx.cluster().created())
-}
-
-/// `service dump`.
-pub(super) fn service_dump(ctx: &Context<'_>) -> CommandResult {
-    let value = json!({"epoch": 1, "modified": servicemap_modified(ctx), "services": {}});
-    Ok(Reply::value(ctx.format, "service_map", &value))
-}
-
 /// `time-sync-status`: one monitor is always in sync with itself.
 pub(super) fn time_sync_status(ctx: &Context<'_>) -> CommandResult {
     let value = json!({"timechecks": {"epoch": 1, "round": 0, "round_status": "finished"}});
@@ -127,16 +124,42 @@ pub(super) fn fs_ls(ctx: &Context<'_>) -> CommandResult {
     }))
 }
 
-/// `mds stat`.
-pub(super) fn mds_stat(ctx: &Context<'_>) -> CommandResult {
-    let fsmap = json!({"epoch": 1, "default_fscid": -1, "standbys": [], "filesystems": []});
-    let value = json!({"fsmap": fsmap, "mdsmap_first_committed": 1, "mdsmap_last_committed": 1});
-    Ok(Reply::either(ctx.format, "mds_stat", &value, String::new))
+/// The map of file systems, of which there are none; what it says of compatibility is what Pacific's says.
+fn fsmap() -> Value {
+    let incompat = json!({
+        "feature_1": "base v0.20", "feature_2": "client writeable ranges", "feature_3": "default file layouts on dirs",
+        "feature_4": "dir inode in separate object", "feature_5": "mds uses versioned encoding",
+        "feature_6": "dirfrag is stored in omap", "feature_8": "no anchor table", "feature_9": "file layout v2",
+        "feature_10": "snaprealm v2",
+    });
+    json!({
+        "epoch": 1, "default_fscid": -1,
+        "compat": {"compat": {}, "ro_compat": {}, "incompat": incompat},
+        "feature_flags": {"enable_multiple": true, "ever_enabled_multiple": true},
+        "standbys": [], "filesystems": [],
+    })
 }
 
-/// Lists of things there are none of (`crash ls`, `device ls`, ...).
-pub(super) fn empty_list(ctx: &Context<'_>) -> CommandResult {
-    Ok(Reply::either(ctx.format, "list", &json!([]), String::new))
+/// `fs dump`.
+pub(super) fn fs_dump(ctx: &Context<'_>) -> CommandResult {
+    let reply = Reply::either(ctx.format, "fsmap", &fsmap(), || {
+        "e1\nenable_multiple, ever_enabled_multiple: 1,1\nlegacy client fscid: -1\n \nNo filesystems configured\n".to_owned()
+    });
+    Ok(reply.with_status("dumped fsmap epoch 1"))
+}
+
+/// `fs get NAME`.
+pub(super) fn fs_get(ctx: &Context<'_>) -> CommandResult {
+    Err(enoent(format!(
+        "filesystem '{}' not found",
+        ctx.args.need("fs_name")?
+    )))
+}
+
+/// `mds stat`.
+pub(super) fn mds_stat(ctx: &Context<'_>) -> CommandResult {
+    let value = json!({"fsmap": fsmap(), "mdsmap_first_committed": 1, "mdsmap_last_committed": 1});
+    Ok(Reply::either(ctx.format, "mds_stat", &value, String::new))
 }
 
 /// `log LINE...`.
@@ -205,7 +228,8 @@ pub(super) fn log_last(ctx: &Context<'_>) -> CommandResult {
 
 /// `heap ...`: there is no heap profiler.
 pub(super) fn heap(_: &Context<'_>) -> CommandResult {
-    Err(einval(
+    Err(CommandError::new(
+        rustix::io::Errno::OPNOTSUPP,
         "could not issue heap profiler command -- not using tcmalloc!",
     ))
 }

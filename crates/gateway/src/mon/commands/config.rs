@@ -3,23 +3,17 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::{CommandResult, Context, pool::ALLOW_DELETE};
+use super::{CommandResult, Context};
 use crate::{
-    cluster::{AUTH_OPTIONS, normalized},
+    cluster::{
+        CONFIG_KEY_MAX, Config, MGR_NAME, MON_NAME, OptionKind, known_option, known_options, normalized,
+    },
     mon::{
         client_options,
         format::{Column, table},
         reply::{CommandError, Reply, einval, enoent},
     },
 };
-
-/// Largest value of `config-key`, in bytes (`mon_config_key_max_entry_size`).
-const MAX_CONFIG_KEY: usize = 64 << 10;
-
-/// Options that this server itself heeds, with their defaults.
-fn ours() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [(ALLOW_DELETE, "true")].into_iter().chain(AUTH_OPTIONS)
-}
 
 /// A section's name: `global`, a kind of daemon, or an entity. Masks are not supported.
 fn section(ctx: &Context<'_>) -> Result<String, CommandError> {
@@ -42,9 +36,17 @@ pub(super) fn set(ctx: &Context<'_>) -> CommandResult {
         .args
         .text("value")
         .ok_or_else(|| einval("missing required parameter value"))?;
-    if let Some(refusal) = client_options::refusal(&name, &value) {
-        return Err(einval(refusal));
-    }
+    let value = match known_option(&name) {
+        Some(option) => option
+            .kind
+            .check(&value)
+            .map_err(|why| einval(format!("error parsing value: {why}")))?,
+        // An option of clients, whose types are known of librbd's.
+        None => match client_options::refusal(&name, &value) {
+            Some(refusal) => return Err(einval(refusal)),
+            None => value,
+        },
+    };
     ctx.cluster().set_config(&who, &name, Some(&value))?;
     Ok(Reply::default())
 }
@@ -60,30 +62,59 @@ pub(super) fn rm(ctx: &Context<'_>) -> CommandResult {
 pub(super) fn get(ctx: &Context<'_>) -> CommandResult {
     let who = ctx.args.need("who")?;
     let options = ctx.cluster().config_of(who);
+    let config = ctx.cluster().config();
     let Some(key) = ctx.args.str("key") else {
         let value: Map<String, Value> = options
             .iter()
             .map(|(k, v)| {
                 (
                     k.clone(),
-                    json!({"value": v, "section": who, "level": "advanced"}),
+                    json!({
+                        "value": v, "section": section_of(&config, who, k), "mask": {}, "can_update_at_runtime": true,
+                    }),
                 )
             })
             .collect();
         return Ok(Reply::either(ctx.format, "config", &Value::Object(value), || {
-            let rows = options.iter().map(|(k, v)| row(who, k, v)).collect::<Vec<_>>();
+            let rows = options
+                .iter()
+                .map(|(k, v)| row(section_of(&config, who, k), k, v))
+                .collect::<Vec<_>>();
             table(&COLUMNS, &rows)
         }));
     };
     let key = normalized(key);
-    let default = || ours().find(|(n, _)| *n == key).map(|(_, v)| v.to_owned());
+    let default = || known_option(&key).map(|o| o.default.to_owned());
     match options.get(&key).cloned().or_else(default) {
-        Some(value) => Ok(Reply::either(ctx.format, "config", &json!(value), || {
+        Some(value) => Ok(Reply::either(ctx.format, "config", &typed(&key, &value), || {
             format!("{value}\n")
         })),
         None if key == "fsid" => Ok(Reply::data(format!("{}\n", ctx.cluster().fsid()))),
-        None => Err(enoent(format!("'{key}' is not set: its default is the client's"))),
+        None => Err(enoent(format!("unrecognized key '{key}'"))),
     }
+}
+
+/// The section that an entity has an option from: the most special one.
+fn section_of<'a>(config: &'a Config, who: &'a str, name: &str) -> &'a str {
+    let has = |section: &str| {
+        config
+            .get(section)
+            .is_some_and(|options| options.contains_key(name))
+    };
+    let kind = who.split('.').next().unwrap_or_default();
+    [who, kind].into_iter().find(|s| has(s)).unwrap_or("global")
+}
+
+/// An option's value as JSON has it.
+fn typed(name: &str, text: &str) -> Value {
+    let kind = known_option(name).map(|o| o.kind);
+    let number = || serde_json::from_str::<Value>(text).ok().filter(Value::is_number);
+    let parsed = match kind {
+        Some(OptionKind::Bool) => text.parse::<bool>().ok().map(Value::from),
+        Some(_) => number(),
+        None => text.parse::<bool>().ok().map(Value::from).or_else(number),
+    };
+    parsed.unwrap_or_else(|| text.into())
 }
 
 const COLUMNS: [Column; 6] = [
@@ -136,10 +167,116 @@ pub(super) fn dump(ctx: &Context<'_>) -> CommandResult {
 
 /// `config ls`: what this server itself heeds.
 pub(super) fn ls(ctx: &Context<'_>) -> CommandResult {
-    let names: Vec<&str> = ours().map(|(n, _)| n).collect();
+    let names: Vec<&str> = known_options().iter().map(|o| o.name).collect();
     Ok(Reply::either(ctx.format, "options", &json!(names), || {
         names.iter().map(|n| format!("{n}\n")).collect()
     }))
+}
+
+/// `config help KEY`.
+pub(super) fn help(ctx: &Context<'_>) -> CommandResult {
+    let key = normalized(ctx.args.need("key")?);
+    let unknown = || enoent(format!("configuration option '{key}' not recognized"));
+    let option = known_option(&key).ok_or_else(unknown)?;
+    let value = json!({
+        "name": option.name, "type": option.kind.name(), "level": "advanced", "desc": option.help, "long_desc": "",
+        "default": typed(option.name, option.default), "daemon_default": "", "tags": [], "services": ["mon"],
+        "see_also": [], "min": "", "max": "", "can_update_at_runtime": true, "flags": ["runtime"],
+    });
+    Ok(Reply::either(ctx.format, "option", &value, || {
+        format!(
+            "{} - {}\n  ({}, advanced)\n  Default: {}\n  Can update at runtime: true\n  Services: [mon]\n",
+            option.name,
+            option.help,
+            option.kind.name(),
+            option.default
+        )
+    }))
+}
+
+/// The daemon that a command's `who` names.
+fn daemon<'a>(ctx: &'a Context<'_>) -> Result<&'a str, CommandError> {
+    let who = ctx.args.need("who")?;
+    let map = ctx.cluster().osdmap();
+    let is_osd = |id: &str| {
+        id.parse()
+            .is_ok_and(|id: i32| crate::mon::show::osds(&map).any(|(o, _)| o == id))
+    };
+    let known = match who.split_once('.') {
+        Some(("mon", id)) => id == MON_NAME,
+        Some(("mgr", id)) => id == MGR_NAME,
+        Some(("osd", id)) => is_osd(id),
+        _ => false,
+    };
+    if known {
+        Ok(who)
+    } else {
+        Err(enoent(format!("no config state for daemon {who}")))
+    }
+}
+
+/// Name, value and source of each option of a daemon; with those that are not set, if asked.
+fn in_force(ctx: &Context<'_>, who: &str, defaults: bool) -> Vec<[String; 3]> {
+    let set = ctx.cluster().config_of(who);
+    let config = ctx.cluster().config();
+    let is_stored = |name: &str| {
+        let kind = who.split('.').next().unwrap_or_default();
+        ["global", kind, who]
+            .iter()
+            .any(|s| config.get(*s).is_some_and(|o| o.contains_key(name)))
+    };
+    let mut out: Vec<[String; 3]> = set
+        .iter()
+        .map(|(name, value)| {
+            let source = if is_stored(name) {
+                section_of(&config, who, name)
+            } else {
+                "override"
+            };
+            [name.clone(), value.clone(), source.to_owned()]
+        })
+        .collect();
+    if defaults {
+        let unset = known_options().into_iter().filter(|o| !set.contains_key(o.name));
+        out.extend(unset.map(|o| [o.name.to_owned(), o.default.to_owned(), "default".to_owned()]));
+        out.sort();
+    }
+    out
+}
+
+fn show_of(ctx: &Context<'_>, defaults: bool) -> CommandResult {
+    let who = daemon(ctx)?;
+    if let Some(key) = ctx.args.str("key").map(normalized) {
+        let found = in_force(ctx, who, true)
+            .into_iter()
+            .find(|[name, ..]| *name == key);
+        let [_, value, _] = found.ok_or_else(|| enoent(format!("unrecognized key '{key}'")))?;
+        return Ok(Reply::data(format!("{value}\n")));
+    }
+    let rows = in_force(ctx, who, defaults);
+    let value: Vec<Value> = rows
+        .iter()
+        .map(|[name, value, source]| json!({"name": name, "value": value, "source": source}))
+        .collect();
+    Ok(Reply::either(ctx.format, "config", &json!(value), || {
+        let heads = ["NAME", "VALUE", "SOURCE", "OVERRIDES", "IGNORES"].map(Column::Left);
+        let blank = String::new;
+        let rows: Vec<Vec<String>> = rows
+            .into_iter()
+            .map(|[name, value, source]| vec![name, value, source, blank(), blank()])
+            .collect();
+        table(&heads, &rows)
+    }))
+}
+
+/// `config show WHO [KEY]`: what is set for a daemon.
+pub(super) fn show(ctx: &Context<'_>) -> CommandResult {
+    show_of(ctx, false)
+}
+
+/// `config show-with-defaults WHO`.
+pub(super) fn show_with_defaults(ctx: &Context<'_>) -> CommandResult {
+    show_of(ctx, true)
 }
 
 /// `config generate-minimal-conf`.
@@ -157,8 +294,8 @@ pub(super) fn minimal_conf(ctx: &Context<'_>) -> CommandResult {
 pub(super) fn key_get(ctx: &Context<'_>) -> CommandResult {
     let key = ctx.args.need("key")?;
     let value = ctx.cluster().config_key(key)?;
-    let value = value.ok_or_else(|| enoent(format!("key '{key}' doesn't exist")))?;
-    Ok(Reply::data(value).with_status(format!("obtained '{key}'")))
+    let value = value.ok_or_else(|| enoent(""))?;
+    Ok(Reply::data(value))
 }
 
 /// `config-key set KEY [VALUE]`; without a value, what came with the command.
@@ -168,8 +305,9 @@ pub(super) fn key_set(ctx: &Context<'_>) -> CommandResult {
         Some(text) => Bytes::from(text),
         None => ctx.input.clone(),
     };
-    if value.len() > MAX_CONFIG_KEY {
-        let text = format!("error: entry size limited to {MAX_CONFIG_KEY} bytes");
+    let max = ctx.cluster().option_number(CONFIG_KEY_MAX) as usize;
+    if value.len() > max {
+        let text = format!("error: entry size limited to {max} bytes");
         return Err(CommandError::new(rustix::io::Errno::FBIG, text));
     }
     ctx.cluster().set_config_key(key, Some(value))?;

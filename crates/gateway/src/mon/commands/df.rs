@@ -200,6 +200,46 @@ fn df_text(ctx: &Context<'_>, detail: bool) -> String {
     out + &table(&columns, &rows)
 }
 
+/// `osd status`: the same text in every format, as Ceph's module has no other.
+pub(super) fn osd_status(ctx: &Context<'_>) -> CommandResult {
+    use Column::{Left as L, Right as R};
+    let map = ctx.cluster().osdmap();
+    let space = ctx.cluster().stats().space();
+    let rates = super::status::totals(ctx).1;
+    let n = osds(&map).count().max(1) as u64;
+    let host = ctx.cluster().host();
+    let columns = [
+        R("ID"),
+        L("HOST"),
+        R("USED"),
+        R("AVAIL"),
+        R("WR OPS"),
+        R("WR DATA"),
+        R("RD OPS"),
+        R("RD DATA"),
+        L("STATE"),
+    ];
+    let row = |id: i32| {
+        let state = if map.is_up(id) { "exists,up" } else { "exists" };
+        let figures = [
+            bytes(space.used / n),
+            bytes(space.avail / n),
+            count(rates.write_ops / n),
+            bytes(rates.write_bytes / n),
+        ];
+        let mut row = vec![id.to_string(), host.to_owned()];
+        row.extend(figures);
+        row.extend([
+            count(rates.read_ops / n),
+            bytes(rates.read_bytes / n),
+            state.to_owned(),
+        ]);
+        row
+    };
+    let rows: Vec<_> = osds(&map).map(|(id, _)| row(id)).collect();
+    Ok(Reply::data(table(&columns, &rows)))
+}
+
 /// `osd df`.
 pub(super) fn osd_df(ctx: &Context<'_>) -> CommandResult {
     let map = ctx.cluster().osdmap();

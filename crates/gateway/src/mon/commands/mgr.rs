@@ -1,21 +1,31 @@
-//! `mgr ...` and what manager modules answer elsewhere.
+//! `mgr ...`, but for switching modules.
 
-use encoding::features::Features;
-use serde_json::json;
+use encoding::{features::Features, types::Utime};
+use rustix::io::Errno;
+use serde_json::{Map, Value, json};
 
-use super::{CommandResult, Context};
+use super::{CommandResult, Context, modules::ALWAYS_ON};
 use crate::{
     cluster::MGR_NAME,
     mon::{
-        reply::{Reply, enoent},
+        host,
+        reply::{CommandError, Reply, enoent},
         show::{RELEASE, VERSION, VERSION_NUMBER, addrvec, legacy_addr},
         time,
     },
 };
 
+/// A module as lists of them show it. None has options here.
+fn module_info(name: &str) -> Value {
+    json!({"name": name, "can_run": true, "error_string": "", "module_options": {}})
+}
+
 /// `mgr dump`.
 pub(super) fn dump(ctx: &Context<'_>) -> CommandResult {
     let map = ctx.cluster().mgrmap();
+    let names = ALWAYS_ON
+        .into_iter()
+        .chain(map.modules.iter().map(String::as_str));
     let value = json!({
         "epoch": map.epoch,
         "active_gid": map.active_gid,
@@ -26,10 +36,10 @@ pub(super) fn dump(ctx: &Context<'_>) -> CommandResult {
         "active_mgr_features": Features::OURS.0,
         "available": true,
         "standbys": [],
-        "modules": [],
-        "available_modules": [],
-        "services": {},
-        "always_on_modules": {},
+        "modules": map.modules,
+        "available_modules": names.map(module_info).collect::<Vec<_>>(),
+        "services": map.services,
+        "always_on_modules": {RELEASE: ALWAYS_ON},
         "last_failure_osd_epoch": 0,
         "active_clients": [],
     });
@@ -50,26 +60,42 @@ pub(super) fn stat(ctx: &Context<'_>) -> CommandResult {
 
 /// `mgr services`.
 pub(super) fn services(ctx: &Context<'_>) -> CommandResult {
-    Ok(Reply::value(ctx.format, "services", &json!({})))
+    let map = ctx.cluster().mgrmap();
+    Ok(Reply::value(ctx.format, "services", &json!(map.services)))
 }
 
-/// `mgr module ls`: there are no modules, and none can be enabled.
+/// `mgr module ls`.
 pub(super) fn module_ls(ctx: &Context<'_>) -> CommandResult {
-    let value = json!({"always_on_modules": [], "enabled_modules": [], "disabled_modules": []});
+    let map = ctx.cluster().mgrmap();
+    let value =
+        json!({"always_on_modules": ALWAYS_ON, "enabled_modules": map.modules, "disabled_modules": []});
     Ok(Reply::value(ctx.format, "modules", &value))
+}
+
+/// What is known of the manager.
+fn facts(ctx: &Context<'_>) -> Map<String, Value> {
+    let map = ctx.cluster().mgrmap();
+    let mut out: Map<String, Value> = host::facts()
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v.into()))
+        .collect();
+    for (key, value) in [
+        ("name", MGR_NAME.to_owned()),
+        ("addr", legacy_addr(&map.active_addrs)),
+        ("addrs", map.active_addrs.to_string()),
+        ("ceph_release", RELEASE.to_owned()),
+        ("ceph_version", VERSION.to_owned()),
+        ("ceph_version_short", VERSION_NUMBER.to_owned()),
+        ("hostname", ctx.cluster().host().to_owned()),
+    ] {
+        out.insert(key.to_owned(), value.into());
+    }
+    out
 }
 
 /// `mgr metadata [WHO]`.
 pub(super) fn metadata(ctx: &Context<'_>) -> CommandResult {
-    let map = ctx.cluster().mgrmap();
-    let value = json!({
-        "name": MGR_NAME,
-        "addr": map.active_addrs.to_string(),
-        "ceph_release": RELEASE,
-        "ceph_version": VERSION,
-        "ceph_version_short": VERSION_NUMBER,
-        "hostname": ctx.cluster().host(),
-    });
+    let value = Value::Object(facts(ctx));
     match ctx.args.str("who") {
         None => Ok(Reply::value(ctx.format, "mgr_metadata", &json!([value]))),
         Some(MGR_NAME) => Ok(Reply::value(ctx.format, "mgr_metadata", &value)),
@@ -77,16 +103,42 @@ pub(super) fn metadata(ctx: &Context<'_>) -> CommandResult {
     }
 }
 
-/// `balancer status`: a single host has nothing to balance.
-pub(super) fn balancer_status(ctx: &Context<'_>) -> CommandResult {
-    let value = json!({
-        "active": false,
-        "last_optimize_duration": "",
-        "last_optimize_started": "",
-        "mode": "none",
-        "no_optimization_needed": true,
-        "optimize_result": "",
-        "plans": [],
-    });
-    Ok(Reply::value(ctx.format, "balancer", &value))
+/// `mgr count-metadata PROPERTY`.
+pub(super) fn count_metadata(ctx: &Context<'_>) -> CommandResult {
+    let property = ctx.args.need("property")?;
+    let counted = super::crush::count(&[Value::Object(facts(ctx))], property);
+    Ok(Reply::value(ctx.format, property, &counted))
+}
+
+/// `mgr versions`.
+pub(super) fn versions(ctx: &Context<'_>) -> CommandResult {
+    Ok(Reply::value(ctx.format, "mgr", &json!({VERSION: 1})))
+}
+
+/// `mgr fail [WHO]`: nobody could take over.
+pub(super) fn fail(_: &Context<'_>) -> CommandResult {
+    Err(CommandError::new(
+        Errno::OPNOTSUPP,
+        "there is one manager, which is this process",
+    ))
+}
+
+/// `service dump`.
+pub(super) fn service_dump(ctx: &Context<'_>) -> CommandResult {
+    let value = ctx.mon.services().map_value(created(ctx));
+    Ok(Reply::value(ctx.format, "service_map", &value))
+}
+
+/// `service status`.
+pub(super) fn service_status(ctx: &Context<'_>) -> CommandResult {
+    Ok(Reply::value(
+        ctx.format,
+        "service_status",
+        &ctx.mon.services().status_value(),
+    ))
+}
+
+/// When the service map was made.
+pub(super) fn created(ctx: &Context<'_>) -> Utime {
+    ctx.cluster().created()
 }

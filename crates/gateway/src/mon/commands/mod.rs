@@ -4,12 +4,17 @@ mod auth;
 mod auth_keys;
 mod cluster;
 mod config;
+mod crash;
+mod crush;
 mod df;
 mod mgr;
+mod modules;
 mod mon;
 mod osd;
 mod osd_dump;
 mod osd_tree;
+mod pg;
+mod pg_stats;
 mod pool;
 mod pool_vars;
 mod status;
@@ -19,7 +24,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use encoding::features::Features;
-use rustix::io::Errno;
 
 use super::{
     args::Args,
@@ -30,10 +34,11 @@ use super::{
 use crate::cluster::{Cluster, ClusterError};
 
 pub(super) use mon::pong;
+pub(crate) use pg_stats::query as group_query;
 pub use table::COMMANDS;
 
 /// What a handler works with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Context<'a> {
     /// The monitor's own state.
     pub mon: &'a MonShared,
@@ -67,10 +72,4 @@ impl From<ClusterError> for CommandError {
         }
         Self::new(error.errno(), error.to_string())
     }
-}
-
-/// The answer of what belongs to a Ceph cluster and not to this one.
-fn unsupported(ctx: &Context<'_>) -> CommandResult {
-    let text = format!("'{}' is not supported by rbdgate", ctx.args.prefix());
-    Err(CommandError::new(Errno::OPNOTSUPP, text))
 }

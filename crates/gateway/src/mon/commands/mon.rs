@@ -12,6 +12,7 @@ use super::{
 use crate::{
     cluster::MON_NAME,
     mon::{
+        host,
         reply::{CommandError, Reply, enoent},
         show::{RELEASE, VERSION, VERSION_NUMBER, addrvec, legacy_addr},
         time,
@@ -149,24 +150,46 @@ pub(super) fn getmap(ctx: &Context<'_>) -> CommandResult {
     Ok(Reply::data(map.to_bytes(ctx.features)).with_status(format!("got monmap epoch {}", map.epoch)))
 }
 
+/// What is known of the monitor.
+fn facts(ctx: &Context<'_>) -> Map<String, Value> {
+    let map = ctx.cluster().monmap();
+    let addrs = map.mons.get(MON_NAME).map(|m| m.public_addrs.to_string());
+    let mut out: Map<String, Value> = host::facts()
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v.into()))
+        .collect();
+    for (key, value) in [
+        ("addrs", addrs.unwrap_or_default()),
+        ("ceph_release", RELEASE.to_owned()),
+        ("ceph_version", VERSION.to_owned()),
+        ("ceph_version_short", VERSION_NUMBER.to_owned()),
+        ("compression_algorithms", "none".to_owned()),
+        ("hostname", ctx.cluster().host().to_owned()),
+    ] {
+        out.insert(key.to_owned(), value.into());
+    }
+    out
+}
+
 /// `mon metadata [ID]`.
 pub(super) fn metadata(ctx: &Context<'_>) -> CommandResult {
     let id = ctx.args.str("id").map(|id| id.strip_prefix("mon.").unwrap_or(id));
-    let map = ctx.cluster().monmap();
-    let addrs = map.mons.get(MON_NAME).map(|m| m.public_addrs.to_string());
-    let value = json!({
-        "name": MON_NAME,
-        "addrs": addrs.unwrap_or_default(),
-        "ceph_release": RELEASE,
-        "ceph_version": VERSION,
-        "ceph_version_short": VERSION_NUMBER,
-        "hostname": ctx.cluster().host(),
-    });
+    let mut facts = facts(ctx);
     match id {
-        None => Ok(Reply::value(ctx.format, "mon_metadata", &json!([value]))),
-        Some(MON_NAME) => Ok(Reply::value(ctx.format, "mon_metadata", &value)),
+        None => {
+            facts.insert("name".into(), MON_NAME.into());
+            Ok(Reply::value(ctx.format, "mon_metadata", &json!([facts])))
+        }
+        Some(MON_NAME) => Ok(Reply::value(ctx.format, "mon_metadata", &json!(facts))),
         Some(other) => Err(enoent(format!("no metadata for mon '{other}'"))),
     }
+}
+
+/// `mon count-metadata PROPERTY`.
+pub(super) fn count_metadata(ctx: &Context<'_>) -> CommandResult {
+    let property = ctx.args.need("property")?;
+    let counted = super::crush::count(&[Value::Object(facts(ctx))], property);
+    Ok(Reply::value(ctx.format, property, &counted))
 }
 
 /// `mon versions`.
@@ -234,6 +257,8 @@ fn mon_status_value(ctx: &Context<'_>) -> Value {
         "extra_probe_peers": [],
         "sync_provider": [],
         "monmap": monmap_value(&map),
+        "feature_map": super::cluster::features_value(ctx),
+        "stretch_mode": false,
     })
 }
 

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use encoding::maps::OsdMap;
-use serde_json::json;
+use encoding::{
+    maps::OsdMap,
+    types::{EntityAddr, Utime},
+};
+use rustix::io::Errno;
+use serde_json::{Map, Value, json};
 
 use super::{
     CommandResult, Context,
@@ -11,9 +15,10 @@ use super::{
     status::{osd_stat_line, osd_stat_value},
 };
 use crate::{
-    cluster::{MarkedDown, parse_address},
+    cluster::{BLOCKLIST_EXPIRE, MarkedDown, parse_address, parse_range},
     mon::{
         format::{Column, table},
+        host,
         reply::{CommandError, Reply, einval},
         show::{
             RELEASE, VERSION, VERSION_NUMBER, flag_bit, operator_flags, osd_counts, osds, pg_count,
@@ -54,32 +59,57 @@ pub(super) fn getmaxosd(ctx: &Context<'_>) -> CommandResult {
     }))
 }
 
+/// What is known of an OSD.
+fn facts(ctx: &Context<'_>, map: &OsdMap, id: i32, i: usize) -> Value {
+    let addrs = map.osd_addrs.get(i).cloned().unwrap_or_default();
+    let mut out: Map<String, Value> = host::facts()
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v.into()))
+        .collect();
+    out.insert("id".to_owned(), id.into());
+    for (key, value) in [
+        ("back_addr", addrs.cluster.to_string()),
+        ("front_addr", addrs.client.to_string()),
+        ("hb_back_addr", addrs.hb_back.to_string()),
+        ("hb_front_addr", addrs.hb_front.to_string()),
+        ("ceph_release", RELEASE.to_owned()),
+        ("ceph_version", VERSION.to_owned()),
+        ("ceph_version_short", VERSION_NUMBER.to_owned()),
+        ("hostname", ctx.cluster().host().to_owned()),
+        ("osd_objectstore", "rbdgate".to_owned()),
+    ] {
+        out.insert(key.to_owned(), value.into());
+    }
+    Value::Object(out)
+}
+
 /// `osd metadata [ID]`.
 pub(super) fn metadata(ctx: &Context<'_>) -> CommandResult {
     let map = ctx.cluster().osdmap();
-    let one = |id: i32, i: usize| {
-        let addrs = map.osd_addrs.get(i).cloned().unwrap_or_default();
-        json!({
-            "id": id,
-            "back_addr": addrs.cluster.to_string(),
-            "front_addr": addrs.client.to_string(),
-            "hb_back_addr": addrs.hb_back.to_string(),
-            "hb_front_addr": addrs.hb_front.to_string(),
-            "ceph_release": RELEASE,
-            "ceph_version": VERSION,
-            "ceph_version_short": VERSION_NUMBER,
-            "hostname": ctx.cluster().host(),
-            "osd_objectstore": "rbdgate",
-        })
-    };
     let asked = ctx.args.str("id").is_some() || ctx.args.int("id").is_ok_and(|n| n.is_some());
     let value = if asked {
         let (id, i) = osd_arg(ctx, &map, "id")?;
-        one(id, i)
+        facts(ctx, &map, id, i)
     } else {
-        json!(osds(&map).map(|(id, i)| one(id, i)).collect::<Vec<_>>())
+        json!(
+            osds(&map)
+                .map(|(id, i)| facts(ctx, &map, id, i))
+                .collect::<Vec<_>>()
+        )
     };
     Ok(Reply::value(ctx.format, "osd_metadata", &value))
+}
+
+/// `osd count-metadata PROPERTY`.
+pub(super) fn count_metadata(ctx: &Context<'_>) -> CommandResult {
+    let property = ctx.args.need("property")?;
+    let map = ctx.cluster().osdmap();
+    let all: Vec<Value> = osds(&map).map(|(id, i)| facts(ctx, &map, id, i)).collect();
+    Ok(Reply::value(
+        ctx.format,
+        property,
+        &super::crush::count(&all, property),
+    ))
 }
 
 /// `osd versions`.
@@ -154,7 +184,10 @@ pub(super) fn set_min_compat_client(ctx: &Context<'_>) -> CommandResult {
 
 /// `osd set FLAG` and `osd unset FLAG`.
 fn change_flag(ctx: &Context<'_>, on: bool) -> CommandResult {
-    let name = ctx.args.need("key")?;
+    change_named_flag(ctx, ctx.args.need("key")?, on)
+}
+
+fn change_named_flag(ctx: &Context<'_>, name: &str, on: bool) -> CommandResult {
     let bits = match name {
         "pause" => flag_bit("pauserd").unwrap_or(0) | flag_bit("pausewr").unwrap_or(0),
         other => flag_bit(other).ok_or_else(|| einval(format!("unrecognized flag '{other}'")))?,
@@ -208,32 +241,82 @@ pub(super) fn down(ctx: &Context<'_>) -> CommandResult {
     Ok(Reply::status(text))
 }
 
-/// How long an entry stays by default, in seconds (`mon_osd_blocklist_default_expire`).
-const DEFAULT_EXPIRE: f64 = 3600.0;
+/// `osd pause`.
+pub(super) fn pause(ctx: &Context<'_>) -> CommandResult {
+    change_named_flag(ctx, "pause", true)
+}
+
+/// `osd unpause`.
+pub(super) fn unpause(ctx: &Context<'_>) -> CommandResult {
+    change_named_flag(ctx, "pause", false)
+}
+
+/// `osd set-full-ratio RATIO` and its siblings.
+pub(super) fn set_ratio(ctx: &Context<'_>) -> CommandResult {
+    let command = ctx.args.prefix();
+    let ratio = ctx.args.float("ratio")?.filter(|r| (0.0..=1.0).contains(r));
+    let ratio = ratio.ok_or_else(|| einval("the ratio must be between 0 and 1"))?;
+    let value = ratio as f32;
+    ctx.cluster().set_ratio(|map| match command {
+        "osd set-full-ratio" => map.full_ratio = value,
+        "osd set-nearfull-ratio" => map.nearfull_ratio = value,
+        _ => map.backfillfull_ratio = value,
+    })?;
+    Ok(Reply::status(format!("{command} {ratio}")))
+}
+
+/// `osd require-osd-release RELEASE`: the release that this server speaks; there is no other.
+pub(super) fn require_release(ctx: &Context<'_>) -> CommandResult {
+    let name = ctx.args.need("release")?;
+    let release = encoding::maps::Release::from_name(name)
+        .ok_or_else(|| einval(format!("unrecognized release {name}")))?;
+    let now = ctx.cluster().osdmap().require_osd_release;
+    if release == now {
+        return Ok(Reply::default());
+    }
+    let why = if release < now {
+        "require_osd_release cannot be lowered once it has been set".to_owned()
+    } else {
+        format!(
+            "not all up OSDs have CEPH_FEATURE_SERVER_{} feature",
+            name.to_uppercase()
+        )
+    };
+    Err(CommandError::new(Errno::PERM, why))
+}
+
 /// The longest time that an entry may stay, in seconds: a hundred years.
 const MAX_EXPIRE: f64 = 100.0 * 365.25 * 86_400.0;
 
-/// `osd blocklist add|rm ADDR [SECONDS]`, also under its older name.
+/// `osd blocklist [range] add|rm ADDR [SECONDS]`, also under its older name.
 pub(super) fn blocklist(ctx: &Context<'_>) -> CommandResult {
-    if ctx.args.str("range").is_some() {
-        return Err(CommandError::new(
-            rustix::io::Errno::OPNOTSUPP,
-            "ranges of addresses cannot be blocklisted here",
-        ));
-    }
+    let range = match ctx.args.str("range") {
+        None => false,
+        Some("range") => true,
+        Some(_) => return Err(einval("Did you mean to specify \"osd blocklist range\"?")),
+    };
     let text = ctx.args.need("addr")?;
-    let addr = parse_address(text).ok_or_else(|| einval(format!("unable to parse address {text}")))?;
-    let shown = plain_addr(&addr);
+    let addr = if range {
+        parse_range(text)
+    } else {
+        parse_address(text)
+    };
+    let addr = addr.ok_or_else(|| einval(format!("unable to parse address {text}")))?;
+    let shown = match range {
+        true => format!("cidr:{}", plain_addr(&addr)),
+        false => plain_addr(&addr),
+    };
     let op = ctx
         .args
         .str("blocklistop")
         .or_else(|| ctx.args.str("blacklistop"));
     match op {
         Some("add") => {
+            let default = ctx.cluster().option_number(BLOCKLIST_EXPIRE);
             let secs = ctx
                 .args
                 .float("expire")?
-                .unwrap_or(DEFAULT_EXPIRE)
+                .unwrap_or(default)
                 .clamp(0.0, MAX_EXPIRE);
             let until = ctx.cluster().blocklist_add(addr, Duration::from_secs_f64(secs))?;
             let until = time::local(until);
@@ -251,18 +334,23 @@ pub(super) fn blocklist(ctx: &Context<'_>) -> CommandResult {
 
 /// `osd blocklist ls`.
 pub(super) fn blocklist_ls(ctx: &Context<'_>) -> CommandResult {
-    let map: std::sync::Arc<OsdMap> = ctx.cluster().osdmap();
-    let entries: Vec<_> = map
-        .blocklist
-        .iter()
-        .map(|(a, t)| (plain_addr(a), time::local(*t)))
-        .collect();
+    let map = ctx.cluster().osdmap();
+    let shown = |kind: &'static str, (addr, until): (&EntityAddr, &Utime)| {
+        (kind, plain_addr(addr), time::local(*until))
+    };
+    let single = map.blocklist.iter().map(|e| shown("addr", e));
+    let ranges = map.range_blocklist.iter().map(|e| shown("range", e));
+    let entries: Vec<_> = single.chain(ranges).collect();
     let rows: Vec<_> = entries
         .iter()
-        .map(|(a, t)| json!({"addr": a, "until": t}))
+        .map(|(kind, a, t)| json!({*kind: a, "until": t}))
         .collect();
     let reply = Reply::either(ctx.format, "blocklist", &json!(rows), || {
-        entries.iter().map(|(a, t)| format!("{a} {t}\n")).collect()
+        let line = |(kind, a, t): &(&str, String, String)| match *kind {
+            "range" => format!("cidr:{a} {t}\n"),
+            _ => format!("{a} {t}\n"),
+        };
+        entries.iter().map(line).collect()
     });
     Ok(reply.with_status(format!("listed {} entries", entries.len())))
 }

@@ -185,7 +185,7 @@ pub(super) fn pool_line(id: i64, name: &str, p: &PgPool) -> String {
     out
 }
 
-fn osd_value(map: &OsdMap, id: i32, i: usize) -> Option<Value> {
+pub(super) fn osd_value(map: &OsdMap, id: i32, i: usize) -> Option<Value> {
     let (addrs, info) = (map.osd_addrs.get(i)?, map.osd_info.get(i)?);
     let mut state = vec!["exists"];
     if map.is_up(id) {
@@ -323,7 +323,7 @@ fn map_value(map: &OsdMap) -> Value {
     })
 }
 
-fn osd_line(map: &OsdMap, id: i32, i: usize) -> Option<String> {
+pub(super) fn osd_line(map: &OsdMap, id: i32, i: usize) -> Option<String> {
     let (addrs, info) = (map.osd_addrs.get(i)?, map.osd_info.get(i)?);
     let up = map.is_up(id);
     let is_in = map.osd_weight.get(i).is_some_and(|w| *w > 0);

@@ -62,7 +62,7 @@ fn type_of(crush: &CrushMap, id: i32) -> (i32, &str) {
     (kind, crush.type_names.get(&kind).map_or("", String::as_str))
 }
 
-fn name_of(crush: &CrushMap, id: i32) -> &str {
+pub(super) fn name_of(crush: &CrushMap, id: i32) -> &str {
     crush.names.get(&id).map_or("", String::as_str)
 }
 
@@ -73,7 +73,7 @@ fn node(map: &OsdMap, item: &Item) -> Value {
     let Some(bucket) = crush.bucket(item.id) else {
         let i = usize::try_from(item.id).unwrap_or(usize::MAX);
         return json!({
-            "id": item.id, "device_class": "", "name": name, "type": kind, "type_id": type_id,
+            "id": item.id, "device_class": super::crush::class_of(crush, item.id).unwrap_or_default(), "name": name, "type": kind, "type_id": type_id,
             "crush_weight": float(item.weight), "depth": item.depth, "pool_weights": {},
             "exists": u8::from(super::osd_dump::exists(map, i)),
             "status": if map.is_up(item.id) { "up" } else { "down" },
@@ -94,7 +94,9 @@ fn node(map: &OsdMap, item: &Item) -> Value {
 /// `osd tree`.
 pub(super) fn tree(ctx: &Context<'_>) -> CommandResult {
     let map = super::osd_dump::wanted_map(ctx)?;
-    let items = items(&map.crush);
+    let states = ctx.args.list("states");
+    let mut items = items(&map.crush);
+    retain_states(&map, &states, &mut items);
     let nodes: Vec<Value> = items.iter().map(|i| node(&map, i)).collect();
     Ok(Reply::either(
         ctx.format,
@@ -115,6 +117,76 @@ pub(super) fn tree(ctx: &Context<'_>) -> CommandResult {
             table(&columns, &rows)
         },
     ))
+}
+
+/// `osd crush tree`.
+pub(super) fn crush_tree(ctx: &Context<'_>) -> CommandResult {
+    let map = ctx.cluster().osdmap();
+    let items = items(&map.crush);
+    let nodes: Vec<Value> = items
+        .iter()
+        .map(|i| {
+            let mut node = node(&map, i);
+            // The OSDs' state is not CRUSH's business.
+            if let Some(fields) = node.as_object_mut() {
+                for name in ["exists", "status", "reweight", "primary_affinity"] {
+                    fields.remove(name);
+                }
+            }
+            node
+        })
+        .collect();
+    Ok(Reply::either(
+        ctx.format,
+        "crush_tree",
+        &json!({"nodes": nodes, "stray": []}),
+        || {
+            let columns = [
+                Column::Right("ID"),
+                Column::Right("CLASS"),
+                Column::HeadLeft("WEIGHT"),
+                Column::Left("TYPE NAME"),
+            ];
+            let row = |i: &Item| tree_row(&map, i).into_iter().take(4).collect();
+            table(&columns, &items.iter().map(row).collect::<Vec<_>>())
+        },
+    ))
+}
+
+/// Leaves the OSDs that are in one of the states, and what is above them.
+fn retain_states(map: &OsdMap, states: &[String], items: &mut Vec<Item>) {
+    if states.is_empty() {
+        return;
+    }
+    let shown = |id: i32| {
+        let index = usize::try_from(id).unwrap_or(usize::MAX);
+        let is_in = map.osd_weight.get(index).is_some_and(|w| *w > 0);
+        states.iter().any(|s| match s.as_str() {
+            "up" => map.is_up(id),
+            "down" => !map.is_up(id),
+            "in" => is_in,
+            "out" => !is_in,
+            _ => false,
+        })
+    };
+    // From below: a bucket stays if something under it did.
+    let mut deepest_kept = 0;
+    let mut kept: Vec<bool> = Vec::new();
+    for item in items.iter().rev() {
+        let keep = if item.id >= 0 {
+            shown(item.id)
+        } else {
+            deepest_kept > item.depth
+        };
+        if keep {
+            deepest_kept = item.depth;
+        } else if deepest_kept > item.depth {
+            deepest_kept = 0;
+        }
+        kept.push(keep);
+    }
+    let mut kept = kept.into_iter().rev();
+    items.retain(|_| kept.next().unwrap_or(false));
 }
 
 fn tree_row(map: &OsdMap, item: &Item) -> Vec<String> {
@@ -227,9 +299,18 @@ pub(super) fn rule_ls(ctx: &Context<'_>) -> CommandResult {
 /// `osd crush rule dump [NAME]`.
 pub(super) fn rule_dump(ctx: &Context<'_>) -> CommandResult {
     let map = ctx.cluster().osdmap();
-    let crush = &map.crush;
     let wanted = ctx.args.str("name");
-    let rules: Vec<Value> = (0_i32..)
+    let rules = rule_values(&map.crush, wanted);
+    match (wanted, rules.as_slice()) {
+        (Some(name), []) => Err(enoent(format!("unknown crush rule '{name}'"))),
+        (Some(_), [one, ..]) => Ok(Reply::value(ctx.format, "rule", one)),
+        (None, all) => Ok(Reply::value(ctx.format, "rules", &json!(all))),
+    }
+}
+
+/// The rules, or the one of that name.
+pub(super) fn rule_values(crush: &CrushMap, wanted: Option<&str>) -> Vec<Value> {
+    (0_i32..)
         .zip(&crush.rules)
         .filter_map(|(id, rule)| Some((id, crush.rule_names.get(&id)?, rule.as_ref()?)))
         .filter(|(_, name, _)| wanted.is_none_or(|w| w == *name))
@@ -244,12 +325,7 @@ pub(super) fn rule_dump(ctx: &Context<'_>) -> CommandResult {
                 "min_size": rule.min_size, "max_size": rule.max_size, "steps": steps,
             })
         })
-        .collect();
-    match (wanted, rules.as_slice()) {
-        (Some(name), []) => Err(enoent(format!("unknown crush rule '{name}'"))),
-        (Some(_), [one, ..]) => Ok(Reply::value(ctx.format, "rule", one)),
-        (None, all) => Ok(Reply::value(ctx.format, "rules", &json!(all))),
-    }
+        .collect()
 }
 
 fn step(crush: &CrushMap, op: u32, arg1: i32, arg2: i32) -> Value {
@@ -269,8 +345,19 @@ fn step(crush: &CrushMap, op: u32, arg1: i32, arg2: i32) -> Value {
 /// `osd crush show-tunables`.
 pub(super) fn tunables(ctx: &Context<'_>) -> CommandResult {
     let map = ctx.cluster().osdmap();
+    Ok(Reply::value(ctx.format, "tunables", &tunables_value(&map)))
+}
+
+/// The tunables, and which of a client's features they and the buckets ask for.
+pub(super) fn tunables_value(map: &OsdMap) -> Value {
     let t = &map.crush.tunables;
-    let value = json!({
+    let straw2 = map.crush.buckets.iter().flatten().any(|b| b.weights.alg() == 5);
+    let moved = (
+        t.choose_local_tries,
+        t.choose_local_fallback_tries,
+        t.choose_total_tries,
+    ) != (2, 5, 19);
+    json!({
         "choose_local_tries": t.choose_local_tries,
         "choose_local_fallback_tries": t.choose_local_fallback_tries,
         "choose_total_tries": t.choose_total_tries,
@@ -279,12 +366,19 @@ pub(super) fn tunables(ctx: &Context<'_>) -> CommandResult {
         "chooseleaf_stable": t.chooseleaf_stable,
         "straw_calc_version": t.straw_calc_version,
         "allowed_bucket_algs": t.allowed_bucket_algs,
-        "profile": "hammer",
+        "profile": if *t == encoding::maps::Tunables::HAMMER { "hammer" } else { "unknown" },
         "optimal_tunables": 0,
-        "legacy_tunables": 0,
-        "minimum_required_version": super::osd_dump::min_compat_client(&map),
-    });
-    Ok(Reply::value(ctx.format, "tunables", &value))
+        "legacy_tunables": u8::from(*t == encoding::maps::Tunables::LEGACY),
+        "minimum_required_version": super::osd_dump::min_compat_client(map),
+        "require_feature_tunables": u8::from(moved),
+        "require_feature_tunables2": t.chooseleaf_descend_once,
+        "has_v2_rules": 0,
+        "require_feature_tunables3": u8::from(t.chooseleaf_vary_r != 0),
+        "has_v3_rules": 0,
+        "has_v4_buckets": u8::from(straw2),
+        "require_feature_tunables5": t.chooseleaf_stable,
+        "has_v5_rules": 0,
+    })
 }
 
 /// `osd getcrushmap`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use encoding::maps::{CrushMap, OsdMap};
+use encoding::maps::{CrushMap, OsdMap, pool_flags};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 
@@ -12,16 +12,12 @@ use super::{
     status::io_line,
 };
 use crate::{
-    cluster::{ClusterError, PoolQuota, PoolRequest, Rates},
+    cluster::{ALLOW_DELETE, ClusterError, POOL_PG_NUM, POOL_SIZE, PoolQuota, PoolRequest, Rates},
     mon::{
         format::{Column, bytes, count, table},
         reply::{CommandError, Reply, einval, enoent},
     },
 };
-
-/// The option that allows pools to be deleted. True unless the operator says otherwise: there is no other way
-/// to get rid of one, and the command asks twice.
-pub(super) const ALLOW_DELETE: &str = "mon_allow_pool_delete";
 
 /// The map and the id of the pool that argument `arg` names.
 pub(super) fn pool_arg(ctx: &Context<'_>, arg: &str) -> Result<(Arc<OsdMap>, i64, String), CommandError> {
@@ -76,17 +72,16 @@ fn number<T: TryFrom<i64>>(ctx: &Context<'_>, name: &str) -> Result<Option<T>, C
     ctx.args.int(name)?.filter(|n| *n != 0).map(fit).transpose()
 }
 
-/// Placement groups of a pool that names no number (`osd_pool_default_pg_num`).
-const DEFAULT_PG_NUM: u32 = 32;
-
 /// `osd pool create POOL [PG_NUM] [PGP_NUM] [replicated] [RULE] ...`.
 pub(super) fn create(ctx: &Context<'_>) -> CommandResult {
     let name = ctx.args.need("pool")?;
-    if ctx.args.str("pool_type").is_some_and(|t| t != "replicated") {
-        return Err(CommandError::new(
-            Errno::OPNOTSUPP,
-            "only replicated pools are supported",
-        ));
+    match ctx.args.str("pool_type") {
+        None | Some("replicated") => {}
+        Some("erasure") => {
+            let text = "only replicated pools are supported";
+            return Err(CommandError::new(Errno::OPNOTSUPP, text));
+        }
+        Some(other) => return Err(einval(format!("unknown pool type '{other}'"))),
     }
     // The command line's fifth word is the rule of a replicated pool, whatever the parameter is called.
     let rule = ctx
@@ -96,13 +91,10 @@ pub(super) fn create(ctx: &Context<'_>) -> CommandResult {
     if let Some(rule) = rule.filter(|r| *r != CrushMap::REPLICATED_RULE) {
         return Err(enoent(format!("specified rule {rule} doesn't exist")));
     }
-    if name.starts_with('.') {
-        return Err(einval("pool names beginning with . are not allowed"));
-    }
     let request = PoolRequest {
         name: name.to_owned(),
-        pg_num: number(ctx, "pg_num")?.unwrap_or(DEFAULT_PG_NUM),
-        size: number(ctx, "size")?.unwrap_or(1),
+        pg_num: number(ctx, "pg_num")?.unwrap_or(ctx.cluster().option_number(POOL_PG_NUM) as u32),
+        size: number(ctx, "size")?.unwrap_or(ctx.cluster().option_number(POOL_SIZE) as u8),
     };
     match ctx.cluster().create_pool(&request) {
         Ok(_) => Ok(Reply::status(format!("pool '{name}' created"))),
@@ -376,39 +368,77 @@ pub(super) fn application_get(ctx: &Context<'_>) -> CommandResult {
             "application '{app}' on pool '{name}' does not have key '{key}'"
         ))
     })?;
-    Ok(Reply::either(ctx.format, key, &json!(value), || {
-        format!("{value}\n")
-    }))
+    // As in Ceph, the text in every format.
+    Ok(Reply::data(format!("{value}\n")))
 }
 
 /// `osd pool autoscale-status`.
 pub(super) fn autoscale_status(ctx: &Context<'_>) -> CommandResult {
     let map = ctx.cluster().osdmap();
+    let space = ctx.cluster().stats().space();
+    let share = |used: u64| used as f64 / space.total.max(1) as f64;
     let rows: Vec<Vec<String>> = pools(&map)
         .filter_map(|(id, n)| Some((id, n, map.pools.get(&id)?)))
         .map(|(id, n, p)| {
-            let size = bytes(ctx.cluster().stats().pool(id).bytes_stored);
-            vec![
+            let used = ctx.cluster().stats().pool(id).bytes_stored;
+            let mut row = vec![
                 n.to_owned(),
-                size,
-                p.pg_num.to_string(),
-                autoscale_mode(p).to_owned(),
-            ]
+                bytes(used),
+                String::new(),
+                "1.0".to_owned(),
+                bytes(space.total),
+            ];
+            row.extend([
+                format!("{:.4}", share(used)),
+                String::new(),
+                String::new(),
+                "1.0".to_owned(),
+            ]);
+            row.extend([p.pg_num.to_string(), String::new(), autoscale_mode(p).to_owned()]);
+            row.push(
+                if p.flags & pool_flags::BULK == 0 {
+                    "False"
+                } else {
+                    "True"
+                }
+                .to_owned(),
+            );
+            row
         })
         .collect();
     let value: Vec<Value> = pools(&map)
         .filter_map(|(id, n)| Some((id, n, map.pools.get(&id)?)))
         .map(|(id, n, p)| {
+            let usage = ctx.cluster().stats().pool(id);
             json!({
-                "pool_name": n, "pool_id": id, "pg_autoscale_mode": autoscale_mode(p),
-                "pg_num_target": p.pg_num_target, "pg_num_final": p.pg_num, "would_adjust": false,
-                "logical_used": ctx.cluster().stats().pool(id).bytes_stored,
+                "pool_id": id, "pool_name": n, "crush_root_id": -1, "pg_autoscale_mode": autoscale_mode(p),
+                "pg_num_target": p.pg_num_target, "logical_used": usage.bytes_stored, "target_bytes": 0,
+                "raw_used_rate": 1.0, "subtree_capacity": space.total, "actual_raw_used": usage.bytes_used,
+                "raw_used": usage.bytes_used, "actual_capacity_ratio": share(usage.bytes_used),
+                "capacity_ratio": share(usage.bytes_used), "target_ratio": 0.0, "effective_target_ratio": 0.0,
+                "pg_num_ideal": p.pg_num, "pg_num_final": p.pg_num, "would_adjust": false, "bias": 1.0,
+                "bulk": p.flags & pool_flags::BULK != 0,
             })
         })
         .collect();
     Ok(Reply::either(ctx.format, "pools", &json!(value), || {
         use Column::{Left as L, Right as R};
-        table(&[L("POOL"), R("SIZE"), R("PG_NUM"), L("AUTOSCALE")], &rows)
+        let columns = [
+            L("POOL"),
+            R("SIZE"),
+            R("TARGET SIZE"),
+            R("RATE"),
+            R("RAW CAPACITY"),
+            R("RATIO"),
+            R("TARGET RATIO"),
+            R("EFFECTIVE RATIO"),
+            R("BIAS"),
+            R("PG_NUM"),
+            R("NEW PG_NUM"),
+            L("AUTOSCALE"),
+            L("BULK"),
+        ];
+        table(&columns, &rows)
     }))
 }
 

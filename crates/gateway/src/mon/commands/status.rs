@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use encoding::maps::pool_flags;
 use serde_json::{Map, Value, json};
 
-use super::{CommandResult, Context, cluster::servicemap_modified};
+use super::{CommandResult, Context, mgr::created};
 use crate::{
     cluster::{MGR_NAME, MON_NAME, PoolUsage, Rates},
     mon::{
@@ -274,6 +274,7 @@ pub(super) fn status(ctx: &Context<'_>) -> CommandResult {
         return Ok(Reply::data(status_text(ctx)));
     }
     let monmap = ctx.cluster().monmap();
+    let mgrmap = ctx.cluster().mgrmap();
     let value = json!({
         "fsid": ctx.cluster().fsid().to_string(),
         "health": health_value(&checks(ctx), false),
@@ -289,8 +290,10 @@ pub(super) fn status(ctx: &Context<'_>) -> CommandResult {
         "osdmap": osd_stat_value(ctx),
         "pgmap": pgmap_value(ctx),
         "fsmap": {"epoch": 1, "by_rank": [], "up:standby": 0},
-        "mgrmap": {"available": true, "num_standbys": 0, "modules": [], "services": {}},
-        "servicemap": {"epoch": 1, "modified": servicemap_modified(ctx), "services": {}},
+        "mgrmap": {
+            "available": true, "num_standbys": 0, "modules": mgrmap.modules, "services": mgrmap.services,
+        },
+        "servicemap": ctx.mon.services().map_value(created(ctx)),
         "progress_events": {},
     });
     Ok(Reply::value(ctx.format, "status", &value))
@@ -319,6 +322,9 @@ fn status_text(ctx: &Context<'_>) -> String {
     let flags = operator_flags(map.flags);
     if !flags.is_empty() {
         out += &format!("         flags {}\n", flags.join(","));
+    }
+    for (service, summary) in ctx.mon.services().summaries() {
+        out += &format!("    {service}: {summary}\n");
     }
     out += &format!(
         " \n  data:\n    pools:   {} pools, {pgs} pgs\n    objects: {} objects, {}\n",
@@ -381,7 +387,7 @@ pub(super) fn pg_stat(ctx: &Context<'_>) -> CommandResult {
             "total_used_raw_bytes": space.used,
         },
     });
-    Ok(Reply::either(ctx.format, "pg_summary", &value, || {
+    Ok(Reply::either(ctx.format, "pg_info", &value, || {
         let mut out = format!("{pgs} pgs: ");
         if pgs > 0 {
             out += &format!("{pgs} active+clean");

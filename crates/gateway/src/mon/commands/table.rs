@@ -1,8 +1,8 @@
 //! The table of all commands. Rows that share words stand in the order in which clients try them.
 
 use super::{
-    Context, auth, auth_keys, cluster, config, df, mgr, mon, osd, osd_dump, osd_tree, pool, pool_vars,
-    status, unsupported,
+    Context, auth, auth_keys, cluster, config, crash, crush, df, mgr, modules, mon, osd, osd_dump, osd_tree,
+    pg, pool, pool_vars, status,
 };
 use crate::mon::command_table::{Command, DEPRECATED, TELL};
 
@@ -65,14 +65,14 @@ commands! {
         "show facts about monitors", "mon", "r", 0, mon::metadata;
     "mon versions",
         "show the versions of monitors", "mon", "r", 0, mon::versions;
+    "mon count-metadata name=property,type=CephString",
+        "count monitors by a fact about them", "mon", "r", 0, mon::count_metadata;
     "mon feature ls name=with_value,type=CephChoices,strings=--with-value,req=false",
         "list monitor features", "mon", "r", 0, mon::feature_ls;
     "heap \
      name=heapcmd,type=CephChoices,strings=dump|start_profiler|stop_profiler|release|get_release_rate|set_release_rate|stats \
      name=value,type=CephString,req=false",
         "show heap usage", "mon", "rw", TELL, cluster::heap;
-    "injectargs name=injected_args,type=CephString,n=N",
-        "set options of the running daemon", "mon", "rw", TELL, unsupported;
     "mgr dump name=epoch,type=CephInt,range=0,req=false",
         "show the manager map", "mgr", "r", 0, mgr::dump;
     "mgr stat",
@@ -82,25 +82,123 @@ commands! {
     "mgr module ls",
         "list manager modules", "mgr", "r", 0, mgr::module_ls;
     "mgr module enable name=module,type=CephString name=force,type=CephChoices,strings=--force,req=false",
-        "enable a manager module", "mgr", "rw", 0, unsupported;
+        "switch a manager module on", "mgr", "rw", 0, modules::enable;
+    "mgr module disable name=module,type=CephString",
+        "switch a manager module off", "mgr", "rw", 0, modules::disable;
+    "mgr versions",
+        "show the versions of managers", "mgr", "r", 0, mgr::versions;
+    "mgr count-metadata name=property,type=CephString",
+        "count managers by a fact about them", "mgr", "r", 0, mgr::count_metadata;
+    "mgr fail name=who,type=CephString,req=false",
+        "let another manager take over", "mgr", "rw", 0, mgr::fail;
     "mgr metadata name=who,type=CephString,req=false",
         "show facts about managers", "mgr", "r", 0, mgr::metadata;
     "balancer status",
-        "show the balancer's status", "mgr", "r", 0, mgr::balancer_status;
+        "show the balancer's status", "mgr", "r", 0, modules::balancer_status;
+    "balancer mode name=mode,type=CephChoices,strings=none|crush-compat|upmap",
+        "set the balancer's mode", "mgr", "rw", 0, modules::balancer_set;
+    "balancer on",
+        "switch the balancer on", "mgr", "rw", 0, modules::balancer_set;
+    "balancer off",
+        "switch the balancer off", "mgr", "rw", 0, modules::balancer_set;
+    "balancer eval name=option,type=CephString,req=false",
+        "rate the distribution of data", "mgr", "r", 0, modules::balancer_eval;
+    "balancer ls",
+        "list plans", "mgr", "r", 0, modules::balancer_ls;
     "crash ls",
-        "list crashes", "mgr", "r", 0, cluster::empty_list;
+        "list crashes", "mgr", "r", 0, crash::ls;
     "crash ls-new",
-        "list new crashes", "mgr", "r", 0, cluster::empty_list;
+        "list new crashes", "mgr", "r", 0, crash::ls_new;
+    "crash stat",
+        "count crashes", "mgr", "r", 0, crash::stat;
+    "crash info name=id,type=CephString",
+        "show a crash", "mgr", "r", 0, crash::info;
+    "crash post",
+        "add a report of a crash", "mgr", "rw", 0, crash::post;
+    "crash rm name=id,type=CephString",
+        "remove a crash", "mgr", "rw", 0, crash::rm;
+    "crash archive name=id,type=CephString",
+        "take a crash for known", "mgr", "rw", 0, crash::archive;
+    "crash archive-all",
+        "take all crashes for known", "mgr", "rw", 0, crash::archive_all;
+    "crash prune name=keep,type=CephInt",
+        "remove crashes older than that many days", "mgr", "rw", 0, crash::prune;
+    "crash json_report name=hours,type=CephInt",
+        "count crashes of the last hours", "mgr", "r", 0, crash::json_report;
     "device ls",
-        "list devices", "mgr", "r", 0, cluster::empty_list;
+        "list devices", "mgr", "r", 0, modules::device_ls;
+    "device ls-by-daemon name=who,type=CephString",
+        "list the devices of a daemon", "mgr", "r", 0, modules::device_ls_by_daemon;
+    "device ls-by-host name=host,type=CephString",
+        "list the devices of a host", "mgr", "r", 0, modules::device_ls_by_host;
+    "device info name=devid,type=CephString",
+        "show a device", "mgr", "r", 0, modules::device_info;
+    "progress",
+        "show what is in progress", "mgr", "r", 0, modules::progress;
+    "progress json",
+        "show what is and was in progress", "mgr", "r", 0, modules::progress_json;
+    "progress clear",
+        "forget what was in progress", "mgr", "rw", 0, modules::progress_clear;
+    "progress on",
+        "keep track of progress", "mgr", "rw", 0, modules::progress_on;
+    "telemetry status",
+        "show whether reports are sent", "mgr", "r", 0, modules::telemetry_status;
+    "telemetry on name=license,type=CephString,req=false",
+        "send reports", "mgr", "rw", 0, modules::telemetry_on;
+    "telemetry off",
+        "send no reports", "mgr", "rw", 0, modules::telemetry_off;
+    "orch status name=detail,type=CephBool,req=false",
+        "ask who manages daemons", "mgr", "r", 0, modules::orch;
+    "orch ls name=service_type,type=CephString,req=false name=service_name,type=CephString,req=false",
+        "ask who manages daemons", "mgr", "r", 0, modules::orch;
+    "orch ps name=hostname,type=CephString,req=false",
+        "ask who manages daemons", "mgr", "r", 0, modules::orch;
+    "orch host ls",
+        "ask who manages daemons", "mgr", "r", 0, modules::orch;
+    "orch device ls name=hostname,type=CephString,n=N,req=false",
+        "ask who manages daemons", "mgr", "r", 0, modules::orch;
+    "iostat name=period,type=CephInt,req=false",
+        "show the rate of I/O as it changes", "mgr", "r", 0, modules::not_loaded;
     "service dump",
-        "show the service map", "service", "r", 0, cluster::service_dump;
+        "show the service map", "service", "r", 0, mgr::service_dump;
+    "service status",
+        "show what service daemons say of their state", "service", "r", 0, mgr::service_status;
+    "config show name=who,type=CephString name=key,type=CephString,req=false",
+        "show the options set for a daemon", "mgr", "r", 0, config::show;
+    "config show-with-defaults name=who,type=CephString",
+        "show all options of a daemon", "mgr", "r", 0, config::show_with_defaults;
+    "fs status name=fs,type=CephString,req=false",
+        "show the state of file systems", "mgr", "r", 0, modules::fs_status;
     "mds stat",
         "show the metadata servers", "mds", "r", 0, cluster::mds_stat;
     "fs ls",
         "list filesystems", "fs", "r", 0, cluster::fs_ls;
+    "fs dump name=epoch,type=CephInt,range=0,req=false",
+        "show the map of filesystems", "fs", "r", 0, cluster::fs_dump;
+    "fs get name=fs_name,type=CephString",
+        "show a filesystem", "fs", "r", 0, cluster::fs_get;
     "pg stat",
         "show placement groups in a line", "pg", "r", 0, status::pg_stat;
+    "pg dump name=dumpcontents,type=CephChoices,strings=all|summary|sum|delta|pools|osds|pgs|pgs_brief,n=N,req=false",
+        "show placement groups", "pg", "r", 0, pg::dump;
+    "pg dump_json name=dumpcontents,type=CephChoices,strings=all|summary|sum|pools|osds|pgs,n=N,req=false",
+        "show placement groups in JSON", "pg", "r", 0, pg::dump_json;
+    "pg dump_pools_json",
+        "show the statistics of pools in JSON", "pg", "r", 0, pg::dump_pools_json;
+    "pg dump_stuck name=stuckops,type=CephChoices,strings=inactive|unclean|stale|undersized|degraded,n=N,req=false name=threshold,type=CephInt,req=false",
+        "show placement groups that are stuck", "pg", "r", 0, pg::dump_stuck;
+    "pg ls name=pool,type=CephInt,req=false name=states,type=CephString,n=N,req=false",
+        "list placement groups", "pg", "r", 0, pg::ls;
+    "pg ls-by-pool name=poolstr,type=CephString name=states,type=CephString,n=N,req=false",
+        "list the placement groups of a pool", "pg", "r", 0, pg::ls_by_pool;
+    "pg ls-by-primary name=osd,type=CephOsdName name=pool,type=CephInt,req=false name=states,type=CephString,n=N,req=false",
+        "list placement groups by their primary OSD", "pg", "r", 0, pg::ls_by_osd;
+    "pg ls-by-osd name=osd,type=CephOsdName name=pool,type=CephInt,req=false name=states,type=CephString,n=N,req=false",
+        "list placement groups by OSD", "pg", "r", 0, pg::ls_by_osd;
+    "pg map name=pgid,type=CephPgid",
+        "show where a placement group is", "pg", "r", 0, pg::map;
+    "pg debug name=debugop,type=CephChoices,strings=unfound_objects_exist|degraded_pgs_exist",
+        "ask a question about all placement groups", "pg", "r", 0, pg::debug;
     "osd stat",
         "show the OSD map in a line", "osd", "r", 0, osd::stat;
     "osd dump name=epoch,type=CephInt,range=0,req=false",
@@ -125,6 +223,20 @@ commands! {
         "show facts about OSDs", "osd", "r", 0, osd::metadata;
     "osd versions",
         "show the versions of OSDs", "osd", "r", 0, osd::versions;
+    "osd count-metadata name=property,type=CephString",
+        "count OSDs by a fact about them", "osd", "r", 0, osd::count_metadata;
+    "osd info name=id,type=CephOsdName,req=false",
+        "show the OSDs as the map has them", "osd", "r", 0, crush::osd_info;
+    "osd numa-status",
+        "show which NUMA nodes OSDs are bound to", "osd", "r", 0, crush::numa_status;
+    "osd ok-to-stop name=ids,type=CephString,n=N",
+        "tell whether OSDs may be stopped", "osd", "r", 0, crush::ok_to_stop;
+    "osd safe-to-destroy name=ids,type=CephString,n=N",
+        "tell whether OSDs may be removed", "osd", "r", 0, crush::safe_to_destroy;
+    "osd blocked-by",
+        "show which OSDs others wait for", "osd", "r", 0, crush::blocked_by;
+    "osd status name=bucket,type=CephString,req=false",
+        "show OSDs, their space and load", "osd", "r", 0, df::osd_status;
     "osd perf",
         "show latencies of OSDs", "osd", "r", 0, osd::perf;
     "osd utilization",
@@ -148,6 +260,18 @@ commands! {
         "clear a flag", "osd", "rw", 0, osd::unset;
     "osd down name=ids,type=CephString,n=N name=definitely_dead,type=CephBool,req=false",
         "mark OSDs down; those that run come back", "osd", "rw", 0, osd::down;
+    "osd pause",
+        "stop all I/O", "osd", "rw", 0, osd::pause;
+    "osd unpause",
+        "let I/O go on", "osd", "rw", 0, osd::unpause;
+    "osd set-full-ratio name=ratio,type=CephFloat,range=0.0|1.0",
+        "set the ratio at which the cluster counts as full", "osd", "rw", 0, osd::set_ratio;
+    "osd set-backfillfull-ratio name=ratio,type=CephFloat,range=0.0|1.0",
+        "set the ratio at which the cluster counts as backfillfull", "osd", "rw", 0, osd::set_ratio;
+    "osd set-nearfull-ratio name=ratio,type=CephFloat,range=0.0|1.0",
+        "set the ratio at which the cluster counts as nearfull", "osd", "rw", 0, osd::set_ratio;
+    "osd require-osd-release name=release,type=CephString name=yes_i_really_mean_it,type=CephBool,req=false",
+        "set the oldest release of OSDs", "osd", "rw", 0, osd::require_release;
     "osd crush rule ls",
         "list CRUSH rules", "osd", "r", 0, osd_tree::rule_ls;
     "osd crush rule list",
@@ -156,8 +280,28 @@ commands! {
         "show CRUSH rules", "osd", "r", 0, osd_tree::rule_dump;
     "osd crush show-tunables",
         "show CRUSH tunables", "osd", "r", 0, osd_tree::tunables;
+    "osd crush dump",
+        "show the CRUSH map", "osd", "r", 0, crush::dump;
+    "osd crush tree name=shadow,type=CephChoices,strings=--show-shadow,req=false",
+        "show the CRUSH tree", "osd", "r", 0, osd_tree::crush_tree;
+    "osd crush class ls",
+        "list device classes", "osd", "r", 0, crush::class_ls;
+    "osd crush class ls-osd name=class,type=CephString",
+        "list the OSDs of a device class", "osd", "r", 0, crush::class_ls_osd;
+    "osd crush get-device-class name=ids,type=CephString,n=N",
+        "show the device classes of OSDs", "osd", "r", 0, crush::get_device_class;
+    "osd crush get-tunable name=tunable,type=CephChoices,strings=straw_calc_version",
+        "show a CRUSH tunable", "osd", "r", 0, crush::get_tunable;
+    "osd crush ls name=node,type=CephString,goodchars=[A-Za-z0-9-_.]",
+        "list what is below a node of the CRUSH tree", "osd", "r", 0, crush::ls;
+    "osd crush rule ls-by-class name=class,type=CephString",
+        "list the CRUSH rules of a device class", "osd", "r", 0, crush::rule_ls_by_class;
+    "osd crush weight-set ls",
+        "list CRUSH weight sets", "osd", "r", 0, crush::weight_set_ls;
     "osd erasure-code-profile ls",
-        "list erasure code profiles", "osd", "r", 0, cluster::empty_list;
+        "list erasure code profiles", "osd", "r", 0, crush::profile_ls;
+    "osd erasure-code-profile get name=name,type=CephString,goodchars=[A-Za-z0-9-_.]",
+        "show an erasure code profile", "osd", "r", 0, crush::profile_get;
     "osd blocklist name=range,type=CephString,goodchars=[range],req=false \
      name=blocklistop,type=CephChoices,strings=add|rm name=addr,type=CephEntityAddr \
      name=expire,type=CephFloat,range=0.0,req=false",
@@ -286,6 +430,8 @@ commands! {
         "show all options that are set", "mon", "r", 0, config::dump;
     "config ls",
         "list the options that rbdgate heeds", "config", "r", 0, config::ls;
+    "config help name=key,type=CephString",
+        "describe an option", "config", "r", 0, config::help;
     "config generate-minimal-conf",
         "show a minimal ceph.conf", "config", "r", 0, config::minimal_conf;
     "config-key get name=key,type=CephString",

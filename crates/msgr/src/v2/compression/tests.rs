@@ -258,3 +258,48 @@ fn a_frame_packed_in_another_way_than_agreed_on_is_malformed() {
         assert_eq!(result, Err(Malformed::Compressed(algorithm.name()).into()));
     }
 }
+
+/// Frames of a client of Reef 18.2.7 (Debian 13: liblz4 1.9.4, libzstd as Ceph carries it, libsnappy 1.1.9) that writes an
+/// object, recorded with `ms_osd_compress_mode = force` and each algorithm.
+const OF_REEF: [(Algorithm, &[u8]); 3] = [
+    (Algorithm::LZ4, include_bytes!("../../../testdata/reef-lz4.frame")),
+    (
+        Algorithm::ZSTD,
+        include_bytes!("../../../testdata/reef-zstd.frame"),
+    ),
+    (
+        Algorithm::SNAPPY,
+        include_bytes!("../../../testdata/reef-snappy.frame"),
+    ),
+];
+
+#[test]
+fn recorded_frames_of_a_stock_client_unpack_to_what_it_wrote() {
+    let written: String = (0..180)
+        .map(|n| format!("line {} of what a client writes\n", n % 37))
+        .collect();
+    for (algorithm, recorded) in OF_REEF {
+        let mut reader = FrameReader::default();
+        reader.decompress(algorithm);
+        let frame = reader.next(&mut BytesMut::from(recorded), &Limits::default());
+        let Ok(Progress::Ready(frame)) = frame else {
+            panic!("{algorithm:?}: {frame:?}");
+        };
+        assert_eq!(frame.tag, Tag::MESSAGE);
+        assert_eq!(frame.segments[0].len(), 41);
+        assert_eq!(frame.segments[3], written.as_bytes(), "{algorithm:?}");
+        // As its sender would have sent it without: the same, packed again by us, unpacks too.
+        let mut out = Output::default();
+        let mut writer = FrameWriter::default();
+        writer.compress(algorithm, 0);
+        let [header, front, middle, data] = frame.segments.clone();
+        writer.put(frame.tag, &header, [&[front], &[middle], &[data]], &mut out);
+        assert!(
+            out.len() < recorded.len() * 11 / 10,
+            "{algorithm:?} {}",
+            out.len()
+        );
+        let again = reader.next(&mut BytesMut::from(&out.take()[..]), &Limits::default());
+        assert_eq!(again, Ok(Progress::Ready(frame)));
+    }
+}

@@ -1,0 +1,374 @@
+//! Commands to one daemon: what `ceph tell mon.a|mgr.x|osd.0 ...` and the admin socket answer (Ceph
+//! `src/common/ceph_context.cc`). All daemons are this process, so counters are the same for each; options are each one's own.
+
+use encoding::features::Features;
+use rustix::io::Errno;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    cluster::{Cluster, KnownOption, known_option, known_options, normalized},
+    mon::{self, Args, Command, CommandError, Format, Reply, TELL, describe_all},
+    perf,
+};
+
+/// A daemon that is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Daemon<'a> {
+    /// The cluster's state.
+    pub cluster: &'a Cluster,
+    /// Its name: `mon.a`, `mgr.x`, `osd.0`.
+    pub name: &'a str,
+    /// Connected clients.
+    pub sessions: u64,
+}
+
+type Run = fn(&Daemon<'_>, &Args) -> Result<Value, CommandError>;
+
+/// A command: its signature in the syntax of `src/mon/MonCommands.h`, what it does, what runs it.
+pub struct DaemonCommand {
+    /// Words, then parameters.
+    pub signature: &'static str,
+    /// For `help`.
+    pub help: &'static str,
+    run: Run,
+}
+
+const fn row(signature: &'static str, help: &'static str, run: Run) -> DaemonCommand {
+    DaemonCommand { signature, help, run }
+}
+
+/// The commands that every daemon knows.
+pub const DAEMON_COMMANDS: &[DaemonCommand] = &[
+    row(
+        "config diff",
+        "dump options that differ from their defaults",
+        config_diff,
+    ),
+    row(
+        "config get name=var,type=CephString",
+        "get the value of an option",
+        config_get,
+    ),
+    row(
+        "config set name=var,type=CephString name=val,type=CephString,n=N",
+        "set an option of the running daemon",
+        config_set,
+    ),
+    row("config show", "dump the options in force", config_show),
+    row(
+        "config unset name=var,type=CephString",
+        "take back what config set did",
+        config_unset,
+    ),
+    row(
+        "dump_blocklist",
+        "list the clients that are shut out",
+        dump_blocklist,
+    ),
+    row("git_version", "get git sha1", |_, _| {
+        Ok(json!({"git_version": crate::VERSION}))
+    }),
+    row(
+        "injectargs name=injected_args,type=CephString,n=N",
+        "set options of the running daemon",
+        injectargs,
+    ),
+    row("log flush", "write out the log: it is never held back", |_, _| {
+        Ok(json!({}))
+    }),
+    row(
+        "perf dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false",
+        "dump counters",
+        perf_dump,
+    ),
+    row("perf schema", "describe the counters", |d, _| {
+        Ok(perf::schema(&perf::dump(d.cluster, d.sessions)))
+    }),
+    row("status", "show the state of the daemon", status),
+    row("query name=pgid,type=CephPgid", "show a placement group", query),
+    row("uptime", "seconds since the start", uptime),
+    row("version", "get version", |_, _| Ok(perf::version())),
+];
+
+impl DaemonCommand {
+    /// The command as clients are told of it: it asks for all permissions, as Ceph's daemons do of whoever tells them something.
+    #[must_use]
+    pub fn as_command(&self) -> Command {
+        Command {
+            signature: self.signature,
+            help: self.help,
+            module: "mon",
+            perm: "rwx",
+            flags: TELL,
+            handler: |_| Err(CommandError::new(Errno::INVAL, "this is a daemon's command")),
+        }
+    }
+
+    /// The words before the parameters.
+    #[must_use]
+    pub fn prefix(&self) -> String {
+        let words: Vec<_> = self
+            .signature
+            .split(' ')
+            .take_while(|w| !w.contains('='))
+            .collect();
+        words.join(" ")
+    }
+}
+
+/// The commands as clients are told of them, with those that a daemon has beside them.
+#[must_use]
+pub fn descriptions(more: &[Command], features: Features) -> Value {
+    let every = DAEMON_COMMANDS.iter().map(DaemonCommand::as_command);
+    let all: Vec<Command> = every.chain(more.iter().copied()).collect();
+    describe_all(&all, features)
+}
+
+/// Runs a command of that daemon; nothing if there is none of that name.
+///
+/// # Errors
+/// If the command fails.
+#[must_use]
+pub fn run(daemon: &Daemon<'_>, args: &Args) -> Option<Result<Reply, CommandError>> {
+    let command = DAEMON_COMMANDS.iter().find(|c| c.prefix() == args.prefix())?;
+    let format = match args.format() {
+        Format::Plain => Format::JsonPretty,
+        other => other,
+    };
+    let root = args.prefix().replace(' ', "_");
+    Some((command.run)(daemon, args).map(|value| Reply::value(format, &root, &value)))
+}
+
+fn einval(text: impl Into<String>) -> CommandError {
+    CommandError::new(Errno::INVAL, text)
+}
+
+fn value_of(daemon: &Daemon<'_>, option: KnownOption) -> String {
+    let set = daemon.cluster.config_of(daemon.name).remove(option.name);
+    set.unwrap_or_else(|| option.default.to_owned())
+}
+
+fn wanted(args: &Args) -> Result<KnownOption, CommandError> {
+    let name = normalized(args.need("var")?);
+    known_option(&name)
+        .ok_or_else(|| CommandError::new(Errno::NOENT, format!("'{name}' is no option that rbdgate heeds")))
+}
+
+fn config_show(daemon: &Daemon<'_>, _: &Args) -> Result<Value, CommandError> {
+    let mut out = Map::new();
+    out.insert("name".into(), daemon.name.into());
+    out.insert("cluster".into(), "ceph".into());
+    for option in known_options() {
+        out.insert(option.name.into(), value_of(daemon, option).into());
+    }
+    Ok(Value::Object(out))
+}
+
+fn config_get(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
+    let option = wanted(args)?;
+    Ok(json!({option.name: value_of(daemon, option)}))
+}
+
+fn config_set(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
+    let option = wanted(args)?;
+    let text = args.list("val").join(" ");
+    let value = option
+        .kind
+        .check(&text)
+        .map_err(|why| einval(format!("error setting '{}' to '{text}': {why}", option.name)))?;
+    daemon
+        .cluster
+        .override_option(daemon.name, option.name, Some(&value));
+    Ok(json!({"success": format!("{} = '{value}' ", option.name)}))
+}
+
+fn config_unset(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
+    let option = wanted(args)?;
+    daemon.cluster.override_option(daemon.name, option.name, None);
+    Ok(json!({"success": format!("{} = '' ", option.name)}))
+}
+
+fn config_diff(daemon: &Daemon<'_>, _: &Args) -> Result<Value, CommandError> {
+    let mut out = Map::new();
+    for option in known_options() {
+        let value = value_of(daemon, option);
+        if value != option.default {
+            out.insert(
+                option.name.into(),
+                json!({"default": option.default, "mon": value, "final": value}),
+            );
+        }
+    }
+    Ok(json!({"diff": out}))
+}
+
+/// `--name=value`, or `--name value`, several of them in one or more words.
+fn parse_injected(words: &[String]) -> Result<Vec<(String, String)>, CommandError> {
+    let mut out = Vec::new();
+    let text = words.join(" ");
+    let mut rest = text.split_whitespace().peekable();
+    while let Some(word) = rest.next() {
+        let name = word
+            .strip_prefix("--")
+            .ok_or_else(|| einval(format!("failed to parse arguments: {word}")))?;
+        let (name, value) = match name.split_once('=') {
+            Some((name, value)) => (name, value.to_owned()),
+            None => match rest.next_if(|next| !next.starts_with("--")) {
+                Some(value) => (name, value.to_owned()),
+                None => (name, "true".to_owned()),
+            },
+        };
+        out.push((normalized(name), value));
+    }
+    Ok(out)
+}
+
+fn injectargs(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
+    let pairs = parse_injected(&args.list("injected_args"))?;
+    let mut checked = Vec::new();
+    for (name, value) in pairs {
+        let option =
+            known_option(&name).ok_or_else(|| einval(format!("failed to parse arguments: --{name}")))?;
+        let value = option
+            .kind
+            .check(&value)
+            .map_err(|why| einval(format!("{name}: {why}")))?;
+        checked.push((option.name, value));
+    }
+    for (name, value) in checked {
+        daemon.cluster.override_option(daemon.name, name, Some(&value));
+    }
+    Ok(json!({}))
+}
+
+fn perf_dump(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
+    let all = perf::dump(daemon.cluster, daemon.sessions);
+    let Some(logger) = args.str("logger").filter(|l| *l != "all") else {
+        return Ok(all);
+    };
+    let section = all.get(logger).cloned().unwrap_or(Value::Null);
+    let section = match args.str("counter") {
+        Some(counter) => json!({counter: section.get(counter)}),
+        None => section,
+    };
+    Ok(json!({logger: section}))
+}
+
+fn dump_blocklist(daemon: &Daemon<'_>, _: &Args) -> Result<Value, CommandError> {
+    let map = daemon.cluster.osdmap();
+    let entries = map.blocklist.iter().chain(&map.range_blocklist).map(
+        |(addr, until)| json!({"entity_addr_t": perf::address(addr), "expire_time": perf::time(*until)}),
+    );
+    Ok(Value::Array(entries.collect()))
+}
+
+fn status(daemon: &Daemon<'_>, _: &Args) -> Result<Value, CommandError> {
+    let map = daemon.cluster.osdmap();
+    let fsid = daemon.cluster.fsid().to_string();
+    let Some(id) = daemon
+        .name
+        .strip_prefix("osd.")
+        .and_then(|n| n.parse::<usize>().ok())
+    else {
+        return Ok(json!({"cluster_fsid": fsid, "name": daemon.name, "state": "active"}));
+    };
+    let oldest = daemon.cluster.oldest_osdmap();
+    let groups: u64 = map.pools.values().map(|p| u64::from(p.pg_num)).sum();
+    Ok(json!({
+        "cluster_fsid": fsid, "osd_fsid": map.osd_uuid.get(id).map(ToString::to_string), "whoami": id, "state": "active",
+        "oldest_map": oldest, "cluster_osdmap_trim_lower_bound": oldest, "newest_map": map.epoch, "num_pgs": groups,
+    }))
+}
+
+/// A placement group as the OSD that has it shows it (`PG::query`).
+fn query(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
+    mon::group_query(daemon.cluster, args.need("pgid")?)
+}
+
+fn uptime(daemon: &Daemon<'_>, _: &Args) -> Result<Value, CommandError> {
+    let up = daemon.cluster.started().elapsed().unwrap_or_default();
+    Ok(json!({"seconds": up.as_secs()}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{ALLOW_DELETE, tests::cluster};
+
+    fn ask(cluster: &Cluster, name: &str, request: &Value) -> Result<Value, CommandError> {
+        let daemon = Daemon {
+            cluster,
+            name,
+            sessions: 0,
+        };
+        let args = Args::parse(&[request.to_string()]).unwrap();
+        run(&daemon, &args)
+            .expect("the command is there")
+            .map(|reply| serde_json::from_slice(&reply.data).unwrap())
+    }
+
+    #[test]
+    fn options_of_one_daemon_are_set_for_it_alone_until_they_are_unset() {
+        let cluster = cluster();
+        let get = json!({"prefix": "config get", "var": "mon_allow_pool_delete"});
+        let set = json!({"prefix": "config set", "var": "mon-allow-pool-delete", "val": ["no"]});
+        assert_eq!(
+            ask(&cluster, "mon.a", &set).unwrap()["success"],
+            "mon_allow_pool_delete = 'false' "
+        );
+        assert_eq!(
+            ask(&cluster, "mon.a", &get).unwrap(),
+            json!({"mon_allow_pool_delete": "false"})
+        );
+        assert_eq!(
+            ask(&cluster, "osd.0", &get).unwrap(),
+            json!({"mon_allow_pool_delete": "true"})
+        );
+        assert!(!cluster.option_bool(ALLOW_DELETE));
+        let diff = ask(&cluster, "mon.a", &json!({"prefix": "config diff"})).unwrap();
+        assert_eq!(diff["diff"]["mon_allow_pool_delete"]["final"], "false");
+        ask(
+            &cluster,
+            "mon.a",
+            &json!({"prefix": "config unset", "var": "mon_allow_pool_delete"}),
+        )
+        .unwrap();
+        assert!(cluster.option_bool(ALLOW_DELETE));
+    }
+
+    #[test]
+    fn injected_arguments_take_effect_all_or_none() {
+        let cluster = cluster();
+        let inject = |words: &[&str]| {
+            ask(
+                &cluster,
+                "mon.a",
+                &json!({"prefix": "injectargs", "injected_args": words}),
+            )
+        };
+        assert!(inject(&["--mon_allow_pool_delete=false --no_such_option 1"]).is_err());
+        assert!(cluster.option_bool(ALLOW_DELETE));
+        assert_eq!(inject(&["--mon-allow-pool-delete false"]).unwrap(), json!({}));
+        assert!(!cluster.option_bool(ALLOW_DELETE));
+        assert!(inject(&["nonsense"]).is_err());
+    }
+
+    #[test]
+    fn every_counter_has_a_schema() {
+        let cluster = cluster();
+        let dump = ask(&cluster, "osd.0", &json!({"prefix": "perf dump"})).unwrap();
+        let schema = ask(&cluster, "osd.0", &json!({"prefix": "perf schema"})).unwrap();
+        for (section, counters) in dump.as_object().unwrap() {
+            for name in counters.as_object().unwrap().keys() {
+                assert!(schema[section][name]["type"].is_u64(), "{section}.{name}");
+            }
+        }
+        let one = ask(
+            &cluster,
+            "osd.0",
+            &json!({"prefix": "perf dump", "logger": "cluster"}),
+        )
+        .unwrap();
+        assert_eq!(one.as_object().unwrap().len(), 1);
+    }
+}
