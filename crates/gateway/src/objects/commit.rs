@@ -70,7 +70,7 @@ impl Objects {
                 Err(e)
             }
             Ok(seq) => {
-                self.account(id, change);
+                self.account(id, &change.old, &change.new);
                 self.release_when_durable(id.pool, seq, slots.freed);
                 Ok(seq)
             }
@@ -299,8 +299,8 @@ impl Objects {
         Ok(())
     }
 
-    fn account(&self, id: &ObjectId, change: &Change) {
-        let Change { old, new, .. } = change;
+    /// Counts what a change of an object's state made, of its head and its newest clone.
+    pub(super) fn account(&self, id: &ObjectId, old: &ObjectState, new: &ObjectState) {
         self.account_states(id, old, new);
         let Some(newest) = &new.newest else { return };
         let before = old.newest.as_ref().filter(|before| before.id == newest.id);

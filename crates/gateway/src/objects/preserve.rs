@@ -168,6 +168,7 @@ impl Objects {
                 Err(error)
             }
             Ok(seq) => {
+                self.account(id, &change.old, &between);
                 change.old = between;
                 change.preserve = Some(Preserve::default());
                 change.preserved = Some(seq);
