@@ -48,6 +48,27 @@ pub(crate) enum Outcome {
     Refused,
 }
 
+/// What came of a golden.
+pub(crate) struct Judged {
+    pub(crate) outcome: Outcome,
+    /// What we write of it; none if it was not read.
+    pub(crate) ours: Option<Bytes>,
+}
+
+impl Judged {
+    const REFUSED: Self = Self {
+        outcome: Outcome::Refused,
+        ours: None,
+    };
+
+    fn written(same: bool, ours: Bytes) -> Self {
+        Self {
+            outcome: if same { Outcome::Same } else { Outcome::Differs },
+            ours: Some(ours),
+        }
+    }
+}
+
 /// Why goldens are not encoded to the same bytes. An empty list covers everything.
 pub(crate) struct Excuse {
     pub(crate) kinds: &'static [&'static str],
@@ -200,12 +221,12 @@ fn as_read_by(golden: &Golden) -> Features {
     )
 }
 
-fn value<T: Decode + Encode + PartialEq + Debug>(golden: &Golden) -> Outcome {
+fn value<T: Decode + Encode + PartialEq + Debug>(golden: &Golden) -> Judged {
     as_written_for(&golden.bytes, |value: &T| value.to_bytes(as_read_by(golden)))
 }
 
 /// An incremental map names the word that it was written for, but for those from before OSDMAP_ENC.
-fn incremental(golden: &Golden) -> Outcome {
+fn incremental(golden: &Golden) -> Judged {
     as_written_for(&golden.bytes, |value: &OsdMapIncremental| {
         let named = Features(value.encode_features);
         value.to_bytes(if named.has(Feature::OSDMAP_ENC) {
@@ -216,23 +237,19 @@ fn incremental(golden: &Golden) -> Outcome {
     })
 }
 
-fn as_written_for<T: Decode + PartialEq + Debug>(bytes: &Bytes, write: impl Fn(&T) -> Bytes) -> Outcome {
+fn as_written_for<T: Decode + PartialEq + Debug>(bytes: &Bytes, write: impl Fn(&T) -> Bytes) -> Judged {
     let Ok(value) = T::from_bytes(bytes) else {
-        return Outcome::Refused;
+        return Judged::REFUSED;
     };
     let ours = write(&value);
     assert!(T::from_bytes(&ours).is_ok(), "{value:?} is not read back");
-    if ours == *bytes {
-        Outcome::Same
-    } else {
-        Outcome::Differs
-    }
+    Judged::written(ours == *bytes, ours)
 }
 
-fn message<M: Message + PartialEq + Debug>(golden: &Golden) -> Outcome {
+fn message<M: Message + PartialEq + Debug>(golden: &Golden) -> Judged {
     let raw = unpack(&golden.bytes);
     let Ok(message) = M::decode(&raw) else {
-        return Outcome::Refused;
+        return Judged::REFUSED;
     };
     let ours = message.encode(golden.features);
     assert_eq!(M::decode(&ours).as_ref(), Ok(&message));
@@ -240,11 +257,25 @@ fn message<M: Message + PartialEq + Debug>(golden: &Golden) -> Outcome {
         let versions = (m.header.version, m.header.compat_version);
         (versions, m.front.clone(), m.middle.clone(), m.data_bytes())
     };
-    if parts(&ours) == parts(&raw) {
-        Outcome::Same
-    } else {
-        Outcome::Differs
+    Judged::written(parts(&ours) == parts(&raw), pack(&golden.bytes, &ours))
+}
+
+/// Writes a message as Ceph's `encode_message` does, with header and footer of the golden.
+fn pack(golden: &Bytes, message: &RawMessage) -> Bytes {
+    let data = message.data_bytes();
+    let mut head = golden[..53 + 13].to_vec();
+    head[20..22].copy_from_slice(&message.header.version.to_le_bytes());
+    head[45..47].copy_from_slice(&message.header.compat_version.to_le_bytes());
+    for (part, at) in [&message.front, &message.middle, &data]
+        .into_iter()
+        .zip([22, 26, 30])
+    {
+        let len = (part.len() as u32).to_le_bytes();
+        head[at..at + 4].copy_from_slice(&len);
+        head.extend_from_slice(&len);
+        head.extend_from_slice(part);
     }
+    head.into()
 }
 
 /// Takes apart what Ceph's `encode_message` writes: header, old footer, front, middle, data.
@@ -281,7 +312,7 @@ fn unpack(bytes: &Bytes) -> RawMessage {
 /// By Ceph's names: messages, then types.
 macro_rules! kinds {
     (messages { $($message:ident = $name:literal,)* } values { $($value:ty = $($of:literal)|+,)* }) => {
-        fn by_name(golden: &Golden) -> Option<Outcome> {
+        fn by_name(golden: &Golden) -> Option<Judged> {
             Some(match golden.kind.as_str() {
                 $($name => message::<$message>(golden),)*
                 $($($of)|+ => value::<$value>(golden),)*
@@ -336,6 +367,6 @@ kinds! {
     }
 }
 
-pub(crate) fn judge(golden: &Golden) -> Outcome {
+pub(crate) fn judge(golden: &Golden) -> Judged {
     by_name(golden).unwrap_or_else(|| panic!("no type for {}", golden.kind))
 }
