@@ -8,6 +8,8 @@
 #                            default
 #                            generations: chroots with clients of other Ceph releases (the first time, several
 #                            minutes and 1.3 GB in /var/tmp), then docs/clients.md from a run with all of them
+#                            kernels: kernels of Debian's releases in QEMU (without hardware support, some minutes), then
+#                            docs/kernels.md from a run with all of them
 #                            suites: Ceph's own suites (docs/suites.md) with the clients of their releases, all of
 #                            them; suites-part runs those that take a minute or two
 set -uo pipefail
@@ -123,6 +125,13 @@ stage_suites() {
 
 stage_suites-part() {
     RBDGATE_SUITES_ONLY="trixie/test_rbd.py sid/test_rados.py sid/journal.sh sid/verify_pool.sh trixie/read-flags.sh" run_suites
+}
+
+stage_kernels() {
+    as_root apt-get install -y -q --no-install-recommends qemu-system-x86 seabios busybox-static kmod xz-utils zstd || return 1
+    tests/kernels.sh || echo "going on without it" >&2
+    RBDGATE_BIN=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate} RBDGATE_KERNELS_TABLE=$PWD/docs/kernels.md \
+        cargo test -p rbdgate-tests --test kernel_rbd
 }
 
 stage_fuzz() {

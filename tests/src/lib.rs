@@ -11,6 +11,7 @@ pub mod data;
 pub mod exec;
 pub mod generations;
 pub mod images;
+pub mod kernel;
 pub mod old_client;
 pub mod old_rules;
 pub mod op_vectors;

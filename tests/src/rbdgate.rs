@@ -39,6 +39,13 @@ pub fn binary() -> Result<PathBuf> {
         })
 }
 
+/// The address that servers listen on: loopback, or that of the network namespace that a test made for itself
+/// (`RBDGATE_TEST_ADDRESS`, which [`crate::kernel::in_own_network`] sets).
+#[must_use]
+pub fn address() -> String {
+    std::env::var("RBDGATE_TEST_ADDRESS").unwrap_or_else(|_| "127.0.0.1".to_owned())
+}
+
 /// A running (or killed, and to be started again) `rbdgate serve`.
 #[derive(Debug)]
 pub struct Rbdgate {
@@ -81,7 +88,7 @@ impl Rbdgate {
             ("--http", self.ports.http()),
         ];
         for (flag, port) in addresses {
-            args.extend([flag.to_owned(), format!("127.0.0.1:{port}")]);
+            args.extend([flag.to_owned(), format!("{}:{port}", address())]);
         }
         args.extend(self.extra.iter().cloned());
         args
