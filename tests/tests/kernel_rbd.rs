@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
+use rbdgate_tests::exec::Program;
 use rbdgate_tests::kernel::{ADDRESS, Kernel, in_own_network};
 
 /// How a kernel connects.
@@ -132,7 +133,7 @@ fn digest(cluster: &Cluster, what: &str) -> String {
     let path = cluster.path("exported");
     let _ = std::fs::remove_file(&path);
     cluster.rbd(&["export", "--no-progress", what, &path]);
-    let program = cluster.client("sha256sum", &[&path]);
+    let program = Program::new("sha256sum").args([&path]);
     cluster.run(program).text().split(' ').next().unwrap().to_owned()
 }
 
