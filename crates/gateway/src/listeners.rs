@@ -17,17 +17,16 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
     admin::{
-        check::offset,
         http,
         sessions::{Door, Sessions},
         socket::{self, AdminSocket},
     },
     backend::commands::ServerCommands,
     cluster::{Cluster, Endpoints, Entrance, MGR_NAME, MON_NAME, OsdEndpoint},
-    config::{Auth, Listener, MaxMsgr, Settings},
+    config::{Auth, Listener, MaxMsgr, Settings, offset},
     mon::{MgrDispatcher, MonDispatcher, MonShared},
+    open::ServeError,
     osd::{Osd, OsdDispatcher},
-    serve::ServeError,
 };
 
 /// One daemon's sockets.

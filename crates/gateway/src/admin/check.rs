@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::config::{Listener, MaxMsgr, Settings};
+use crate::config::{Listener, MaxMsgr, Settings, offset};
 
 /// What was looked at, and how it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,7 @@ fn data_folder(data: &Path) -> Finding {
         let mend = "give this user the right to write there, or choose another --data";
         return finding(what, Some((e.to_string(), mend)));
     }
-    if data.exists() && crate::serve::is_in_use(data) {
+    if data.exists() && crate::open::is_in_use(data) {
         let mend = "stop the rbdgate that runs on it, or choose another --data";
         return finding(what, Some(("another rbdgate is running on it".to_owned(), mend)));
     }
@@ -209,13 +209,6 @@ fn twice(ports: &[(String, SocketAddr)]) -> Vec<Finding> {
         seen.push(one);
     }
     findings
-}
-
-/// The address `n` ports further.
-#[must_use]
-pub fn offset(mut at: SocketAddr, n: u16) -> SocketAddr {
-    at.set_port(at.port().saturating_add(n));
-    at
 }
 
 fn port(what: String, at: SocketAddr) -> Finding {

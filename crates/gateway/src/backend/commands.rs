@@ -20,8 +20,8 @@ use crate::{
     cluster::{Cluster, stored_pool_names},
     config::Settings,
     objects::Objects,
+    open,
     osd::Osd,
-    serve,
 };
 
 type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
@@ -137,7 +137,7 @@ pub fn run(command: &str, args: &ArgMatches, settings: &Settings) -> Outcome {
 }
 
 fn run_map(settings: &Settings, image: &str) -> Outcome {
-    let place = if serve::is_in_use(&settings.data) {
+    let place = if open::is_in_use(&settings.data) {
         let request = json!({"prefix": "image map", "image": image});
         let answer = ask_with(&socket::path(&settings.data), request, DEADLINE)?;
         answer.get("volume").and_then(Value::as_str).map(str::to_owned)
@@ -191,7 +191,7 @@ fn run_backup(settings: &Settings, file: &Path) -> Outcome {
 }
 
 fn run_restore(settings: &Settings, file: &Path) -> Outcome {
-    store::restore(file, &serve::store_dir(&settings.data))?;
+    store::restore(file, &open::store_dir(&settings.data))?;
     println!(
         "{} holds the metadata of {} now",
         settings.data.display(),
@@ -209,8 +209,8 @@ struct Alone {
 
 impl Alone {
     fn open(settings: &Settings) -> Result<Self, Box<dyn std::error::Error>> {
-        let devices = serve::connect_backend(settings)?;
-        let store = serve::open_store(&settings.data, settings, devices.as_ref())?;
+        let devices = open::connect_backend(settings)?;
+        let store = open::open_store(&settings.data, settings, devices.as_ref())?;
         let pools = stored_pool_names(&store)?;
         let objects = Objects::open(store)?;
         Ok(Self {

@@ -18,6 +18,13 @@ pub struct Listener {
     pub mask_features: Option<Features>,
 }
 
+/// The address `n` ports further.
+#[must_use]
+pub fn offset(mut at: SocketAddr, n: u16) -> SocketAddr {
+    at.set_port(at.port().saturating_add(n));
+    at
+}
+
 /// What stands between two listeners in a variable, and internally.
 pub(super) const SEPARATOR: &str = ";";
 

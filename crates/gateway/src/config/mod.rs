@@ -16,7 +16,7 @@ use encoding::{Feature, Features};
 
 pub use backend::CurveSettings;
 pub use file::commented_defaults;
-pub use listen::Listener;
+pub use listen::{Listener, offset};
 use msgr::{
     auth::ConMode,
     v2::{Algorithm, Compression, CompressionMode},

@@ -1,0 +1,126 @@
+//! Opening what a server works on: the data folder with its store, and the backend that images lie on.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use store::{Options, Store, StoreError};
+
+use crate::{backend::CurveDevices, cluster::ClusterError, config::Settings};
+
+/// Why `serve` could not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Another server has the data folder.
+    #[error("{}: another rbdgate serves this data folder; stop it, or choose another --data", .0.display())]
+    InUse(PathBuf),
+    /// The data folder cannot be made or used.
+    #[error("data folder {}: {reason}", dir.display())]
+    Data {
+        /// The folder.
+        dir: PathBuf,
+        /// Why.
+        reason: io::Error,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {at} ({setting}): {reason}; stop what listens there, or set another address")]
+    Listen {
+        /// The setting that the address is from.
+        setting: &'static str,
+        /// The address.
+        at: SocketAddr,
+        /// Why.
+        reason: io::Error,
+    },
+    /// The backend cannot be used.
+    #[error("CurveBS cluster at {mds}: {reason}")]
+    Backend {
+        /// Its addresses.
+        mds: String,
+        /// Why.
+        reason: io::Error,
+    },
+    /// The store failed.
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+    /// The cluster's state cannot be used.
+    #[error("cluster: {0}")]
+    Cluster(#[from] ClusterError),
+    /// The runtime or a signal handler could not be set up.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+/// Where the store lies within the data folder.
+#[must_use]
+pub fn store_dir(data: &Path) -> PathBuf {
+    data.join("store")
+}
+
+/// Whether a server has the data folder open.
+#[must_use]
+pub fn is_in_use(data: &Path) -> bool {
+    let Ok(lock) = std::fs::File::open(store_dir(data).join("LOCK")) else {
+        return false;
+    };
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared).is_err()
+}
+
+/// The CurveBS cluster that images lie on, if one is configured.
+///
+/// # Errors
+/// If it does not answer.
+pub fn connect_backend(settings: &Settings) -> Result<Option<CurveDevices>, ServeError> {
+    let connect = |curve| {
+        CurveDevices::connect(curve).map_err(|reason| ServeError::Backend {
+            mds: curve
+                .mds
+                .iter()
+                .map(SocketAddr::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
+            reason,
+        })
+    };
+    settings.curve.as_ref().map(connect).transpose()
+}
+
+/// Opens the store in the data folder, with volumes in the cluster if there is one.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn open_store(
+    data: &Path,
+    settings: &Settings,
+    devices: Option<&CurveDevices>,
+) -> Result<Store, ServeError> {
+    let fail = |reason| ServeError::Data {
+        dir: data.to_owned(),
+        reason,
+    };
+    // What images hold, and the keys, are nobody else's business.
+    std::fs::create_dir_all(data).map_err(fail)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(store_dir(data))
+        .map_err(fail)?;
+    let fs = rustix::fs::statvfs(data).map_err(|e| fail(e.into()))?;
+    let total = fs.f_blocks.saturating_mul(fs.f_frsize);
+    let mut options = Options::new(store_dir(data));
+    // On a small disk the journal and the reserve must leave room for data.
+    options.journal_bytes = options.journal_bytes.min((total / 16).max(8 << 20));
+    options.reserve_bytes = options.reserve_bytes.min(total / 20);
+    if let (Some(curve), Some(devices)) = (&settings.curve, devices) {
+        options.devices = Some(Arc::new(devices.clone()));
+        options.direct_writers = curve.writers;
+    }
+    match Store::open(options) {
+        Err(StoreError::InUse { .. }) => Err(ServeError::InUse(data.to_owned())),
+        other => Ok(other?),
+    }
+}
