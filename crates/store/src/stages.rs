@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use crate::{
     core::{Core, DataKind, DataOp, Live, Order, Queued},
-    error::{Context, Result},
+    error::{Context, Result, StoreError},
     journal::{Journal, batch_len, place},
     kv::Superblock,
     options::BLOCK,
@@ -180,8 +180,9 @@ pub(crate) fn run_checkpoints(core: &Core) {
             Err(error) => core.fail("checkpoint", &error),
         }
     }
-    // Whoever waits for what will not come any more is told.
-    core.waiters.end(crate::StoreError::Closed);
+    // Whoever waits for what will not come any more is told why: this may be here before what has failed tells it.
+    let why = core.check_failed().err().unwrap_or(StoreError::Closed);
+    core.waiters.end(why);
     core.progress.notify_all();
 }
 
