@@ -347,7 +347,7 @@ impl KeyServer for Cluster {
     }
 
     fn allow_insecure_global_id_reclaim(&self) -> bool {
-        self.auth_flag(INSECURE_RECLAIM)
+        self.option_bool(INSECURE_RECLAIM)
     }
 
     fn is_cipher_allowed(&self, kind: KeyType) -> bool {

@@ -31,23 +31,11 @@ const MAX_TTL: f64 = 365.0 * 86_400.0;
 
 /// Options that rule authentication.
 impl Cluster {
-    fn auth_option(&self, name: &str) -> String {
-        let default = AUTH_OPTIONS.iter().find(|(n, _)| *n == name);
-        let set = self.config_of("mon.a").remove(name);
-        set.unwrap_or_else(|| default.map_or("", |(_, value)| value).to_owned())
-    }
-
-    /// Whether an option of authentication is on.
-    #[must_use]
-    pub fn auth_flag(&self, name: &str) -> bool {
-        matches!(self.auth_option(name).as_str(), "true" | "1" | "yes" | "on")
-    }
-
     /// How long tickets live, by options.
     pub(super) fn ttl_options(&self) -> TicketTtl {
         let default = TicketTtl::default();
         let seconds = |name, default| {
-            let value = self.auth_option(name).parse::<f64>().ok();
+            let value = self.option_text(name).parse::<f64>().ok();
             let value = value.filter(|v| v.is_finite() && *v > 0.0);
             value.map_or(default, |v| Duration::from_secs_f64(v.clamp(MIN_TTL, MAX_TTL)))
         };

@@ -1,9 +1,10 @@
 //! Options of Ceph's daemons that this server itself heeds, and how their values are read.
 //!
-//! Options of clients (`rbd_cache`, ...) are theirs to judge: they are kept and handed out as they were set.
+//! Options of clients (`rbd_cache`, ...) are kept and handed out as they were set; values that no librbd can read are refused before
+//! that (`mon::client_options`).
 
 use super::{
-    Cluster,
+    Cluster, MON_NAME,
     auth_options::{AUTH_OPTIONS, INSECURE_KEYS, INSECURE_RECLAIM},
 };
 
@@ -150,8 +151,8 @@ pub fn known_option(name: &str) -> Option<KnownOption> {
 /// The options that are heeded.
 impl Cluster {
     /// The value that holds for the monitor: set, or the default.
-    fn known_value(&self, name: &str) -> String {
-        let set = self.config_of("mon.a").remove(name);
+    pub(super) fn option_text(&self, name: &str) -> String {
+        let set = self.config_of(&format!("mon.{MON_NAME}")).remove(name);
         set.unwrap_or_else(|| known_option(name).map_or("", |o| o.default).to_owned())
     }
 
@@ -159,7 +160,7 @@ impl Cluster {
     #[must_use]
     pub fn option_bool(&self, name: &str) -> bool {
         OptionKind::Bool
-            .check(&self.known_value(name))
+            .check(&self.option_text(name))
             .is_ok_and(|v| v == "true")
     }
 
@@ -170,7 +171,7 @@ impl Cluster {
             .and_then(|o| o.default.parse().ok())
             .unwrap_or(0.0);
         let set = self
-            .known_value(name)
+            .option_text(name)
             .parse::<f64>()
             .ok()
             .filter(|v| v.is_finite());

@@ -25,7 +25,7 @@ pub(super) fn key_type(ctx: &Context<'_>) -> Result<KeyType, CommandError> {
         let kind = KeyType::from_name(wanted).ok_or_else(|| einval(format!("invalid key type: {wanted}")))?;
         (kind, kind.name().to_owned())
     };
-    if kind != KeyType::AES256KRB5 && !ctx.cluster().auth_flag(INSECURE_KEYS) {
+    if kind != KeyType::AES256KRB5 && !ctx.cluster().option_bool(INSECURE_KEYS) {
         return Err(einval(format!(
             "creating key with insecure key type (\"{shown}\") not allowed"
         )));
