@@ -340,13 +340,10 @@ impl Core {
     fn prepare(&self, tx: Transaction) -> Result<Queued> {
         let mut data = Vec::new();
         let mut ops = tx.ops;
-        let start_after = tx.start_after;
-        let mut direct_after = None;
         let threshold = self.direct_threshold(&ops);
         for (at, op) in ops.iter_mut().enumerate() {
             let (volume, kind) = match op {
                 Op::Write { volume, offset, data } if data.len() as u64 >= threshold => {
-                    direct_after = Some(start_after);
                     let kind = DataKind::Direct {
                         offset: *offset,
                         data: data.clone(),
@@ -384,6 +381,8 @@ impl Core {
             });
         }
         keep_order_of_directs(&mut ops, &mut data);
+        let is_direct = |op: &DataOp| matches!(op.kind, DataKind::Direct { .. });
+        let direct_after = data.iter().any(is_direct).then_some(tx.start_after);
         let encoded = record::encoded_len(&ops);
         let direct_bytes = ops
             .iter()
