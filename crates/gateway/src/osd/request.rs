@@ -1,14 +1,12 @@
 //! A request on its way through the OSD, and its reply.
 
-use std::sync::Arc;
-
 use bytes::{BufMut, Bytes, BytesMut};
 use encoding::{
     Encode, Errno, Features, Message, Put, RawMessage, Reader,
     messages::{MOsdOp, MOsdOpReply},
     types::{Eversion, ObjectCopyData, OsdFlags, ReqId},
 };
-use msgr::Session;
+use msgr::budget::Charge;
 
 use super::{ops::Modes, ops_copy::Copied, reply_log::Recorded};
 use crate::objects::id::ObjectId;
@@ -16,8 +14,8 @@ use crate::objects::id::ObjectId;
 /// A decoded request that waits for its object.
 #[derive(Debug)]
 pub struct PendingOp {
-    /// Where the reply goes.
-    pub session: Arc<Session>,
+    /// Where the reply goes; the request's bytes count as held by it until the request is done.
+    pub session: Charge,
     /// The message's transaction id.
     pub tid: u64,
     /// The request.

@@ -6,6 +6,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::FAILURES;
 use crate::{
+    budget::Share,
     connection::{Event, ReadHalf},
     error::Error,
     session::{Dispatcher, Flushed, Session},
@@ -95,6 +96,7 @@ async fn read_loop(
     socket: &TcpStream,
     dispatcher: &dyn Dispatcher,
 ) {
+    let mut share = Share::of(session.budget());
     // The handshake may have left bytes that the client sent right behind it.
     while session.serves(transport) {
         session.cork();
@@ -116,7 +118,7 @@ async fn read_loop(
                 return;
             }
         }
-        session.writable_again(transport).await;
+        session.may_be_read(transport, &mut share).await;
         let received = tokio::select! {
             biased;
             received = timeout(IDLE, receive(socket, &mut read)) => received,
