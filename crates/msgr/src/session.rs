@@ -427,11 +427,18 @@ impl Session {
         }
     }
 
+    /// Whether the session holds so much that its peer is not to be read from.
+    pub(crate) fn holds_too_much(&self, share: &mut Share<'_>) -> bool {
+        let holds = self.holds();
+        holds > share.allowance(holds)
+    }
+
     /// Waits until the session holds so little that its peer may be read from again.
     pub(crate) async fn may_be_read(&self, transport: u64, share: &mut Share<'_>) {
         while self.serves(transport) {
-            let allowed = share.allowance(self.holds());
-            if self.holds() <= allowed {
+            let holds = self.holds();
+            let allowed = share.allowance(holds);
+            if holds <= allowed {
                 break;
             }
             // Not at each byte that goes: then once more after this is seen, as it may have gone before.

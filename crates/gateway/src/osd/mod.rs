@@ -213,7 +213,10 @@ impl Osd {
         let state = OsdSession::of(session);
         self.share_map(session, &state, entrance, message.osdmap_epoch, map.epoch);
         let mut op = Box::new(PendingOp {
-            session: Charge::new(session, raw.front.len() + raw.data_len()),
+            session: Charge::new(
+                session,
+                raw.front.len() + raw.data_len() + request::output_bound(&message.ops),
+            ),
             tid: raw.header.tid,
             message,
             modes: Modes::default(),

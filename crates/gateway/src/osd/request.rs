@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use encoding::{
     Encode, Errno, Features, Message, Put, RawMessage, Reader,
     messages::{MOsdOp, MOsdOpReply},
-    types::{Eversion, ObjectCopyData, OsdFlags, ReqId},
+    types::{Eversion, ObjectCopyData, OpCode, OsdFlags, OsdOp, ReqId},
 };
 use msgr::budget::Charge;
 
@@ -39,6 +39,21 @@ pub enum Versions {
     Unchanged(u64, u64),
     /// The same, where the answer is that something does not exist.
     Missing(u64),
+}
+
+/// What an answer's data may take, in bytes, as far as the request tells: a read of more than an object usually has, or
+/// of all there is, counts as one of [`USUAL`].
+pub fn output_bound(ops: &[OsdOp]) -> usize {
+    /// An object of an image; librados' own limit is far above it.
+    const USUAL: u64 = 4 << 20;
+    let reads = ops
+        .iter()
+        .filter(|o| matches!(o.op, OpCode::READ | OpCode::SPARSE_READ | OpCode::SYNC_READ));
+    let bound = |o: &OsdOp| match o.extent() {
+        Some((_, length @ 1..USUAL)) => length,
+        _ => USUAL,
+    };
+    reads.map(|o| bound(o) as usize).sum()
 }
 
 impl PendingOp {

@@ -100,10 +100,14 @@ async fn read_loop(
     // The handshake may have left bytes that the client sent right behind it.
     while session.serves(transport) {
         session.cork();
-        let result = dispatch(session, &mut read, dispatcher);
+        let result = dispatch(session, &mut read, dispatcher, &mut share);
         session.uncork();
         match result {
-            Ok(()) => {}
+            Ok(Received::Nothing) => {}
+            Ok(Received::More) => {
+                session.may_be_read(transport, &mut share).await;
+                continue;
+            }
             Err(Error::Superseded) => {
                 tracing::debug!(
                     session = session.id(),
@@ -135,7 +139,21 @@ async fn read_loop(
     }
 }
 
-fn dispatch(session: &Arc<Session>, read: &mut ReadHalf, dispatcher: &dyn Dispatcher) -> crate::Result<()> {
+/// What is left of what was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Received {
+    /// No whole message.
+    Nothing,
+    /// Perhaps more; but the session holds too much for now.
+    More,
+}
+
+fn dispatch(
+    session: &Arc<Session>,
+    read: &mut ReadHalf,
+    dispatcher: &dyn Dispatcher,
+    share: &mut Share<'_>,
+) -> crate::Result<Received> {
     while session.is_open()
         && let Some(event) = read.poll_event()?
     {
@@ -146,8 +164,11 @@ fn dispatch(session: &Arc<Session>, read: &mut ReadHalf, dispatcher: &dyn Dispat
             Event::KeepaliveAck(_) | Event::Ack(_) => {}
             Event::Close => session.close(),
         }
+        if session.holds_too_much(share) {
+            return Ok(Received::More);
+        }
     }
-    Ok(())
+    Ok(Received::Nothing)
 }
 
 async fn receive(socket: &TcpStream, read: &mut ReadHalf) -> io::Result<usize> {
