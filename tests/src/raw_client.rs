@@ -120,6 +120,28 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Writes the first bytes of what was queued, and forgets the rest: the connection is to break there. Returns how many
+    /// bytes all of it had.
+    pub fn flush_part(&mut self, bytes: usize) -> Result<usize> {
+        let queued = self.write.output().take();
+        let part = queued.get(..bytes.min(queued.len())).unwrap_or_default();
+        let done = self.socket.write_all(part);
+        done.map_err(|e| Failure::new("sending", e))?;
+        Ok(queued.len())
+    }
+
+    /// Waits for the next message of the type `kind`; others are passed over.
+    pub fn receive(&mut self, kind: MessageType) -> Result<RawMessage> {
+        loop {
+            while let Some(message) = self.received()? {
+                if message.header.kind == kind {
+                    return Ok(message);
+                }
+            }
+            self.wait()?;
+        }
+    }
+
     /// A message of those received; none if the server has to be waited for.
     pub fn received(&mut self) -> Result<Option<RawMessage>> {
         while let Some(event) = self.read.poll_event().map_err(|e| Failure::new("receiving", e))? {
