@@ -1,12 +1,15 @@
 //! The metadata library (redb) behind the few calls that the store makes. Written to only by checkpoints.
 
-use std::{path::Path, sync::Arc};
+use std::{fmt, io, path::Path, sync::Arc};
 
 use bytes::Bytes;
-use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+};
 
 use crate::{
-    error::{Result, StoreError},
+    disk::{Access, Disk, DiskFile, read_exact},
+    error::{Context, Result, StoreError},
     layer::Layer,
     transaction::{Seq, VolumeId},
 };
@@ -104,16 +107,51 @@ impl Snapshot {
     }
 }
 
+/// The library's file on the store's file layer. Who may open it is the store's lock to say.
+struct Backend(Arc<dyn DiskFile>);
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        read_exact(&*self.0, offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, data)
+    }
+}
+
 /// The open metadata database.
 pub(crate) struct Kv {
     db: Database,
 }
 
 impl Kv {
-    pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Self> {
+    pub(crate) fn open(disk: &dyn Disk, path: &Path, cache_bytes: usize) -> Result<Self> {
+        let file = disk.open(path, Access::Create);
+        let file = file.context(|| format!("open {}", path.display()))?;
+        // After a failed sync the cache may show what the disk does not have: what counts is the disk.
+        file.drop_cache(0, u64::MAX);
         let db = Database::builder()
             .set_cache_size(cache_bytes)
-            .create(path)
+            .create_with_backend(Backend(file))
             .map_err(failed)?;
         Ok(Self { db })
     }
