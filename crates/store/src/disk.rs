@@ -87,6 +87,12 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// `NotFound` if there is none.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Gives a file another name in the same folder, at once and as a whole, also if it is another file's so far.
+    ///
+    /// # Errors
+    /// Then it has the old one.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Makes the names in a folder durable.
     ///
     /// # Errors
@@ -252,6 +258,10 @@ impl Disk for RealDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

@@ -37,7 +37,7 @@ pub(crate) fn open(options: Options) -> Result<(Core, Journal)> {
     disk.create_dir(dir)
         .context(|| format!("create {}", dir.display()))?;
     let lock = lock(&**disk, dir)?;
-    let kv = Kv::open(&**disk, &dir.join("meta.redb"), options.meta_cache_bytes)?;
+    let kv = open_metadata(&options)?;
     let mut superblock = match kv.superblock()? {
         Some(superblock) => superblock,
         None => format(&**disk, &kv)?,
@@ -83,6 +83,38 @@ pub(crate) fn open(options: Options) -> Result<(Core, Journal)> {
         superblock.checkpoint,
     );
     Ok((core, journal))
+}
+
+/// Opens the metadata. A new store gets it under another name first, so that a crash leaves all of it or nothing.
+fn open_metadata(options: &Options) -> Result<Kv> {
+    let (disk, dir) = (&*options.disk, &options.dir);
+    let (path, unfinished) = (dir.join("meta.redb"), dir.join("meta.unfinished"));
+    let what = || format!("create {}", path.display());
+    match disk.stat(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        found => {
+            found.context(|| format!("stat {}", path.display()))?;
+            return Kv::open(disk, &path, options.meta_cache_bytes);
+        }
+    }
+    let volumes = match disk.list(&dir.join("volumes")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        files => files.context(what)?,
+    };
+    if !volumes.is_empty() {
+        return Err(StoreError::corrupt(format!(
+            "there are volumes, but {} is missing: restore a backup of it",
+            path.display()
+        )));
+    }
+    match disk.remove(&unfinished) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        removed => removed.context(what)?,
+    }
+    format(disk, &Kv::open(disk, &unfinished, options.meta_cache_bytes)?)?;
+    disk.rename(&unfinished, &path).context(what)?;
+    disk.sync_dir(dir).context(what)?;
+    Kv::open(disk, &path, options.meta_cache_bytes)
 }
 
 /// Gives volumes their devices, and makes sure that they lie where the options say.

@@ -32,6 +32,7 @@ pub enum Call {
     Open,
     Create,
     Remove,
+    Rename,
     SyncDir,
     Lock,
     Size,
@@ -59,7 +60,7 @@ impl Call {
         self.syncs()
             || matches!(
                 self,
-                Self::Create | Self::Remove | Self::SetLen | Self::Write | Self::Punch | Self::Zero
+                Self::Create | Self::Remove | Self::Rename | Self::SetLen | Self::Write | Self::Punch | Self::Zero
             )
     }
 }
@@ -390,6 +391,15 @@ impl Disk for SimDisk {
         inner.file(path)?;
         inner.state.names.remove(path);
         inner.crash_points(Call::Remove);
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut inner = self.inner();
+        inner.call(Call::Rename)?;
+        inner.file(from)?;
+        inner.state.rename(from, to);
+        inner.crash_points(Call::Rename);
         Ok(())
     }
 

@@ -173,6 +173,8 @@ pub(crate) struct State {
     pub(crate) nodes: BTreeMap<u64, Node>,
     pub(crate) names: BTreeMap<PathBuf, Entry>,
     durable_names: BTreeMap<PathBuf, Entry>,
+    /// Those that no sync has covered: from and to.
+    renames: Vec<(PathBuf, PathBuf)>,
     next: u64,
     changes: u64,
 }
@@ -198,7 +200,15 @@ impl State {
         }
     }
 
+    pub(crate) fn rename(&mut self, from: &Path, to: &Path) {
+        if let Some(entry) = self.names.remove(from) {
+            self.names.insert(to.to_owned(), entry);
+            self.renames.push((from.to_owned(), to.to_owned()));
+        }
+    }
+
     pub(crate) fn sync_dir(&mut self, dir: &Path) {
+        self.renames.retain(|(from, _)| from.parent() != Some(dir));
         let inside = |path: &PathBuf| path.parent() == Some(dir);
         self.durable_names.retain(|path, _| !inside(path));
         let names = self.names.iter().filter(|(path, _)| inside(path));
@@ -209,10 +219,21 @@ impl State {
     pub(crate) fn crashed(&self, random: &mut Random) -> Self {
         let how = Survival::choose(self.changes, random);
         let mut names = BTreeMap::new();
+        // Both names change, or none.
+        let mut renamed = BTreeMap::new();
+        for (from, to) in &self.renames {
+            let kept = how.keeps_name(random);
+            renamed.insert(from, kept);
+            renamed.insert(to, kept);
+        }
         let both = self.names.iter().chain(&self.durable_names);
         for path in both.map(|(path, _)| path) {
             let (live, durable) = (self.names.get(path), self.durable_names.get(path));
-            let kept = if live != durable && how.keeps_name(random) {
+            let keeps = |random: &mut Random| match renamed.get(path) {
+                Some(kept) => *kept,
+                None => how.keeps_name(random),
+            };
+            let kept = if live != durable && keeps(random) {
                 live
             } else {
                 durable
@@ -237,6 +258,7 @@ impl State {
             nodes,
             durable_names: names.clone(),
             names,
+            renames: Vec::new(),
             next: self.next,
             changes: self.changes,
         }
