@@ -433,8 +433,12 @@ impl Core {
                 continue;
             }
             self.check_space(len, frees)?;
+            let file = self.volumes.file_or_create(&op.volume);
+            if let Err(error @ StoreError::Failed(_)) = &file {
+                self.fail("new volume", error);
+            }
             // No file: deleted meanwhile, which the caller finds out under the lock.
-            if let Some(file) = self.volumes.file_or_create(&op.volume)? {
+            if let Some(file) = file? {
                 op.volume
                     .allocate(&*file, *offset, len, self.options.allocation_unit)?;
             }

@@ -139,6 +139,8 @@ impl Replay {
     ) -> Result<Self> {
         let file = disk.open(path, Access::Read);
         let file = file.context(|| format!("open {}", path.display()))?;
+        // What counts is what the disk has, also after a write that failed.
+        file.drop_cache(0, u64::MAX);
         Ok(Self {
             file,
             capacity,

@@ -18,6 +18,8 @@ const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
 const VOLUMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("volumes");
 const SYSTEM: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("system");
 const SUPERBLOCK: &str = "superblock";
+/// Is there if the store was closed in order, and not opened since.
+const CLOSED: &str = "closed";
 /// Changes with the disk format. A store of another version is refused.
 const FORMAT: u64 = 1;
 
@@ -170,6 +172,18 @@ impl Kv {
             .transpose()
     }
 
+    /// Whether the store was closed in order.
+    pub(crate) fn was_closed(&self) -> Result<bool> {
+        let tx = self.db.begin_read().map_err(failed)?;
+        let table = tx.open_table(SYSTEM).map_err(failed)?;
+        Ok(table.get(CLOSED).map_err(failed)?.is_some())
+    }
+
+    /// Notes that the store was closed in order.
+    pub(crate) fn close(&self, superblock: &Superblock) -> Result<()> {
+        self.commit_with(&Layer::default(), superblock, true)
+    }
+
     /// All volumes with their names.
     pub(crate) fn volumes(&self) -> Result<Vec<(VolumeId, Bytes)>> {
         let tx = self.db.begin_read().map_err(failed)?;
@@ -226,6 +240,10 @@ impl Kv {
 
     /// Applies a layer and the superblock in one durable commit.
     pub(crate) fn commit(&self, layer: &Layer, superblock: &Superblock) -> Result<()> {
+        self.commit_with(layer, superblock, false)
+    }
+
+    fn commit_with(&self, layer: &Layer, superblock: &Superblock, closed: bool) -> Result<()> {
         let mut tx = self.db.begin_write().map_err(failed)?;
         tx.set_durability(Durability::Immediate).map_err(failed)?;
         // Without it, opening after a crash would walk the whole database.
@@ -259,6 +277,11 @@ impl Kv {
             system
                 .insert(SUPERBLOCK, &superblock.encode()[..])
                 .map_err(failed)?;
+            match closed {
+                true => system.insert(CLOSED, &[][..]).map(drop),
+                false => system.remove(CLOSED).map(drop),
+            }
+            .map_err(failed)?;
         }
         tx.commit().map_err(failed)
     }

@@ -47,6 +47,7 @@ pub(crate) fn open(options: Options) -> Result<(Core, Journal)> {
         dir.join("volumes"),
         superblock.next_volume,
         options.open_files,
+        kv.was_closed()?,
     )?;
     for (id, name) in kv.volumes()? {
         let name =

@@ -212,6 +212,11 @@ pub(crate) fn run_checkpoints(core: &Core) {
             Err(error) => core.fail("checkpoint", &error),
         }
     }
+    if !core.has_failed()
+        && let Err(error) = close(core)
+    {
+        core.fail("close", &error);
+    }
     // Whoever waits for what will not come any more is told why: this may be here before what has failed tells it.
     let why = core.check_failed().err().unwrap_or(StoreError::Closed);
     core.waiters.end(why);
@@ -284,13 +289,7 @@ impl Checkpoint {
 
 fn finish_checkpoint(core: &Core, seq: Seq, frozen: &Layer) -> Result<()> {
     sync_volumes(core)?;
-    let superblock = Superblock {
-        epoch: core.epoch,
-        checkpoint: seq,
-        journal_pos: replay_start(&core.order.lock(), seq),
-        journal_bytes: core.options.journal_bytes,
-        next_volume: core.volumes.next_id(),
-    };
+    let superblock = superblock(core, seq);
     core.kv.commit(frozen, &superblock)?;
     core.meta.thaw(core.kv.snapshot()?);
     {
@@ -304,6 +303,23 @@ fn finish_checkpoint(core: &Core, seq: Seq, frozen: &Layer) -> Result<()> {
     }
     core.progress.notify_all();
     Ok(())
+}
+
+/// The superblock of a checkpoint that has taken up everything up to `seq`.
+fn superblock(core: &Core, seq: Seq) -> Superblock {
+    Superblock {
+        epoch: core.epoch,
+        checkpoint: seq,
+        journal_pos: replay_start(&core.order.lock(), seq),
+        journal_bytes: core.options.journal_bytes,
+        next_volume: core.volumes.next_id(),
+    }
+}
+
+/// Notes that the store was closed in order: all of it is in a checkpoint.
+pub(crate) fn close(core: &Core) -> Result<()> {
+    let seq = core.order.lock().checkpointed;
+    core.kv.close(&superblock(core, seq))
 }
 
 fn wait_applied(core: &Core, seq: Seq) -> bool {

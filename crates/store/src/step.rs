@@ -105,6 +105,7 @@ impl Core {
     pub(crate) fn step_to_the_end(&self) -> Result<()> {
         self.order.lock().closing = true;
         while self.step_any()? {}
+        stages::close(self)?;
         *self.stepper.lock() = None;
         self.waiters.end(StoreError::Closed);
         Ok(())

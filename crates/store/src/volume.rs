@@ -13,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::{
     disk::{Access, Disk, DiskFile},
-    error::{Context, Result},
+    error::{Context, Result, StoreError},
     options::BLOCK,
     pending::{Extent, Pending},
     ranges::RangeSet,
@@ -42,12 +42,22 @@ pub(crate) struct Volume {
     /// Submitted data, newest state.
     pub(crate) pending: RwLock<Pending>,
     pub(crate) deleted: AtomicBool,
+    /// Whether the system's cache may show what the disk does not have.
+    stale: AtomicBool,
     /// Its device, if it does not lie in a file.
     remote: OnceLock<Remote>,
 }
 
 impl Volume {
-    pub(crate) fn new(disk: Arc<dyn Disk>, id: VolumeId, name: &str, path: PathBuf) -> Result<Self> {
+    /// With `stale`, the first opening of the file forgets what the system's cache says of it: after a sync or a durable write
+    /// that failed, the cache shows what the disk does not have.
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        id: VolumeId,
+        name: &str,
+        path: PathBuf,
+        stale: bool,
+    ) -> Result<Self> {
         let (exists, size) = match disk.stat(&path) {
             Ok(stat) => (true, stat.len),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (false, 0),
@@ -65,6 +75,7 @@ impl Volume {
             allocated: Mutex::default(),
             pending: RwLock::default(),
             deleted: AtomicBool::new(false),
+            stale: AtomicBool::new(stale),
             remote: OnceLock::new(),
         })
     }
@@ -95,6 +106,9 @@ impl Volume {
         }
         let file = self.disk.open(&self.path, Access::Write);
         let file = file.context(|| format!("open {}", self.path.display()))?;
+        if self.stale.swap(false, Relaxed) {
+            file.drop_cache(0, u64::MAX);
+        }
         *slot = Some(Arc::clone(&file));
         Ok(Some((file, true)))
     }
@@ -108,7 +122,9 @@ impl Volume {
         let what = || format!("create {}", self.path.display());
         self.disk.open(&self.path, Access::Create).context(what)?;
         if let Some(dir) = self.path.parent() {
-            self.disk.sync_dir(dir).context(what)?;
+            let synced = self.disk.sync_dir(dir).context(what);
+            // A sync that failed must not be tried again: it could only seem to work.
+            synced.map_err(|error| StoreError::Failed(Arc::from(error.to_string())))?;
         }
         self.exists.store(true, Relaxed);
         Ok(())

@@ -34,10 +34,18 @@ pub(crate) struct Volumes {
     clock: AtomicU64,
     open: Mutex<Vec<Arc<Volume>>>,
     max_open: usize,
+    /// The store was closed in order the last time.
+    closed: bool,
 }
 
 impl Volumes {
-    pub(crate) fn new(disk: Arc<dyn Disk>, dir: PathBuf, next: u64, max_open: usize) -> Result<Self> {
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        next: u64,
+        max_open: usize,
+        closed: bool,
+    ) -> Result<Self> {
         disk.create_dir(&dir).context(|| format!("create {}", dir.display()))?;
         Ok(Self {
             disk,
@@ -47,6 +55,7 @@ impl Volumes {
             clock: AtomicU64::new(1),
             open: Mutex::default(),
             max_open,
+            closed,
         })
     }
 
@@ -68,6 +77,7 @@ impl Volumes {
             id,
             name,
             self.dir.join(file_name(name, id)),
+            !self.closed,
         )?))
     }
 

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
 
+mod errors;
 mod model;
 mod run;
 

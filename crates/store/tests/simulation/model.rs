@@ -1,6 +1,6 @@
 //! What a store must hold after each transaction, and random transactions.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use disk_sim::{Pages, Random};
 use rbdgate_store::{Store, StoreError, Transaction};
@@ -11,6 +11,30 @@ pub(crate) const VOLUME: u64 = 384 << 10;
 pub(crate) const DIRECT: u64 = 16 << 10;
 /// The key that says which transaction is the newest.
 pub(crate) const LAST: &[u8] = b"last";
+
+/// Why a store was not found as it should be.
+#[derive(Debug)]
+pub(crate) enum Wrong {
+    /// It did not answer.
+    Store(StoreError),
+    /// It holds something else.
+    Content(String),
+}
+
+impl From<StoreError> for Wrong {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Content(text) => f.write_str(text),
+        }
+    }
+}
 
 /// What a store holds.
 #[derive(Debug, Clone, Default)]
@@ -118,20 +142,19 @@ impl History {
 
     /// Checks what a store holds that was opened after a crash. Returns the newest transaction that is there, and what the
     /// store holds, which has parts of direct writes that were never acknowledged.
-    pub(crate) fn check(&self, store: &Store, acknowledged: u64) -> Result<(u64, State), String> {
-        let text = |error: StoreError| error.to_string();
-        let last = store.get(LAST).map_err(text)?.unwrap_or_default();
+    pub(crate) fn check(&self, store: &Store, acknowledged: u64) -> Result<(u64, State), Wrong> {
+        let last = store.get(LAST)?.unwrap_or_default();
         let n = last.as_ref().try_into().map_or(0, u64::from_le_bytes);
         if !(acknowledged.max(self.first)..=self.newest()).contains(&n) {
-            return Err(format!(
+            return Err(Wrong::Content(format!(
                 "transaction {n} is the last, {acknowledged} of {} was acknowledged",
                 self.newest()
-            ));
+            )));
         }
         let mut state = self.state(n).clone();
         state.check_keys(store, n)?;
         for (name, id) in store.volume_names() {
-            let found = store.read(id, 0, VOLUME as usize).map_err(text)?;
+            let found = store.read(id, 0, VOLUME as usize)?;
             let mut wanted = vec![0; VOLUME as usize];
             if let Some(pages) = state.volumes.get(&name) {
                 pages.read(0, &mut wanted);
@@ -139,12 +162,12 @@ impl History {
             if found[..] == wanted[..] {
                 continue;
             }
-            self.excuse(n, &name, &found, &wanted)?;
+            self.excuse(n, &name, &found, &wanted).map_err(Wrong::Content)?;
             state.volumes.entry(name).or_default().write(0, &found);
         }
         for name in state.volumes.keys() {
             if store.find_volume(name).is_none() {
-                return Err(format!("{name} is missing"));
+                return Err(Wrong::Content(format!("{name} is missing")));
             }
         }
         Ok((n, state))
@@ -276,10 +299,8 @@ impl State {
         Ok(())
     }
 
-    fn check_keys(&self, store: &Store, n: u64) -> Result<(), String> {
-        let rows = store
-            .scan(&b""[..]..&b""[..], usize::MAX)
-            .map_err(|error| error.to_string())?;
+    fn check_keys(&self, store: &Store, n: u64) -> Result<(), Wrong> {
+        let rows = store.scan(&b""[..]..&b""[..], usize::MAX)?;
         let found: BTreeMap<Vec<u8>, Vec<u8>> = rows
             .into_iter()
             .filter(|(key, _)| key != LAST)
@@ -290,10 +311,10 @@ impl State {
         }
         let wrong = self.keys.iter().find(|(key, value)| found.get(*key) != Some(value));
         let more = found.keys().find(|key| !self.keys.contains_key(*key));
-        Err(format!(
+        Err(Wrong::Content(format!(
             "keys are wrong after transaction {n}: {:?}, {:?}",
             wrong.map(|(key, _)| key.escape_ascii().to_string()),
             more.map(|key| key.escape_ascii().to_string())
-        ))
+        )))
     }
 }

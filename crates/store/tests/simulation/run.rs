@@ -110,7 +110,7 @@ impl Run {
                 self.history.restart(n, state);
                 self.acknowledge(n);
             }
-            Err(text) => self.wrong(generation, &text),
+            Err(error) => self.wrong(generation, &error.to_string()),
         }
     }
 
@@ -145,7 +145,10 @@ impl Run {
         }
         let checked = Store::open(options(&disk))
             .map_err(|error| error.to_string())
-            .and_then(|store| self.history.check(&store, image.note));
+            .and_then(|store| {
+                let checked = self.history.check(&store, image.note);
+                checked.map_err(|error| error.to_string())
+            });
         if let Err(text) = checked {
             self.wrong(generation, &format!("{image:?}: {text}"));
         }
