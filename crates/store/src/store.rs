@@ -202,6 +202,12 @@ impl Store {
         }
     }
 
+    /// Whether a durable write failed: nothing is acknowledged any more, and every call says why.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.core().has_failed()
+    }
+
     /// The newest submitted value of a key. May read from disk.
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         self.core().check_failed()?;

@@ -29,6 +29,8 @@ mod reply_log;
 mod request;
 mod session;
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 mod snap_tests;
 mod snaps;
 mod stats;

@@ -24,9 +24,9 @@ use super::{
 use crate::objects::{Objects, id::ObjectId, keys, mutation::WriterSnaps, onode::ObjectState};
 
 /// Offsets are multiples of this, which divides no block.
-const GRAIN: u64 = 1000;
+pub(super) const GRAIN: u64 = 1000;
 const GRAINS: u64 = 300;
-const POOL: i64 = 1;
+pub(super) const POOL: i64 = 1;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -79,14 +79,14 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// What an object holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Content {
-    data: Vec<u8>,
-    xattr: Option<u8>,
-    omap: Option<u8>,
+pub(super) struct Content {
+    pub(super) data: Vec<u8>,
+    pub(super) xattr: Option<u8>,
+    pub(super) omap: Option<u8>,
 }
 
 impl Content {
-    fn write(&mut self, at: u64, len: u64, fill: u8) {
+    pub(super) fn write(&mut self, at: u64, len: u64, fill: u8) {
         let (at, end) = ((at * GRAIN) as usize, ((at + len) * GRAIN) as usize);
         self.data.resize(self.data.len().max(end), 0);
         self.data[at..end].fill(fill);
@@ -187,7 +187,7 @@ struct Rig {
     _dir: tempfile::TempDir,
 }
 
-fn request() -> Request {
+pub(super) fn request() -> Request {
     Request {
         origin: EntityName::default(),
         addr: EntityAddr::default(),
@@ -198,7 +198,7 @@ fn request() -> Request {
     }
 }
 
-fn extent(op: OpCode, offset: u64, length: u64, data: Vec<u8>) -> OsdOp {
+pub(super) fn extent(op: OpCode, offset: u64, length: u64, data: Vec<u8>) -> OsdOp {
     let args = OpArgs::Extent {
         offset,
         length,
@@ -208,7 +208,7 @@ fn extent(op: OpCode, offset: u64, length: u64, data: Vec<u8>) -> OsdOp {
     OsdOp::new(op, args, data.into())
 }
 
-fn xattr(value: &[u8]) -> OsdOp {
+pub(super) fn xattr(value: &[u8]) -> OsdOp {
     let args = OpArgs::Xattr {
         name_len: 1,
         value_len: value.len() as u32,
@@ -218,13 +218,29 @@ fn xattr(value: &[u8]) -> OsdOp {
     OsdOp::new(OpCode::SETXATTR, args, [b"a", value].concat().into())
 }
 
-fn omap(key: &[u8], value: &[u8]) -> OsdOp {
+pub(super) fn omap(key: &[u8], value: &[u8]) -> OsdOp {
     let mut rows = BytesMut::new();
     rows.put_map(
         &BTreeMap::from([(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value))]),
         Features::ALL,
     );
     OsdOp::new(OpCode::OMAPSETVALS, OpArgs::Raw([0; 28]), rows.freeze())
+}
+
+/// All of an object, or of a clone.
+pub(super) fn content(objects: &Objects, id: &ObjectId, state: &ObjectState) -> Content {
+    let mut op = extent(OpCode::READ, 0, 0, Vec::new());
+    let ctx = Context::new(objects, id, state, &[], request(), WriterSnaps::default(), true);
+    super::ops_data::read(&ctx, &mut op).unwrap();
+    let first = |value: Option<Bytes>| value.and_then(|v| v.first().copied());
+    Content {
+        data: op.outdata.concat(),
+        xattr: first(objects.xattr(state, b"a").unwrap()),
+        omap: match state.has_omap {
+            true => first(objects.omap(state, b"k").unwrap()),
+            false => None,
+        },
+    }
 }
 
 impl Rig {
@@ -271,26 +287,7 @@ impl Rig {
     }
 
     fn content(&self, state: &ObjectState) -> Content {
-        let mut op = extent(OpCode::READ, 0, 0, Vec::new());
-        let ctx = Context::new(
-            &self.objects,
-            &self.id,
-            state,
-            &[],
-            request(),
-            WriterSnaps::default(),
-            true,
-        );
-        super::ops_data::read(&ctx, &mut op).unwrap();
-        let first = |value: Option<Bytes>| value.and_then(|v| v.first().copied());
-        Content {
-            data: op.outdata.concat(),
-            xattr: first(self.objects.xattr(state, b"a").unwrap()),
-            omap: match state.has_omap {
-                true => first(self.objects.omap(state, b"k").unwrap()),
-                false => None,
-            },
-        }
+        content(&self.objects, &self.id, state)
     }
 
     fn at(&self, snap: u64) -> Option<Content> {
