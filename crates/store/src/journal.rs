@@ -115,6 +115,25 @@ pub(crate) struct Batch {
     pub(crate) transactions: Vec<Vec<Op>>,
 }
 
+/// Transactions that the journal had and that cannot be read any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// The first of them.
+    first: Seq,
+    /// One that is there again.
+    seen: Seq,
+}
+
+impl Lost {
+    pub(crate) fn text(&self) -> String {
+        format!(
+            "the journal is damaged: transaction {} and those behind it were acknowledged and cannot be read, \
+             transaction {} can",
+            self.first, self.seen
+        )
+    }
+}
+
 /// Reads batches in order until the first one that is missing, torn or stale.
 pub(crate) struct Replay {
     file: Arc<dyn DiskFile>,
@@ -174,7 +193,48 @@ impl Replay {
         Ok(None)
     }
 
+    /// Looks for batches behind the last one that was found, up to `reach` bytes on. There are none but if one in between was
+    /// damaged after it was written: each is written when the one before is durable. `last` is the newest transaction found.
+    pub(crate) fn lost(&self, last: Seq, reach: u64) -> Result<Option<Lost>> {
+        const CHUNK: u64 = 1 << 20;
+        let mut chunk = Vec::new();
+        let end = self.pos + reach.min(self.capacity);
+        let mut pos = self.pos;
+        while pos < end {
+            let at = pos % self.capacity;
+            let len = CHUNK.min(end - pos).min(self.capacity - at);
+            chunk.resize(len as usize, 0);
+            read_exact(&*self.file, at, &mut chunk).context(|| "read the journal".into())?;
+            for (block, head) in (pos..).step_by(BLOCK as usize).zip(chunk.chunks(BLOCK as usize)) {
+                let Some((header, _)) = Header::parse(head) else {
+                    continue;
+                };
+                let ours = header.epoch == self.epoch && header.pos == block && header.first > last;
+                if ours && self.read_batch(block, |_| true)?.is_some() {
+                    return Ok(Some(Lost {
+                        first: last + 1,
+                        seen: header.first,
+                    }));
+                }
+            }
+            pos += len;
+        }
+        Ok(None)
+    }
+
     fn read(&self, pos: u64) -> Result<Option<(Header, Bytes)>> {
+        self.read_batch(pos, |header| {
+            self.next
+                .map_or(header.first <= self.wanted, |next| header.first == next)
+        })
+    }
+
+    /// The batch at a place, if it is whole and the one that is wanted.
+    fn read_batch(
+        &self,
+        pos: u64,
+        follows: impl FnOnce(&Header) -> bool,
+    ) -> Result<Option<(Header, Bytes)>> {
         let at = pos % self.capacity;
         let what = || "read the journal".to_owned();
         let mut head = [0; HEADER];
@@ -183,10 +243,7 @@ impl Replay {
             return Ok(None);
         };
         let fits = at + batch_len(u64::from(header.len)) <= self.capacity;
-        let follows = self
-            .next
-            .map_or(header.first <= self.wanted, |next| header.first == next);
-        if header.epoch != self.epoch || header.pos != pos || !fits || !follows {
+        if header.epoch != self.epoch || header.pos != pos || !fits || !follows(&header) {
             return Ok(None);
         }
         let mut payload = vec![0; header.len as usize];

@@ -158,6 +158,11 @@ impl Kv {
         Ok(Self { db })
     }
 
+    /// Checks all checksums. Returns false if what is free had to be counted anew.
+    pub(crate) fn check(&mut self) -> Result<bool> {
+        self.db.check_integrity().map_err(failed)
+    }
+
     pub(crate) fn superblock(&self) -> Result<Option<Superblock>> {
         let tx = self.db.begin_read().map_err(failed)?;
         let table = match tx.open_table(SYSTEM) {

@@ -219,6 +219,12 @@ fn replay(
             tracing::info!(transactions = last - done, "recovery: reading the journal");
         }
     }
+    if let Some(lost) = batches.lost(last, 2 * options.max_transaction())? {
+        if !options.accept_damage {
+            return Err(StoreError::corrupt(lost.text()));
+        }
+        tracing::warn!("going on without what is lost: {}", lost.text());
+    }
     if last == done {
         return Ok(done);
     }

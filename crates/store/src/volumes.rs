@@ -192,7 +192,7 @@ fn file_name(name: &str, id: VolumeId) -> String {
     format!("{text}.{:016x}", id.0)
 }
 
-fn parse_id(file_name: &str) -> Option<VolumeId> {
+pub(crate) fn parse_id(file_name: &str) -> Option<VolumeId> {
     let (_, id) = file_name.rsplit_once('.')?;
     if id.len() != 16 {
         return None;

@@ -24,7 +24,7 @@ use super::{
     snap_tests::{Content, GRAIN, POOL, content, extent, omap, request, xattr},
     watch::Watchers,
 };
-use crate::objects::{Objects, id::ObjectId, keys, mutation::WriterSnaps, preserve::Preserve};
+use crate::{fsck, objects::{Objects, id::ObjectId, keys, mutation::WriterSnaps, preserve::Preserve}};
 
 const GENERATIONS: u64 = 4;
 const ACTIONS: u64 = 70;
@@ -40,8 +40,8 @@ const NAMES: [&str; 4] = [
 
 fn options(disk: &SimDisk) -> Options {
     Options {
-        // Changes of more than 32 KiB that preserve something do not fit into it.
-        journal_bytes: 1 << 20,
+        // What changes and preserves more than 128 KiB does not fit into it.
+        journal_bytes: 2 << 20,
         // Larger than the pieces that data is journaled in.
         direct_threshold: 48 << 10,
         reserve_bytes: 0,
@@ -235,6 +235,11 @@ impl Run {
             return Err(format!("change {n} is the last, {acknowledged} was acknowledged"));
         }
         let mut model = self.model_after(n).clone();
+        // Before anything is mended or tidied up.
+        let (problems, _) = fsck::check_objects(objects.store()).unwrap();
+        if !problems.is_empty() {
+            return Err(format!("after change {n}: {problems:?}"));
+        }
         for object in 0..NAMES.len() {
             let id = id(object);
             let state = objects.load(&id).unwrap();
