@@ -44,6 +44,9 @@ pub enum ServeError {
         /// Why.
         reason: io::Error,
     },
+    /// What is in the data folder is damaged.
+    #[error("{0}; `rbdgate fsck` tells more")]
+    Damaged(StoreError),
     /// The store failed.
     #[error("store: {0}")]
     Store(#[from] StoreError),
@@ -146,6 +149,7 @@ pub fn open_with(
     }
     match Store::open(options) {
         Err(StoreError::InUse { .. }) => Err(ServeError::InUse(data.to_owned())),
+        Err(error @ StoreError::Corrupt(_)) => Err(ServeError::Damaged(error)),
         other => Ok(other?),
     }
 }

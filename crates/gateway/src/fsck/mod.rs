@@ -7,6 +7,8 @@
 mod objects;
 mod slots;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt::Write as _, process::ExitCode};
 
@@ -38,8 +40,9 @@ What images hold is not compared with anything: there are no checksums of data.
 
 It refuses while a server runs on the folder. As a start of the server does, it takes up the journal.
 Repairing never touches data that an object refers to. It removes what nothing refers to, adds what can be told from
-the rest, and gives back what is taken and not used. What is damaged and cannot be told is left for you: restore a
-backup of the metadata (rbdgate meta restore), or remove the object.
+the rest, and gives back what is taken and not used. While something cannot be read, nothing is removed: it might
+belong to that. What is damaged and cannot be told is left for you: restore a backup of the metadata (rbdgate meta
+restore), or remove the object.
 
 Exit status:
   0  nothing is wrong
@@ -63,6 +66,17 @@ enum Fix {
     /// Key, offset, bytes.
     Patch(Bytes, u64, Bytes),
     Discard(VolumeId, u64, u64),
+}
+
+impl Fix {
+    /// Whether something is gone afterwards.
+    fn removes(&self) -> bool {
+        match self {
+            Self::Delete(_) | Self::Discard(..) => true,
+            Self::Put(..) => false,
+            Self::Patch(_, _, data) => data.iter().all(|byte| *byte == 0),
+        }
+    }
 }
 
 /// Something that is wrong, in words, and what mends it, if anything does.

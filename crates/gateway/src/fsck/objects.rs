@@ -78,10 +78,7 @@ impl Tables<'_> {
             let entry = Entry::from_page(page, slot);
             let index = first + slot as u64;
             if !entry.is_sound() || entry.size() > object_size {
-                self.wrong(
-                    format!("the entry of object {index} of volume {volume:#x} is damaged"),
-                    Vec::new(),
-                );
+                self.damaged(format!("the entry of object {index} of volume {volume:#x} is damaged"));
                 continue;
             }
             if entry.recorded() {

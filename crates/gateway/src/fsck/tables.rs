@@ -62,6 +62,8 @@ pub(super) struct Tables<'a> {
     pub(super) slots: HashMap<(i64, u64), u64>,
     pub(super) newest_onode: u64,
     pub(super) newest_version: u64,
+    /// Something cannot be read, so nobody knows what belongs to it.
+    uncertain: bool,
 }
 
 /// A number of eight bytes within a key.
@@ -102,6 +104,7 @@ impl<'a> Tables<'a> {
             slots: HashMap::new(),
             newest_onode: 0,
             newest_version: 0,
+            uncertain: false,
         };
         this.each(b'V', Self::image_volume)?;
         this.each(b'O', Self::named)?;
@@ -126,6 +129,12 @@ impl<'a> Tables<'a> {
         self.each(b'Q', Self::reply_data)?;
         self.counters()?;
         self.unknown_rows()?;
+        if self.uncertain {
+            let removing = |problem: &&mut Problem| problem.fixes.iter().any(Fix::removes);
+            for problem in self.problems.iter_mut().filter(removing) {
+                problem.fixes.clear();
+            }
+        }
         Ok((self.problems, self.looked))
     }
 
@@ -145,9 +154,15 @@ impl<'a> Tables<'a> {
         self.problems.push(Problem { what, fixes });
     }
 
+    /// Notes what is damaged, and that something else may belong to it.
+    pub(super) fn damaged(&mut self, what: String) {
+        self.uncertain = true;
+        self.wrong(what, Vec::new());
+    }
+
     /// Notes a row that cannot be read.
     pub(super) fn unreadable(&mut self, what: &str, key: &[u8]) {
-        self.wrong(format!("{what} cannot be read (row {})", key.escape_ascii()), Vec::new());
+        self.damaged(format!("{what} cannot be read (row {})", key.escape_ascii()));
     }
 
     /// What an onode number's owner is called.
@@ -192,10 +207,10 @@ impl<'a> Tables<'a> {
                 let found = ImageVolume { volume, object_size };
                 self.volumes.insert(volume, (pool, found));
             }
-            None => self.wrong(
-                format!("image {}: its volume {name} is missing", image.escape_ascii()),
-                Vec::new(),
-            ),
+            None => self.damaged(format!(
+                "image {}: its volume {name} is missing",
+                image.escape_ascii()
+            )),
         }
         Ok(())
     }
