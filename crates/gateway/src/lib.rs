@@ -13,6 +13,7 @@ pub mod compatibility;
 pub mod config;
 pub mod daemon;
 pub mod decode;
+pub mod fsck;
 mod listeners;
 pub mod mon;
 pub mod objects;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use encoding::types::EntityAddrVec;
-use store::Store;
+use store::{Seq, Store};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -83,7 +83,17 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     let ticker = tokio::spawn(Arc::clone(&osd).run_ticker());
     announce(&settings.data)?;
 
+    let failed = async {
+        // Nothing ever becomes durable up to there: it ends only with an error. On devices the server goes on, and refuses.
+        match store.durable_at(Seq::MAX).await {
+            Err(error) if !store.on_devices() => error,
+            _ => std::future::pending().await,
+        }
+    };
     tokio::select! {
+        error = failed => {
+            tracing::error!(%error, "the disk failed: stopping; everything acknowledged is there when it works again");
+        }
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
         // A server ends by itself only if something is broken.

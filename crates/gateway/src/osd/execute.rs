@@ -195,8 +195,7 @@ impl Osd {
             Ok(true) => {}
             Ok(false) => return Outcome::Blocked(unanswered(op, &before)),
             Err(error) => {
-                op.session
-                    .send(op.error_reply(store_error(&object.id, &error), epoch));
+                self.refuse(&op, store_error(&object.id, &error), epoch);
                 return Outcome::Done;
             }
         }
@@ -218,8 +217,7 @@ impl Osd {
         let version = match self.objects.next_version() {
             Ok(version) => version,
             Err(error) => {
-                op.session
-                    .send(op.error_reply(store_error(&object.id, &error), epoch));
+                self.refuse(&op, store_error(&object.id, &error), epoch);
                 return Outcome::Done;
             }
         };
@@ -252,7 +250,7 @@ impl Osd {
                     CommitError::Store(e) => self.write_failed(&object.id, e),
                     _ => Errno::EFBIG,
                 };
-                op.session.send(op.error_reply(errno, epoch));
+                self.refuse(&op, errno, epoch);
                 return Outcome::Done;
             }
         };
@@ -282,13 +280,26 @@ impl Osd {
     ) {
         let osd = Arc::clone(self);
         let object = Arc::clone(object);
-        self.objects.store().after(seq, move |durable| {
-            let reply = match durable {
-                Ok(()) => op.write_reply(&recorded, epoch),
-                Err(error) => op.error_reply(osd.write_failed(&object.id, &error), epoch),
-            };
-            op.session.send(reply);
+        self.objects.store().after(seq, move |durable| match durable {
+            Ok(()) => op.session.send(op.write_reply(&recorded, epoch)),
+            Err(error) => osd.refuse(&op, osd.write_failed(&object.id, &error), epoch),
         });
+    }
+
+    /// Answers a request that the store could not carry out. If that is the end of the store, and so of the server, there is no
+    /// answer: the client asks again when the server is back, as it would where an OSD aborts.
+    fn refuse(&self, op: &PendingOp, errno: Errno, epoch: u32) {
+        if self.has_ended() {
+            op.session.close();
+        } else {
+            op.session.send(op.error_reply(errno, epoch));
+        }
+    }
+
+    /// Whether the store has failed for good, and the server ends. One on devices goes on, and says EIO to everything.
+    fn has_ended(&self) -> bool {
+        let store = self.objects.store();
+        store.has_failed() && !store.on_devices()
     }
 
     /// Answers a vector that changed nothing.
@@ -330,6 +341,7 @@ impl Osd {
     fn reply_when_seen(&self, inner: &Inner, op: &PendingOp, reply: RawMessage) {
         let store = self.objects.store();
         match inner.last_seq {
+            _ if self.has_ended() => op.session.close(),
             Some(seq) if store.durable() < seq => {
                 let session = Arc::clone(&op.session);
                 store.after(seq, move |durable| match durable {
@@ -348,8 +360,7 @@ impl Osd {
             Ok(Some(recorded)) => recorded,
             Ok(None) => return Some(op),
             Err(error) => {
-                op.session
-                    .send(op.error_reply(store_error(&op.object_id(), &error), epoch));
+                self.refuse(&op, store_error(&op.object_id(), &error), epoch);
                 return None;
             }
         };

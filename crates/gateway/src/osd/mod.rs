@@ -10,6 +10,8 @@ mod bench;
 mod cache;
 mod context;
 mod copy_source;
+#[cfg(test)]
+mod crash_tests;
 mod execute;
 mod full;
 #[cfg(test)]
@@ -29,7 +31,7 @@ mod reply_log;
 mod request;
 mod session;
 #[cfg(test)]
-mod snap_tests;
+pub(crate) mod snap_tests;
 mod snaps;
 mod stats;
 mod ticker;
