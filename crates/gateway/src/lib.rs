@@ -16,6 +16,7 @@ pub mod decode;
 mod listeners;
 pub mod mon;
 pub mod objects;
+pub mod op_tracker;
 pub mod open;
 pub mod osd;
 pub mod perf;

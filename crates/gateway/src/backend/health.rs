@@ -14,7 +14,10 @@ use parking_lot::Mutex;
 use store::DeviceSpace;
 
 use super::{CurveDevices, curve::SLOW};
-use crate::cluster::{BackendCheck, ClusterStats, Latency, PoolUsage, Rates, Space};
+use crate::{
+    cluster::{BackendCheck, ClusterStats, Latency, PoolUsage, Rates, Space, WatcherAt},
+    op_tracker::OpTracker,
+};
 
 /// How often the cluster is asked.
 const EVERY: Duration = Duration::from_secs(5);
@@ -179,6 +182,14 @@ impl ClusterStats for BackendStats {
 
     fn latency(&self, osd: i32) -> Latency {
         self.inner.latency(osd)
+    }
+
+    fn ops(&self, osd: Option<i32>) -> Vec<Arc<OpTracker>> {
+        self.inner.ops(osd)
+    }
+
+    fn watchers(&self) -> Vec<WatcherAt> {
+        self.inner.watchers()
     }
 
     fn checks(&self) -> Vec<BackendCheck> {

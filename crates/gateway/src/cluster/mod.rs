@@ -47,6 +47,7 @@ pub use ciphers::CipherSetting;
 pub use config::{Config, normalized};
 pub use entrance::Entrance;
 pub use error::ClusterError;
+pub(crate) use options::option;
 pub use options::{
     ALLOW_DELETE, BLOCKLIST_EXPIRE, CONFIG_KEY_MAX, KnownOption, OptionKind, POOL_PG_NUM, POOL_SIZE,
     known_option, known_options,
@@ -54,7 +55,7 @@ pub use options::{
 pub use osd_maps::MapsSince;
 pub use osd_up::MarkedDown;
 pub use pools::{PoolQuota, PoolRequest};
-pub use stats::{BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, Space};
+pub use stats::{BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, Space, WatcherAt};
 
 use state_store::{Change, StateStore};
 

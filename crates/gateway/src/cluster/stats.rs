@@ -1,5 +1,11 @@
 //! What the cluster's data takes and how busy it is: measured by the OSD side, shown by the monitor.
 
+use std::sync::Arc;
+
+use encoding::types::WatchItem;
+
+use crate::op_tracker::OpTracker;
+
 /// Capacity of the backend in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Space {
@@ -67,6 +73,17 @@ pub struct BackendCheck {
     pub detail: Vec<String>,
 }
 
+/// A watch on an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatcherAt {
+    /// The object's namespace.
+    pub namespace: String,
+    /// Its name.
+    pub object: String,
+    /// Who watches, with which id of its own, from where, and for how many seconds without a sign of life.
+    pub item: WatchItem,
+}
+
 /// What measures all this. Called by commands: answers must not block for long.
 pub trait ClusterStats: Send + Sync {
     /// The capacity.
@@ -80,6 +97,16 @@ pub trait ClusterStats: Send + Sync {
 
     /// How fast an OSD is.
     fn latency(&self, osd: i32) -> Latency;
+
+    /// The ops of one OSD, or of each.
+    fn ops(&self, _: Option<i32>) -> Vec<Arc<OpTracker>> {
+        Vec::new()
+    }
+
+    /// All watches.
+    fn watchers(&self) -> Vec<WatcherAt> {
+        Vec::new()
+    }
 
     /// What is wrong with the backend.
     fn checks(&self) -> Vec<BackendCheck> {

@@ -39,7 +39,7 @@ pub use ops::SUPPORTED_OPS;
 pub use pgls::SUPPORTED as PG_OPS;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -67,6 +67,7 @@ use self::{
 use crate::{
     cluster::{Cluster, Entrance},
     objects::{Objects, id::ObjectId, keys},
+    op_tracker::OpTracker,
 };
 
 /// Objects kept in memory.
@@ -93,6 +94,8 @@ pub struct Osd {
     /// The clients whose replies are recorded.
     clients: Mutex<HashMap<i64, Presence>>,
     load: Mutex<stats::Load>,
+    /// The ops of each OSD.
+    ops: Mutex<BTreeMap<i32, Arc<OpTracker>>>,
     /// For work that must not be done where it turns up: on a connection's task, or on the journal's thread.
     runtime: tokio::runtime::Handle,
 }
@@ -143,6 +146,7 @@ impl Osd {
             next_notify: AtomicU64::new(epoch << 32 | u64::from(rand::random::<u32>())),
             clients: Mutex::new(clients),
             load: Mutex::default(),
+            ops: Mutex::default(),
             runtime: tokio::runtime::Handle::current(),
         };
         osd.restore_watches()?;
@@ -200,7 +204,18 @@ impl Osd {
         }
     }
 
-    fn handle_op(self: &Arc<Self>, session: &Arc<Session>, entrance: &Entrance, raw: &RawMessage) {
+    /// The ops of an OSD.
+    fn tracker(&self, id: i32) -> Arc<OpTracker> {
+        Arc::clone(self.ops.lock().entry(id).or_default())
+    }
+
+    fn handle_op(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        entrance: &Entrance,
+        tracker: &Arc<OpTracker>,
+        raw: &RawMessage,
+    ) {
         let message = match MOsdOp::decode(raw) {
             Ok(message) => message,
             Err(error) => {
@@ -212,9 +227,12 @@ impl Osd {
         let map = self.cluster.osdmap();
         let state = OsdSession::of(session);
         self.share_map(session, &state, entrance, message.osdmap_epoch, map.epoch);
+        let (peer, tid) = (session.peer(), raw.header.tid);
+        let addr = peer.addrs.0.first().copied().unwrap_or_default();
         let mut op = Box::new(PendingOp {
+            tracked: tracker.begin(peer.name, addr, tid, (&message).into()),
             session: Arc::clone(session),
-            tid: raw.header.tid,
+            tid,
             message,
             modes: Modes::default(),
             copied: Vec::new(),
@@ -223,6 +241,7 @@ impl Osd {
             Ok(Admitted::Object) => self.dispatch(op),
             Ok(Admitted::Group(group)) => {
                 let result = pgls::run(&self.objects, &mut op, group);
+                op.carried_out(0);
                 session.send(op.group_reply(result, map.epoch, self.objects.last_version()));
             }
             // The client finds out by the map it was sent; as Ceph does, it gets no answer to this request.
@@ -343,14 +362,20 @@ enum Admitted {
 pub struct OsdDispatcher {
     osd: Arc<Osd>,
     id: i32,
+    tracker: Arc<OpTracker>,
     entrance: Entrance,
 }
 
 impl OsdDispatcher {
     /// For the ports of the OSD `id` at that entrance.
     #[must_use]
-    pub const fn new(osd: Arc<Osd>, id: i32, entrance: Entrance) -> Self {
-        Self { osd, id, entrance }
+    pub fn new(osd: Arc<Osd>, id: i32, entrance: Entrance) -> Self {
+        Self {
+            tracker: osd.tracker(id),
+            osd,
+            id,
+            entrance,
+        }
     }
 }
 
@@ -361,7 +386,9 @@ impl Dispatcher for OsdDispatcher {
 
     fn on_message(&self, session: &Arc<Session>, message: RawMessage) {
         match message.header.kind {
-            MessageType::OSD_OP => self.osd.handle_op(session, &self.entrance, &message),
+            MessageType::OSD_OP => self
+                .osd
+                .handle_op(session, &self.entrance, &self.tracker, &message),
             MessageType::COMMAND => self.osd.handle_command(session, self.id, &message),
             MessageType::PING | MessageType::OSD_BACKOFF => {}
             kind => tracing::debug!(peer = %session.peer().name, ?kind, "message ignored"),

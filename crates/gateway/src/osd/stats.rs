@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -9,12 +10,13 @@ use encoding::{features::Features, messages::MCommandReply};
 use serde_json::Value;
 use store::Store;
 
-use super::{Osd, bench};
+use super::{Osd, bench, cache::Object};
 use crate::{
-    cluster::{Cluster, ClusterStats, Latency, PoolUsage, Rates, Space},
+    cluster::{Cluster, ClusterStats, Latency, PoolUsage, Rates, Space, WatcherAt},
     daemon::{self, Daemon},
     mon::{Args, Command, CommandError, Format, Reply, TELL},
     objects::usage::Figures,
+    op_tracker::{OpTracker, Settings},
 };
 
 /// Over how long rates are taken.
@@ -25,6 +27,8 @@ const WINDOW: Duration = Duration::from_secs(5);
 pub struct Load {
     before: HashMap<i64, (Instant, Figures)>,
     rates: HashMap<i64, Rates>,
+    /// Of each OSD: when its commits were counted last, how many they were and how long they took, and how long one of the last ones took.
+    commits: HashMap<i32, (Instant, (u64, u64), Latency)>,
 }
 
 impl Osd {
@@ -50,6 +54,30 @@ impl Osd {
             };
             load.rates.insert(pool, rates);
             load.before.insert(pool, (now, figures));
+        }
+        let trackers: Vec<_> = self
+            .ops
+            .lock()
+            .iter()
+            .map(|(id, t)| (*id, Arc::clone(t)))
+            .collect();
+        for (id, tracker) in trackers {
+            let options = self.cluster.config_of(&format!("osd.{id}"));
+            tracker.refresh(Settings::read(|name| options.get(name).cloned()));
+            let commits = tracker.counters().commits;
+            let (since, before, _) = *load
+                .commits
+                .entry(id)
+                .or_insert((now, commits, Latency::default()));
+            if now.duration_since(since) >= WINDOW {
+                let (ops, nanos) = (commits.0 - before.0, commits.1 - before.1);
+                let ms = nanos.checked_div(ops).unwrap_or(0) / 1_000_000;
+                let latency = Latency {
+                    commit_ms: ms,
+                    apply_ms: ms,
+                };
+                load.commits.insert(id, (now, commits, latency));
+            }
         }
     }
 }
@@ -154,7 +182,31 @@ impl ClusterStats for Osd {
         self.load.lock().rates.get(&pool).copied().unwrap_or_default()
     }
 
-    fn latency(&self, _: i32) -> Latency {
-        Latency::default()
+    fn latency(&self, osd: i32) -> Latency {
+        self.load
+            .lock()
+            .commits
+            .get(&osd)
+            .map_or_else(Latency::default, |(.., l)| *l)
+    }
+
+    fn ops(&self, osd: Option<i32>) -> Vec<Arc<OpTracker>> {
+        let ops = self.ops.lock();
+        let wanted = ops.iter().filter(|(id, _)| osd.is_none_or(|osd| osd == **id));
+        wanted.map(|(_, tracker)| Arc::clone(tracker)).collect()
+    }
+
+    fn watchers(&self) -> Vec<WatcherAt> {
+        let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+        let objects: Vec<_> = self.watched.lock().values().cloned().collect();
+        let of = |object: Arc<Object>| {
+            let items = object.inner.lock().watchers.items();
+            items.into_iter().map(move |item| WatcherAt {
+                namespace: text(&object.id.nspace),
+                object: text(&object.id.name),
+                item,
+            })
+        };
+        objects.into_iter().flat_map(of).collect()
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     mon::{
         format::{Format, bytes, count},
         reply::Reply,
-        show::{operator_flags, osd_counts, pg_count},
+        show::{operator_flags, osd_counts, osds, pg_count},
         time,
     },
 };
@@ -71,6 +71,7 @@ fn checks(ctx: &Context<'_>) -> Vec<Check> {
         });
     }
     out.extend(space_check(ctx, &map));
+    out.extend(slow_ops_check(ctx, &map));
     out.extend(ctx.cluster().stats().checks().into_iter().map(|check| Check {
         code: check.code,
         error: check.error,
@@ -141,6 +142,29 @@ fn space_check(ctx: &Context<'_>, map: &encoding::maps::OsdMap) -> Option<Check>
         error,
         summary: format!("{n} {word} osd(s)"),
         count: n,
+        detail: Vec::new(),
+    })
+}
+
+/// Whether ops have been in flight for too long (`SlowOps` in Ceph `src/mgr/DaemonHealthMetricCollector.cc`).
+fn slow_ops_check(ctx: &Context<'_>, map: &encoding::maps::OsdMap) -> Option<Check> {
+    let stats = ctx.cluster().stats();
+    let slow: Vec<_> = osds(map)
+        .filter_map(|(id, _)| Some((id, stats.ops(Some(id)).first()?.slow_ops()?)))
+        .collect();
+    let count: u64 = slow.iter().map(|(_, ops)| ops.count).sum();
+    let oldest = slow.iter().map(|(_, ops)| ops.oldest.as_secs()).max()?;
+    let names: Vec<String> = slow.iter().take(10).map(|(id, _)| format!("osd.{id}")).collect();
+    let who = match slow.len() {
+        1 => format!("{} has slow ops", names.concat()),
+        2..=10 => format!("daemons [{}] have slow ops.", names.join(",")),
+        _ => format!("daemons [{}]... have slow ops.", names.join(",")),
+    };
+    Some(Check {
+        code: "SLOW_OPS",
+        error: false,
+        summary: format!("{count} slow ops, oldest one blocked for {oldest} sec, {who}"),
+        count: slow.len(),
         detail: Vec::new(),
     })
 }
