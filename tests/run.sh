@@ -124,6 +124,8 @@ stage_drivers() {
         # A release that cannot be had is in the table as not run.
         { tests/chroots.sh "$suite" && tests/chroots.sh add "$suite" "${driver_packages[@]}"; } || echo "going on without it" >&2
     done
+    # Part of libvirt-daemon before.
+    tests/chroots.sh add trixie libvirt-daemon-driver-secret || echo "going on without it" >&2
     RBDGATE_BIN=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate} RBDGATE_DRIVERS_TABLE=$PWD/docs/drivers.md \
         cargo test -p rbdgate-tests --test drivers
 }

@@ -15,6 +15,8 @@ from steps import Steps, expect
 MIB = 1 << 20
 IMAGE = "f1a7c0de-0000-4000-8000-000000000001"
 UNSIZED = "f1a7c0de-0000-4000-8000-000000000002"
+CLONED = "f1a7c0de-0000-4000-8000-000000000003"
+MISSING = "f1a7c0de-0000-4000-8000-000000000004"
 
 
 def made_store():
@@ -70,22 +72,24 @@ def main():
         expect((size, b"".join(chunks)), (len(data), data))
     with step("get of an image that is not there"):
         try:
-            store.get(place(uri.replace(IMAGE, UNSIZED.replace("2", "3"))))
+            store.get(place(uri.replace(IMAGE, MISSING)))
         except exceptions.NotFound:
             pass
         else:
             raise AssertionError("it was found")
-    with step("delete of an image with a clone"):
+    with step("delete of an image with a clone: it stays, or goes to the trash"):
         with rados.Rados(conffile="/etc/ceph/ceph.conf", rados_id="glance") as client:
             with client.open_ioctx("images") as ioctx:
-                rbd.RBD().clone(ioctx, IMAGE, "snap", ioctx, "clone", features=rbd.RBD_FEATURE_LAYERING)
+                cloned, *_ = store.add(CLONED, io.BytesIO(data), len(data), "sha512")
+                rbd.RBD().clone(ioctx, CLONED, "snap", ioctx, "clone", features=rbd.RBD_FEATURE_LAYERING)
                 try:
-                    store.delete(place(uri))
+                    store.delete(place(cloned))
                 except exceptions.InUseByStore:
-                    pass
+                    expect(CLONED in rbd.RBD().list(ioctx), True)
                 else:
-                    # With clones of format 2 the image goes to the trash until its clones are gone.
-                    raise AssertionError("an image in use was deleted")
+                    expect(CLONED in [entry["name"] for entry in rbd.RBD().trash_list(ioctx)], True)
+                with rbd.Image(ioctx, "clone", read_only=True) as image:
+                    expect(image.read(0, 1), data[:1])
                 rbd.RBD().remove(ioctx, "clone")
     with step("delete"):
         store.delete(place(uri))

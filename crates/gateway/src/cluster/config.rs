@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{Cluster, ClusterError, keys, state_store::Change};
+use super::{Cluster, ClusterError, ConfigChange, keys, state_store::Change};
 
 /// Options by section (`global`, `client`, `client.admin`, ...), then by name.
 pub type Config = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Between section and name in a stored key. Neither contains it.
-const SEPARATOR: char = '\0';
+pub(super) const SEPARATOR: char = '\0';
 
 pub(super) fn load(scan: Vec<(Bytes, Bytes)>) -> Result<Config, ClusterError> {
     let mut config = Config::new();
@@ -23,6 +23,22 @@ pub(super) fn load(scan: Vec<(Bytes, Bytes)>) -> Result<Config, ClusterError> {
         }
     }
     Ok(config)
+}
+
+/// Makes a change to options in memory.
+pub(super) fn apply(config: &mut Config, change: &ConfigChange) {
+    match &change.value {
+        Some(value) => {
+            let options = config.entry(change.section.clone()).or_default();
+            options.insert(change.name.clone(), value.clone());
+        }
+        None => {
+            if let Some(options) = config.get_mut(&change.section) {
+                options.remove(&change.name);
+            }
+            config.retain(|_, options| !options.is_empty());
+        }
+    }
 }
 
 /// An option's name as it is compared: blanks and dashes are underscores.
@@ -80,34 +96,12 @@ impl Cluster {
 
     /// Sets an option; none removes it.
     pub fn set_config(&self, section: &str, name: &str, value: Option<&str>) -> Result<(), ClusterError> {
-        if [section, name]
-            .iter()
-            .any(|s| s.is_empty() || s.contains(SEPARATOR))
-        {
-            return Err(ClusterError::Invalid("invalid section or option name".to_owned()));
-        }
-        let key = keys::named(keys::CONFIG, &format!("{section}{SEPARATOR}{name}"));
-        let _writer = self.writer.lock();
-        self.store.commit(vec![match value {
-            Some(v) => Change::Put(key, keys::stored(&v.to_owned())),
-            None => Change::Delete(key),
-        }])?;
-        let mut config = self.config.write();
-        match value {
-            Some(v) => {
-                let options = config.entry(section.to_owned()).or_default();
-                options.insert(name.to_owned(), v.to_owned());
-            }
-            None => {
-                if let Some(options) = config.get_mut(section) {
-                    options.remove(name);
-                }
-                config.retain(|_, options| !options.is_empty());
-            }
-        }
-        drop(config);
-        self.config_changed.send_modify(|n| *n += 1);
-        Ok(())
+        let change = ConfigChange {
+            section: section.to_owned(),
+            name: name.to_owned(),
+            value: value.map(str::to_owned),
+        };
+        self.change_config("", &[change])
     }
 
     /// A value of the `config-key` store.

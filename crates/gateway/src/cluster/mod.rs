@@ -10,6 +10,7 @@ mod bootstrap;
 pub mod caps;
 mod ciphers;
 mod config;
+mod config_history;
 mod embedded_state;
 mod entrance;
 mod error;
@@ -45,6 +46,7 @@ pub use blocklist::{parse_address, parse_range};
 pub use bootstrap::{Endpoints, OsdEndpoint};
 pub use ciphers::CipherSetting;
 pub use config::{Config, normalized};
+pub use config_history::{ConfigChange, ConfigChangeSet};
 pub use entrance::Entrance;
 pub use error::ClusterError;
 pub(crate) use options::option;
@@ -55,7 +57,9 @@ pub use options::{
 pub use osd_maps::MapsSince;
 pub use osd_up::MarkedDown;
 pub use pools::{PoolQuota, PoolRequest};
-pub use stats::{BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, Space, WatcherAt};
+pub use stats::{
+    BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, ScrubState, Space, WatcherAt,
+};
 
 use state_store::{Change, StateStore};
 

@@ -108,6 +108,33 @@ fn is_boolean(value: &str) -> bool {
     words.iter().any(|word| value.eq_ignore_ascii_case(word)) || value.parse::<i64>().is_ok()
 }
 
+/// Options that take any text.
+const TEXTS: &[&str] = &[
+    "rbd_cache_policy",
+    "rbd_compression_hint",
+    "rbd_default_clone_format",
+    "rbd_default_data_pool",
+    "rbd_default_features",
+    "rbd_default_map_options",
+    "rbd_default_pool",
+    "rbd_default_snapshot_quiesce_mode",
+    "rbd_io_scheduler",
+    "rbd_journal_pool",
+    "rbd_persistent_cache_mode",
+    "rbd_persistent_cache_path",
+    "rbd_plugins",
+    "rbd_qos_exclude_ops",
+    "rbd_read_from_replica_policy",
+];
+
+/// Whether librbd has an option of that name.
+#[must_use]
+pub(super) fn is_known(name: &str) -> bool {
+    [BOOLEANS, NUMBERS, FLOATS, TEXTS]
+        .iter()
+        .any(|list| list.contains(&name))
+}
+
 /// Why the option cannot have the value; none if it can, or if nothing is known of it.
 #[must_use]
 pub(super) fn refusal(name: &str, value: &str) -> Option<String> {

@@ -58,7 +58,7 @@ impl Osd {
 
     /// Runs a request that waits for the disk, and then those that came meanwhile, on a thread that may wait.
     /// Connections see the closed gate, and do not wait for the object's lock.
-    fn resume(self: &Arc<Self>, object: &Arc<Object>, first: Box<PendingOp>) {
+    pub(super) fn resume(self: &Arc<Self>, object: &Arc<Object>, first: Box<PendingOp>) {
         let mut next = Some(first);
         while let Some(mut op) = next {
             let _copying = self.read_sources(&mut op);

@@ -27,6 +27,7 @@ mod ops_xattr;
 mod pgls;
 mod reply_log;
 mod request;
+mod scrub;
 mod session;
 #[cfg(test)]
 mod snap_tests;
@@ -87,6 +88,9 @@ pub struct Osd {
     /// Objects that have watches.
     watched: Mutex<HashMap<ObjectId, Arc<Object>>>,
     snaps: snaps::Snaps,
+    scrubs: scrub::Scrubs,
+    /// What placement groups hold, as counted last.
+    groups: stats::GroupCounts,
     notifies: Mutex<Vec<Arc<Notify>>>,
     /// Held while an object is copied onto another.
     copying: Mutex<()>,
@@ -141,6 +145,8 @@ impl Osd {
             cache: Cache::new(CACHE_OBJECTS),
             watched: Mutex::default(),
             snaps: snaps::Snaps::default(),
+            scrubs: scrub::Scrubs::default(),
+            groups: stats::GroupCounts::default(),
             notifies: Mutex::default(),
             copying: Mutex::default(),
             next_notify: AtomicU64::new(epoch << 32 | u64::from(rand::random::<u32>())),
