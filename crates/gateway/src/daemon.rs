@@ -123,6 +123,12 @@ pub const DAEMON_COMMANDS: &[DaemonCommand] = &[
     }),
     row("status", "show the state of the daemon", status),
     row("query name=pgid,type=CephPgid", "show a placement group", query),
+    // The same as clients write it without `tell`: `ceph pg PGID query`.
+    row(
+        "pg name=pgid,type=CephPgid name=cmd,type=CephChoices,strings=query",
+        "show a placement group",
+        query,
+    ),
     row("uptime", "seconds since the start", uptime),
     row("version", "get version", |_, _| Ok(perf::version())),
 ];
