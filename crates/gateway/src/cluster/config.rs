@@ -82,6 +82,29 @@ impl Cluster {
         out
     }
 
+    /// The value of an option of Ceph's that the way in which this process was started decides.
+    #[must_use]
+    pub fn fixed_option(&self, name: &str) -> Option<String> {
+        match name {
+            "fsid" => Some(self.fsid.to_string()),
+            "mon_host" => {
+                let map = self.monmap();
+                let hosts: Vec<String> = map.mons.values().map(|m| m.public_addrs.to_string()).collect();
+                Some(hosts.join(" "))
+            }
+            "auth_client_required" | "auth_cluster_required" | "auth_service_required" => {
+                self.auth_method.get().map(|method| (*method).to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Says how clients authenticate, in the words of `auth_service_required`. The first time counts.
+    pub fn set_auth_method(&self, method: &'static str) {
+        // It is said once, as the server starts.
+        let _ = self.auth_method.set(method);
+    }
+
     /// Sets an option of one daemon for as long as this process runs; none takes that back.
     pub fn override_option(&self, daemon: &str, name: &str, value: Option<&str>) {
         let mut overrides = self.overrides.write();

@@ -27,7 +27,7 @@ mod stats;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
@@ -89,6 +89,8 @@ pub struct Cluster {
     overrides: RwLock<Config>,
     config_changed: watch::Sender<u64>,
     stats: RwLock<Arc<dyn ClusterStats>>,
+    /// How clients authenticate.
+    auth_method: OnceLock<&'static str>,
     /// Clients connected to the monitor at this moment.
     sessions: AtomicU64,
 }

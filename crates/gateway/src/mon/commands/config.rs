@@ -90,11 +90,13 @@ pub(super) fn get(ctx: &Context<'_>) -> CommandResult {
     };
     let key = normalized(key);
     let default = || known_option(&key).map(|o| o.default.to_owned());
-    match options.get(&key).cloned().or_else(default) {
+    let of_clients = || client_options::default_of(&key).map(str::to_owned);
+    let fixed = || ctx.cluster().fixed_option(&key);
+    let found = options.get(&key).cloned();
+    match found.or_else(default).or_else(of_clients).or_else(fixed) {
         Some(value) => Ok(Reply::either(ctx.format, "config", &typed(&key, &value), || {
             format!("{value}\n")
         })),
-        None if key == "fsid" => Ok(Reply::data(format!("{}\n", ctx.cluster().fsid()))),
         None => Err(enoent(format!("unrecognized key '{key}'"))),
     }
 }
