@@ -17,6 +17,7 @@ pub mod fsck;
 mod listeners;
 pub mod mon;
 pub mod objects;
+pub mod op_tracker;
 pub mod open;
 pub mod osd;
 pub mod perf;

@@ -18,7 +18,7 @@ use crate::{
     backend::BackendStats,
     client_files::{conf_path, write_conf, write_keyring},
     cluster::{Cluster, ClusterStats},
-    config::Settings,
+    config::{Auth, Settings},
     listeners::Listeners,
     open::{ServeError, connect_backend, open_store},
     osd::Osd,
@@ -66,6 +66,10 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     let store = open_store(&settings.data, settings, devices.as_ref())?;
     let listeners = Listeners::bind(settings).await?;
     let cluster = Cluster::open(Arc::new(store.clone()), &listeners.endpoints()?)?;
+    cluster.set_auth_method(match settings.auth {
+        Auth::Cephx => "cephx",
+        Auth::None => "none",
+    });
     let osd = Osd::open(store.clone(), Arc::clone(&cluster))?;
     let stats: Arc<dyn ClusterStats> = Arc::clone(&osd) as _;
     cluster.set_stats(match &devices {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, OnceLock, atomic::AtomicU64},
     time::SystemTime,
 };
 
@@ -117,6 +117,7 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         overrides: RwLock::default(),
         config_changed: watch::Sender::new(0),
         stats: RwLock::new(Arc::new(NoStats)),
+        auth_method: OnceLock::new(),
         sessions: AtomicU64::new(0),
     };
     cluster.change_osdmap(|edit| {

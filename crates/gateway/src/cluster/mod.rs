@@ -10,6 +10,7 @@ mod bootstrap;
 pub mod caps;
 mod ciphers;
 mod config;
+mod config_history;
 mod embedded_state;
 mod entrance;
 mod error;
@@ -26,7 +27,7 @@ mod stats;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
@@ -45,8 +46,10 @@ pub use blocklist::{parse_address, parse_range};
 pub use bootstrap::{Endpoints, OsdEndpoint};
 pub use ciphers::CipherSetting;
 pub use config::{Config, normalized};
+pub use config_history::{ConfigChange, ConfigChangeSet};
 pub use entrance::Entrance;
 pub use error::ClusterError;
+pub(crate) use options::option;
 pub use options::{
     ALLOW_DELETE, BLOCKLIST_EXPIRE, CONFIG_KEY_MAX, KnownOption, OptionKind, POOL_PG_NUM, POOL_SIZE,
     known_option, known_options,
@@ -54,7 +57,9 @@ pub use options::{
 pub use osd_maps::MapsSince;
 pub use osd_up::MarkedDown;
 pub use pools::{PoolQuota, PoolRequest};
-pub use stats::{BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, Space};
+pub use stats::{
+    BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, ScrubState, Space, WatcherAt,
+};
 
 use state_store::{Change, StateStore};
 
@@ -84,6 +89,8 @@ pub struct Cluster {
     overrides: RwLock<Config>,
     config_changed: watch::Sender<u64>,
     stats: RwLock<Arc<dyn ClusterStats>>,
+    /// How clients authenticate.
+    auth_method: OnceLock<&'static str>,
     /// Clients connected to the monitor at this moment.
     sessions: AtomicU64,
 }

@@ -9,7 +9,10 @@ use encoding::{
 use msgr::budget::Charge;
 
 use super::{ops::Modes, ops_copy::Copied, reply_log::Recorded};
-use crate::objects::id::ObjectId;
+use crate::{
+    objects::id::ObjectId,
+    op_tracker::{Kind, TrackedOp},
+};
 
 /// A decoded request that waits for its object.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub struct PendingOp {
     pub session: Charge,
     /// The message's transaction id.
     pub tid: u64,
+    /// As it is shown to operators.
+    pub tracked: Arc<TrackedOp>,
     /// The request.
     pub message: MOsdOp,
     /// What it does.
@@ -70,6 +75,17 @@ impl PendingOp {
     /// Whether the client sent it before.
     pub fn is_resent(&self) -> bool {
         self.message.retry_attempt > 0 || self.message.flags.contains(OsdFlags::RETRY)
+    }
+
+    /// It was carried out, and gave so many bytes: for the counters.
+    pub fn carried_out(&self, out_bytes: u64) {
+        let kind = match (self.modes.read, self.modes.write) {
+            (true, true) => Kind::Both,
+            (_, false) => Kind::Read,
+            (false, true) => Kind::Write,
+        };
+        let input: usize = self.message.ops.iter().map(|o| o.indata.len()).sum();
+        self.tracked.carried_out(kind, input as u64, out_bytes);
     }
 
     /// Whether the client wants the output of mutations.

@@ -1,8 +1,8 @@
 //! The table of all commands. Rows that share words stand in the order in which clients try them.
 
 use super::{
-    Context, auth, auth_keys, cluster, config, crash, crush, df, mgr, modules, mon, osd, osd_dump, osd_tree,
-    pg, pool, pool_vars, status,
+    Context, auth, auth_keys, cluster, config, config_history, crash, crush, df, mgr, modules, mon, osd,
+    osd_df, osd_dump, osd_tree, pg, pool, pool_vars, report, status,
 };
 use crate::mon::command_table::{Command, DEPRECATED, TELL};
 
@@ -38,6 +38,8 @@ commands! {
         "show the cluster's health", "mon", "r", 0, status::health;
     "df name=detail,type=CephChoices,strings=detail,req=false",
         "show used and free space", "mon", "r", 0, df::df;
+    "report name=tags,type=CephString,n=N,req=false",
+        "show all that is known of the cluster", "mon", "r", 0, report::report;
     "node ls name=type,type=CephChoices,strings=all|osd|mon|mds|mgr,req=false",
         "list hosts and their daemons", "mon", "r", 0, cluster::node_ls;
     "quorum_status",
@@ -195,6 +197,12 @@ commands! {
         "list placement groups by their primary OSD", "pg", "r", 0, pg::ls_by_osd;
     "pg ls-by-osd name=osd,type=CephOsdName name=pool,type=CephInt,req=false name=states,type=CephString,n=N,req=false",
         "list placement groups by OSD", "pg", "r", 0, pg::ls_by_osd;
+    "pg scrub name=pgid,type=CephPgid",
+        "read what is recorded of a placement group's objects", "pg", "rw", 0, pg::scrub;
+    "pg deep-scrub name=pgid,type=CephPgid",
+        "read a placement group's objects", "pg", "rw", 0, pg::scrub;
+    "pg repair name=pgid,type=CephPgid",
+        "read a placement group's objects; there is one copy and so nothing to repair from", "pg", "rw", 0, pg::scrub;
     "pg map name=pgid,type=CephPgid",
         "show where a placement group is", "pg", "r", 0, pg::map;
     "pg debug name=debugop,type=CephChoices,strings=unfound_objects_exist|degraded_pgs_exist",
@@ -216,7 +224,7 @@ commands! {
         "show OSDs by place", "osd", "r", 0, osd_tree::tree;
     "osd df name=output_method,type=CephChoices,strings=plain|tree,req=false \
      name=filter_by,type=CephChoices,strings=class|name,req=false name=filter,type=CephString,req=false",
-        "show used and free space by OSD", "osd", "r", 0, df::osd_df;
+        "show used and free space by OSD", "osd", "r", 0, osd_df::osd_df;
     "osd find name=id,type=CephOsdName",
         "show where an OSD is", "osd", "r", 0, osd_tree::find;
     "osd metadata name=id,type=CephOsdName,req=false",
@@ -432,6 +440,12 @@ commands! {
         "list the options that rbdgate heeds", "config", "r", 0, config::ls;
     "config help name=key,type=CephString",
         "describe an option", "config", "r", 0, config::help;
+    "config log name=num,type=CephInt,req=false",
+        "show the last changes of options", "config", "r", 0, config_history::log;
+    "config reset name=num,type=CephInt",
+        "take back all changes of options after the one of that number", "config", "rw", 0, config_history::reset;
+    "config assimilate-conf",
+        "take options from a ceph.conf, and show what is left of it", "config", "rw", 0, config_history::assimilate;
     "config generate-minimal-conf",
         "show a minimal ceph.conf", "config", "r", 0, config::minimal_conf;
     "config-key get name=key,type=CephString",
