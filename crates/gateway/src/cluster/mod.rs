@@ -12,6 +12,8 @@ mod ciphers;
 mod config;
 mod embedded_state;
 mod entrance;
+pub mod erasure_code;
+mod erasure_pools;
 mod error;
 mod global_id;
 mod keys;
@@ -23,6 +25,7 @@ mod pools;
 mod snaps;
 pub mod state_store;
 mod stats;
+mod tiers;
 
 use std::{
     sync::{
@@ -53,8 +56,9 @@ pub use options::{
 };
 pub use osd_maps::MapsSince;
 pub use osd_up::MarkedDown;
-pub use pools::{PoolQuota, PoolRequest};
+pub use pools::{PoolLayout, PoolQuota, PoolRequest};
 pub use stats::{BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, Space};
+pub use tiers::CacheMode;
 
 use state_store::{Change, StateStore};
 

@@ -10,7 +10,7 @@ use encoding::{
 };
 use msgr::Session;
 
-use super::{ops::Modes, ops_copy::Copied, reply_log::Recorded};
+use super::{erasure::PoolKind, ops::Modes, ops_copy::Copied, reply_log::Recorded};
 use crate::objects::id::ObjectId;
 
 /// A decoded request that waits for its object.
@@ -24,6 +24,8 @@ pub struct PendingOp {
     pub message: MOsdOp,
     /// What it does.
     pub modes: Modes,
+    /// The kind of pool that its object is in.
+    pub pool: PoolKind,
     /// The sources of its copies, once they were read.
     pub copied: Vec<Copied>,
 }

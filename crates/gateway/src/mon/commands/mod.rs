@@ -7,6 +7,7 @@ mod config;
 mod crash;
 mod crush;
 mod df;
+mod erasure;
 mod mgr;
 mod modules;
 mod mon;
@@ -18,6 +19,7 @@ mod pg_stats;
 mod pool;
 mod pool_vars;
 mod status;
+mod tier;
 mod table;
 
 use std::sync::Arc;

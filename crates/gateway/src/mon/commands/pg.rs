@@ -26,7 +26,21 @@ pub(super) struct Group {
     pub(super) created: u32,
     /// The one OSD that serves it; none where clients choose among several.
     pub(super) osd: Option<i32>,
+    /// Positions of its set: 1, or the chunks of an erasure-coded pool, of which the one OSD takes the first.
+    pub(super) positions: u8,
     pub(super) active: bool,
+}
+
+/// `CRUSH_ITEM_NONE`: nobody at a position.
+const NONE: i32 = 0x7fff_ffff;
+
+/// A set as text (`pg_vector_string`).
+pub(super) fn set_text(set: &[i32]) -> String {
+    let shown = set.iter().map(|osd| match *osd {
+        NONE => "NONE".to_owned(),
+        osd => osd.to_string(),
+    });
+    format!("[{}]", shown.collect::<Vec<_>>().join(","))
 }
 
 impl Group {
@@ -35,7 +49,11 @@ impl Group {
     }
 
     pub(super) fn acting(&self) -> Vec<i32> {
-        self.osd.into_iter().collect()
+        let mut set: Vec<i32> = self.osd.into_iter().collect();
+        if !set.is_empty() {
+            set.resize(self.positions.into(), NONE);
+        }
+        set
     }
 
     pub(super) fn primary(&self) -> i32 {
@@ -43,7 +61,7 @@ impl Group {
     }
 
     fn set(&self) -> String {
-        format!("[{}]", self.osd.map(|o| o.to_string()).unwrap_or_default())
+        set_text(&self.acting())
     }
 
     fn set_with_primary(&self) -> String {
@@ -64,6 +82,7 @@ fn groups_of(map: &OsdMap, id: i64, pool: &PgPool) -> Vec<Group> {
         pg: Pg { pool: pool_id, seed },
         created: pool.last_change,
         osd: only,
+        positions: if pool.is_erasure() { pool.size.max(1) } else { 1 },
         active: !up.is_empty(),
     };
     (0..pool.pg_num).map(group).collect()
