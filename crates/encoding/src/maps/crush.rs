@@ -349,10 +349,11 @@ fn straw2(id: i32, kind: u16, items: Vec<i32>, weights: Vec<u32>) -> CrushBucket
 }
 
 impl CrushRule {
-    /// A rule for erasure-coded pools of `chunks` chunks, each on a device of its own below different items of type `domain`
-    /// (0: the devices themselves) under bucket `root` (`CrushWrapper::add_simple_rule`).
+    /// A rule for erasure-coded pools: each chunk on a device of its own below different items of type `domain` (0: the
+    /// devices themselves) under bucket `root` (`CrushWrapper::add_simple_rule`), for pools of any size, as Quincy
+    /// and later write it.
     #[must_use]
-    pub fn erasure(root: i32, domain: i32, chunks: u8) -> Self {
+    pub fn erasure(root: i32, domain: i32) -> Self {
         let step = |op, arg1, arg2| CrushStep { op, arg1, arg2 };
         let choose = match domain {
             TYPE_OSD => step_op::CHOOSE_INDEP,
@@ -360,8 +361,8 @@ impl CrushRule {
         };
         Self {
             kind: super::pool_kind::ERASURE,
-            min_size: 3,
-            max_size: chunks,
+            min_size: 1,
+            max_size: 100,
             steps: vec![
                 step(step_op::SET_CHOOSELEAF_TRIES, 5, 0),
                 step(step_op::SET_CHOOSE_TRIES, 100, 0),

@@ -50,7 +50,10 @@ pub fn from_words(words: &[String]) -> Result<Profile, ClusterError> {
         given.insert(key.to_owned(), value.to_owned());
     }
     let mut profile = default_profile();
-    if given.get("plugin").is_some_and(|p| profile.get("plugin") != Some(p)) {
+    if given
+        .get("plugin")
+        .is_some_and(|p| profile.get("plugin") != Some(p))
+    {
         return Ok(given);
     }
     profile.append(&mut given);
@@ -143,7 +146,12 @@ impl Aligned {
                 "stripe_unit {unit} does not match ec profile alignment. Would be padded to {chunk}"
             )));
         }
-        let too_many = || invalid(format!("k={} and m={} are more chunks than a pool has", self.k, self.m));
+        let too_many = || {
+            invalid(format!(
+                "k={} and m={} are more chunks than a pool has",
+                self.k, self.m
+            ))
+        };
         let width = u32::try_from(chunk * self.k).map_err(|_| invalid("stripes are too wide"))?;
         let (data, coding) = (u8::try_from(self.k), u8::try_from(self.m));
         let (data, coding) = (data.map_err(|_| too_many())?, coding.map_err(|_| too_many())?);

@@ -22,7 +22,7 @@ fn type_id(crush: &CrushMap, name: &str) -> Option<i32> {
 }
 
 /// The id of the rule `name`, made after the profile if there is none.
-fn rule_for(map: &mut OsdMap, name: &str, profile: &Profile, chunks: u8) -> Result<u8, ClusterError> {
+fn rule_for(map: &mut OsdMap, name: &str, profile: &Profile) -> Result<u8, ClusterError> {
     if let Some(id) = map.crush.rule_id(name) {
         return Ok(id);
     }
@@ -33,8 +33,7 @@ fn rule_for(map: &mut OsdMap, name: &str, profile: &Profile, chunks: u8) -> Resu
     };
     let root = value("crush-root", "default");
     let root_id = crush.names.iter().find(|(_, n)| **n == root).map(|(id, _)| *id);
-    let root_id =
-        root_id.ok_or_else(|| refused(Errno::NOENT, format!("root item {root} does not exist")))?;
+    let root_id = root_id.ok_or_else(|| refused(Errno::NOENT, format!("root item {root} does not exist")))?;
     let domain = value("crush-failure-domain", "host");
     let domain_id =
         type_id(crush, &domain).ok_or_else(|| refused(Errno::INVAL, format!("unknown type {domain}")))?;
@@ -55,7 +54,7 @@ fn rule_for(map: &mut OsdMap, name: &str, profile: &Profile, chunks: u8) -> Resu
     }
     let id = map
         .crush
-        .add_rule(name, CrushRule::erasure(root_id, domain_id, chunks))
+        .add_rule(name, CrushRule::erasure(root_id, domain_id))
         .ok_or_else(|| refused(Errno::NOSPC, "there are too many CRUSH rules"))?;
     map.crush_version += 1;
     Ok(id)
@@ -89,8 +88,8 @@ pub(super) fn pool(
             .crush
             .rule_id(rule)
             .ok_or_else(|| refused(Errno::NOENT, format!("specified rule {rule} doesn't exist")))?,
-        None if profile_name == DEFAULT_PROFILE => rule_for(map, DEFAULT_RULE, &profile, chunks)?,
-        None => rule_for(map, name, &profile, chunks)?,
+        None if profile_name == DEFAULT_PROFILE => rule_for(map, DEFAULT_RULE, &profile)?,
+        None => rule_for(map, name, &profile)?,
     };
     check_rule(&map.crush, rule, pool_kind::ERASURE)?;
     Ok(PgPool {
@@ -201,9 +200,8 @@ impl Cluster {
                 edit.unchanged = true;
                 return Ok(None);
             }
-            let (profile, code) = profile_and_code(&mut edit.map, profile_name)?;
-            let chunks = code.data.saturating_add(code.coding);
-            rule_for(&mut edit.map, name, &profile, chunks).map(Some)
+            let (profile, _) = profile_and_code(&mut edit.map, profile_name)?;
+            rule_for(&mut edit.map, name, &profile).map(Some)
         })
     }
 

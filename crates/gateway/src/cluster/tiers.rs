@@ -112,9 +112,7 @@ fn check_new_tier(map: &OsdMap, base: i64, tier: i64) -> Result<bool, ClusterErr
     }
     if tier_pool.tier_of >= 0 {
         let other = name_of(map, tier_pool.tier_of);
-        return invalid(format!(
-            "tier pool '{tier_name}' is already a tier of '{other}'"
-        ));
+        return invalid(format!("tier pool '{tier_name}' is already a tier of '{other}'"));
     }
     Ok(false)
 }
@@ -163,11 +161,7 @@ impl Cluster {
     /// If the store fails, or a pool is not there.
     pub fn remove_tier(&self, base: i64, tier: i64) -> Result<(), ClusterError> {
         self.change_osdmap(|edit| {
-            let base_pool = edit
-                .map
-                .pools
-                .get(&base)
-                .ok_or(ClusterError::NoSuchPool(base))?;
+            let base_pool = edit.map.pools.get(&base).ok_or(ClusterError::NoSuchPool(base))?;
             if !base_pool.tiers.contains(&(tier as u64)) {
                 edit.unchanged = true;
                 return Ok(());

@@ -256,7 +256,10 @@ impl Osd {
         let m = &op.message;
         if pool.cache_mode != 0 {
             let name = map.pool_names.get(&(m.pg.pg.pool as i64));
-            tracing::info!(pool = name, "refused: the pool is a cache tier, which serves no objects here");
+            tracing::info!(
+                pool = name,
+                "refused: the pool is a cache tier, which serves no objects here"
+            );
             return Err(Errno::EOPNOTSUPP);
         }
         let pg = pool.raw_seed_to_pg(m.hash);

@@ -43,10 +43,12 @@ pub(super) fn profile_set(ctx: &Context<'_>) -> CommandResult {
 /// `osd erasure-code-profile rm NAME`.
 pub(super) fn profile_rm(ctx: &Context<'_>) -> CommandResult {
     let name = ctx.args.need("name")?;
-    Ok(Reply::status(match ctx.cluster().remove_erasure_profile(name)? {
-        true => String::new(),
-        false => format!("erasure-code-profile {name} does not exist"),
-    }))
+    Ok(Reply::status(
+        match ctx.cluster().remove_erasure_profile(name)? {
+            true => String::new(),
+            false => format!("erasure-code-profile {name} does not exist"),
+        },
+    ))
 }
 
 /// `osd crush rule create-erasure NAME [PROFILE]`.

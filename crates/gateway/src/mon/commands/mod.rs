@@ -19,8 +19,8 @@ mod pg_stats;
 mod pool;
 mod pool_vars;
 mod status;
-mod tier;
 mod table;
+mod tier;
 
 use std::sync::Arc;
 

@@ -148,9 +148,7 @@ fn change_of(map: &OsdMap, pool: &PgPool, var: &str, text: &str) -> Result<Chang
     }
     match var {
         "bulk" => Ok(flag_change(pool_flags::BULK, truth(text)?)),
-        "size" if pool.is_erasure() => {
-            Err(unsupported("can not change the size of an erasure-coded pool"))
-        }
+        "size" if pool.is_erasure() => Err(unsupported("can not change the size of an erasure-coded pool")),
         "min_size" if pool.is_erasure() => {
             let n = u8::try_from(number()?).unwrap_or(0);
             let least = data_chunks(map, pool)?;

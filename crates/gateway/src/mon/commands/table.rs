@@ -1,8 +1,8 @@
 //! The table of all commands. Rows that share words stand in the order in which clients try them.
 
 use super::{
-    Context, auth, auth_keys, cluster, config, crash, crush, df, erasure, mgr, modules, mon, osd, osd_dump, osd_tree,
-    pg, pool, pool_vars, status, tier,
+    Context, auth, auth_keys, cluster, config, crash, crush, df, erasure, mgr, modules, mon, osd, osd_dump,
+    osd_tree, pg, pool, pool_vars, status, tier,
 };
 use crate::mon::command_table::{Command, DEPRECATED, TELL};
 
