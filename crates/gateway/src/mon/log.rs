@@ -16,6 +16,8 @@ use crate::cluster::MON_NAME;
 
 /// How many entries are kept.
 const ENTRIES: usize = 1000;
+/// How many of them may be for debugging: there is one every two seconds, and they must not push out the others.
+const DEBUG_ENTRIES: usize = 300;
 
 /// How much an entry matters (`clog_type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,8 +47,32 @@ impl LogLevel {
 struct Kept {
     /// Each with the version of the log that it came with.
     entries: VecDeque<(u64, LogEntry)>,
+    /// How many of them are for debugging.
+    debug: usize,
     /// The number of the last entry of our own.
     seq: u64,
+}
+
+impl Kept {
+    fn push(&mut self, version: u64, entry: LogEntry) {
+        self.debug += usize::from(is_debug(&entry));
+        self.entries.push_back((version, entry));
+        while self.debug > DEBUG_ENTRIES {
+            let oldest = self.entries.iter().position(|(_, entry)| is_debug(entry));
+            if let Some(oldest) = oldest {
+                self.entries.remove(oldest);
+            }
+            self.debug -= 1;
+        }
+        while self.entries.len() > ENTRIES {
+            let dropped = self.entries.pop_front();
+            self.debug -= usize::from(dropped.is_some_and(|(_, entry)| is_debug(&entry)));
+        }
+    }
+}
+
+fn is_debug(entry: &LogEntry) -> bool {
+    LogLevel(entry.prio) == LogLevel::DEBUG
 }
 
 /// The cluster's log. Each change is a new version.
@@ -82,16 +108,24 @@ impl Log {
     pub fn append(&self, entries: impl IntoIterator<Item = LogEntry>) {
         let mut kept = self.kept.lock();
         let version = *self.version.borrow() + 1;
-        kept.entries
-            .extend(entries.into_iter().map(|entry| (version, entry)));
-        let surplus = kept.entries.len().saturating_sub(ENTRIES);
-        kept.entries.drain(..surplus);
+        for entry in entries {
+            kept.push(version, entry);
+        }
         drop(kept);
         self.version.send_replace(version);
     }
 
     /// Keeps an entry of the monitor's own, in that channel (`cluster` or `audit`).
     pub fn say(&self, channel: &str, level: LogLevel, msg: String) {
+        let rank = EntityName {
+            kind: EntityType::MON,
+            num: 0,
+        };
+        self.say_as(rank, MON_NAME, channel, level, msg);
+    }
+
+    /// Keeps an entry of one of our daemons, by its rank and name.
+    pub(super) fn say_as(&self, rank: EntityName, name: &str, channel: &str, level: LogLevel, msg: String) {
         let seq = {
             let mut kept = self.kept.lock();
             kept.seq += 1;
@@ -99,13 +133,10 @@ impl Log {
         };
         self.append([LogEntry {
             name: EntityTypeId {
-                kind: EntityType::MON,
-                id: MON_NAME.to_owned(),
+                kind: rank.kind,
+                id: name.to_owned(),
             },
-            rank: EntityName {
-                kind: EntityType::MON,
-                num: 0,
-            },
+            rank,
             addrs: EntityAddrVec::default(),
             stamp: Utime::from_system_time(SystemTime::now()),
             seq,
@@ -176,6 +207,18 @@ mod tests {
         }
         let all = texts(&log, 1, LogLevel::DEBUG);
         assert_eq!((all.len(), all[0].as_str()), (ENTRIES, "1"));
+    }
+
+    #[test]
+    fn entries_for_debugging_do_not_push_out_others() {
+        let log = log();
+        for i in 0..3 * ENTRIES {
+            log.say("cluster", LogLevel::DEBUG, i.to_string());
+        }
+        let all = texts(&log, 1, LogLevel::DEBUG);
+        assert_eq!(all.len(), DEBUG_ENTRIES + 1);
+        assert!(all[0].contains("is new leader"));
+        assert_eq!(all.last().unwrap(), "2999");
     }
 
     #[test]

@@ -37,6 +37,7 @@ use crate::cluster::{Cluster, ClusterError};
 
 pub(super) use mon::pong;
 pub(crate) use pg_stats::query as group_query;
+pub(super) use status::io_line;
 pub use table::COMMANDS;
 
 /// What a handler works with.
