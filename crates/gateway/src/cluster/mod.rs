@@ -13,6 +13,8 @@ mod config;
 mod config_history;
 mod embedded_state;
 mod entrance;
+pub mod erasure_code;
+mod erasure_pools;
 mod error;
 mod global_id;
 mod keys;
@@ -24,6 +26,7 @@ mod pools;
 mod snaps;
 pub mod state_store;
 mod stats;
+mod tiers;
 
 use std::{
     sync::{
@@ -56,10 +59,11 @@ pub use options::{
 };
 pub use osd_maps::MapsSince;
 pub use osd_up::MarkedDown;
-pub use pools::{PoolQuota, PoolRequest};
+pub use pools::{PoolLayout, PoolQuota, PoolRequest};
 pub use stats::{
     BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, ScrubState, Space, WatcherAt,
 };
+pub use tiers::CacheMode;
 
 use state_store::{Change, StateStore};
 

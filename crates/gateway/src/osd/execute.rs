@@ -437,6 +437,7 @@ impl Osd {
             now: Utime::from_system_time(SystemTime::now()),
             require_osd_release: map.require_osd_release.0,
             min_compat_client: map.require_min_compat_client.0,
+            pool: op.pool,
         }
     }
 

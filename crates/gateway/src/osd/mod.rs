@@ -12,6 +12,7 @@ mod context;
 mod copy_source;
 #[cfg(test)]
 mod crash_tests;
+mod erasure;
 mod execute;
 mod full;
 #[cfg(test)]
@@ -62,6 +63,7 @@ use store::{Store, StoreError};
 
 use self::{
     cache::{Cache, Object},
+    erasure::PoolKind,
     ops::Modes,
     request::PendingOp,
     session::OsdSession,
@@ -246,6 +248,7 @@ impl Osd {
             tid,
             message,
             modes: Modes::default(),
+            pool: PoolKind::default(),
             copied: Vec::new(),
         });
         match self.admit(&mut op, &state, &map, raw.data_len()) {
@@ -279,7 +282,16 @@ impl Osd {
         };
         op.modes = Modes::of(&m.ops, m.flags)?;
         state.check(op, map)?;
+        op.pool = PoolKind::of(pool);
         let m = &op.message;
+        if pool.cache_mode != 0 {
+            let name = map.pool_names.get(&(m.pg.pg.pool as i64));
+            tracing::info!(
+                pool = name,
+                "refused: the pool is a cache tier, which serves no objects here"
+            );
+            return Err(Errno::EOPNOTSUPP);
+        }
         let pg = pool.raw_seed_to_pg(m.hash);
         if m.ops.iter().any(|o| o.op.is_pg()) {
             return Ok(Admitted::Group(pgls::Group {

@@ -1,5 +1,7 @@
 //! A request on its way through the OSD, and its reply.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use encoding::{
     Encode, Errno, Features, Message, Put, RawMessage, Reader,
@@ -8,7 +10,7 @@ use encoding::{
 };
 use msgr::budget::Charge;
 
-use super::{ops::Modes, ops_copy::Copied, reply_log::Recorded};
+use super::{erasure::PoolKind, ops::Modes, ops_copy::Copied, reply_log::Recorded};
 use crate::{
     objects::id::ObjectId,
     op_tracker::{Kind, TrackedOp},
@@ -27,6 +29,8 @@ pub struct PendingOp {
     pub message: MOsdOp,
     /// What it does.
     pub modes: Modes,
+    /// The kind of pool that its object is in.
+    pub pool: PoolKind,
     /// The sources of its copies, once they were read.
     pub copied: Vec<Copied>,
 }

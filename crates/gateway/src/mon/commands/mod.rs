@@ -8,6 +8,7 @@ mod config_history;
 mod crash;
 mod crush;
 mod df;
+mod erasure;
 mod mgr;
 mod modules;
 mod mon;
@@ -22,6 +23,7 @@ mod pool_vars;
 mod report;
 mod status;
 mod table;
+mod tier;
 
 use std::sync::Arc;
 
@@ -37,7 +39,9 @@ use super::{
 use crate::cluster::{Cluster, ClusterError};
 
 pub(super) use mon::pong;
+pub(super) use pg::states;
 pub(crate) use pg_stats::query as group_query;
+pub(super) use status::io_line;
 pub use table::COMMANDS;
 
 /// What a handler works with.

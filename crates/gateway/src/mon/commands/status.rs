@@ -10,6 +10,7 @@ use crate::{
     cluster::{MGR_NAME, MON_NAME, PoolUsage, Rates},
     mon::{
         format::{Format, bytes, count},
+        pgmap,
         reply::Reply,
         show::{operator_flags, osd_counts, osds, pg_count},
         time,
@@ -246,21 +247,7 @@ pub(super) fn health(ctx: &Context<'_>) -> CommandResult {
 
 /// What the pools hold in sum, and how busy they are.
 pub(super) fn totals(ctx: &Context<'_>) -> (PoolUsage, Rates) {
-    let stats = ctx.cluster().stats();
-    let mut usage = PoolUsage::default();
-    let mut rates = Rates::default();
-    for id in ctx.cluster().osdmap().pools.keys() {
-        let (u, r) = (stats.pool(*id), stats.rates(*id));
-        usage.objects += u.objects;
-        usage.clones += u.clones;
-        usage.bytes_stored += u.bytes_stored;
-        usage.bytes_used += u.bytes_used;
-        rates.read_ops += r.read_ops;
-        rates.read_bytes += r.read_bytes;
-        rates.write_ops += r.write_ops;
-        rates.write_bytes += r.write_bytes;
-    }
-    (usage, rates)
+    pgmap::totals(ctx.cluster())
 }
 
 /// How long this process has been serving.
@@ -303,7 +290,7 @@ fn pgmap_value(ctx: &Context<'_>) -> Value {
     let space = ctx.cluster().stats().space();
     let (usage, rates) = totals(ctx);
     let pgs = pg_count(&map);
-    let states: Vec<Value> = pg::states(ctx)
+    let states: Vec<Value> = pg::states(ctx.cluster())
         .into_iter()
         .map(|(state, count)| json!({"state_name": state, "count": count}))
         .collect();
@@ -406,7 +393,7 @@ fn status_text(ctx: &Context<'_>) -> String {
 
 /// How many groups are in each state, a line for each, the most frequent first.
 fn states_text(ctx: &Context<'_>) -> String {
-    let mut states: Vec<_> = pg::states(ctx).into_iter().collect();
+    let mut states: Vec<_> = pg::states(ctx.cluster()).into_iter().collect();
     states.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let width = states.first().map_or(0, |(_, count)| count.to_string().len());
     let lines: Vec<String> = states
@@ -417,7 +404,7 @@ fn states_text(ctx: &Context<'_>) -> String {
 }
 
 /// `14 KiB/s rd, 1.9 KiB/s wr, 16 op/s rd, 2 op/s wr`; what is zero is left out.
-pub(super) fn io_line(rates: Rates) -> String {
+pub(in crate::mon) fn io_line(rates: Rates) -> String {
     let mut parts = Vec::new();
     for (v, word) in [(rates.read_bytes, "rd"), (rates.write_bytes, "wr")] {
         if v > 0 {
@@ -436,9 +423,9 @@ pub(super) fn io_line(rates: Rates) -> String {
 pub(super) fn pg_stat(ctx: &Context<'_>) -> CommandResult {
     let map = ctx.cluster().osdmap();
     let space = ctx.cluster().stats().space();
-    let (usage, rates) = totals(ctx);
+    let (usage, _) = totals(ctx);
     let pgs = pg_count(&map);
-    let by_state = pg::states(ctx);
+    let by_state = pg::states(ctx.cluster());
     let states: Vec<Value> = by_state
         .iter()
         .map(|(state, count)| json!({"name": state, "num": count}))
@@ -456,19 +443,6 @@ pub(super) fn pg_stat(ctx: &Context<'_>) -> CommandResult {
         },
     });
     Ok(Reply::either(ctx.format, "pg_info", &value, || {
-        let mut out = format!("{pgs} pgs: ");
-        let states: Vec<_> = by_state.iter().map(|(state, n)| format!("{n} {state}")).collect();
-        out += &states.join(", ");
-        out += &format!(
-            "; {} data, {} used, {} / {} avail",
-            bytes(usage.bytes_stored),
-            bytes(space.used),
-            bytes(space.avail),
-            bytes(space.total)
-        );
-        if rates != Rates::default() {
-            out += &format!("; {}", io_line(rates));
-        }
-        out
+        pgmap::summary(ctx.cluster())
     }))
 }
