@@ -19,6 +19,9 @@ pub mod objects;
 pub mod open;
 pub mod osd;
 pub mod perf;
+pub mod rados;
+pub mod rbd;
+pub mod rbd_support;
 pub mod serve;
 
 /// The version of this program.

@@ -18,4 +18,4 @@ pub mod v2;
 pub use config::{ClientAuth, ClientConfig, Crc, MonMapSource, Protocol, ServerConfig};
 pub use error::{Error, Incompatible, Malformed, Misbehaved, Result};
 pub use lossless::{Policies, Policy, SessionTable};
-pub use session::{Dispatcher, PeerInfo, Session};
+pub use session::{Deliver, Dispatcher, PeerInfo, Session};

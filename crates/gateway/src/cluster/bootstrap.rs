@@ -105,7 +105,7 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         fsid,
         created,
         mon_maps: ciphers::MonMaps::new(monmap),
-        mgrmap: Arc::new(mgrmap),
+        mgrmap: RwLock::new(Arc::new(mgrmap)),
         host: endpoints.host.clone(),
         started,
         osd_maps,

@@ -69,7 +69,7 @@ pub struct Cluster {
     fsid: Uuid,
     created: Utime,
     mon_maps: ciphers::MonMaps,
-    mgrmap: Arc<MgrMap>,
+    mgrmap: RwLock<Arc<MgrMap>>,
     host: String,
     started: SystemTime,
     osd_maps: osd_maps::OsdMaps,
@@ -138,7 +138,7 @@ impl Cluster {
     /// The managers.
     #[must_use]
     pub fn mgrmap(&self) -> Arc<MgrMap> {
-        self.mgrmap.clone()
+        self.mgrmap.read().clone()
     }
 
     /// The newest OSD map.

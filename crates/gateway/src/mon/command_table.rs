@@ -48,7 +48,7 @@ impl Command {
     /// The module of Ceph's manager that has the command; empty if the monitor or the manager itself has it.
     #[must_use]
     pub fn manager_module(&self) -> &'static str {
-        const MODULES: [(&str, &str); 10] = [
+        const MODULES: [(&str, &str); 11] = [
             ("balancer", "balancer"),
             ("crash", "crash"),
             ("device", "devicehealth"),
@@ -58,6 +58,7 @@ impl Command {
             ("osd pool autoscale-status", "pg_autoscaler"),
             ("osd status", "status"),
             ("progress", "progress"),
+            ("rbd", "rbd_support"),
             ("telemetry", "telemetry"),
         ];
         let prefix = self.prefix();

@@ -148,5 +148,6 @@ fn run_parsed(
         args,
         input,
         features: asker.features,
+        asker,
     })
 }

@@ -17,6 +17,7 @@ mod pg;
 mod pg_stats;
 mod pool;
 mod pool_vars;
+mod rbd_support;
 mod status;
 mod table;
 
@@ -29,6 +30,7 @@ use super::{
     args::Args,
     format::Format,
     reply::{CommandError, Reply},
+    run::Asker,
     shared::MonShared,
 };
 use crate::cluster::{Cluster, ClusterError};
@@ -50,6 +52,8 @@ pub struct Context<'a> {
     pub format: Format,
     /// The client's features.
     pub features: Features,
+    /// Who asks.
+    pub asker: &'a Asker,
 }
 
 impl Context<'_> {

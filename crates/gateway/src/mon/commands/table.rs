@@ -2,7 +2,7 @@
 
 use super::{
     Context, auth, auth_keys, cluster, config, crash, crush, df, mgr, modules, mon, osd, osd_dump, osd_tree,
-    pg, pool, pool_vars, status,
+    pg, pool, pool_vars, rbd_support, status,
 };
 use crate::mon::command_table::{Command, DEPRECATED, TELL};
 
@@ -133,6 +133,22 @@ commands! {
         "list the devices of a host", "mgr", "r", 0, modules::device_ls_by_host;
     "device info name=devid,type=CephString",
         "show a device", "mgr", "r", 0, modules::device_info;
+    "rbd task add flatten name=image_spec,type=CephString",
+        "flatten a cloned image in the background", "mgr", "w", 0, rbd_support::task_add_flatten;
+    "rbd task add remove name=image_spec,type=CephString",
+        "remove an image in the background", "mgr", "w", 0, rbd_support::task_add_remove;
+    "rbd task add trash remove name=image_id_spec,type=CephString",
+        "remove an image from the trash in the background", "mgr", "w", 0, rbd_support::task_add_trash_remove;
+    "rbd task add migration execute name=image_spec,type=CephString",
+        "copy an image that is being migrated in the background", "mgr", "w", 0, rbd_support::task_add_migration_execute;
+    "rbd task add migration commit name=image_spec,type=CephString",
+        "end a migration in the background", "mgr", "w", 0, rbd_support::task_add_migration_commit;
+    "rbd task add migration abort name=image_spec,type=CephString",
+        "undo a migration in the background", "mgr", "w", 0, rbd_support::task_add_migration_abort;
+    "rbd task cancel name=task_id,type=CephString",
+        "cancel a task", "mgr", "w", 0, rbd_support::task_cancel;
+    "rbd task list name=task_id,type=CephString,req=false",
+        "list tasks", "mgr", "r", 0, rbd_support::task_list;
     "progress",
         "show what is in progress", "mgr", "r", 0, modules::progress;
     "progress json",

@@ -1,0 +1,81 @@
+//! `rbd task ...`: commands of the manager's module `rbd_support`.
+
+use rustix::io::Errno;
+
+use super::{CommandResult, Context};
+use crate::{
+    mon::reply::{CommandError, Reply},
+    rbd_support::{Handlers, caller::Caller, failure::Failure, queueing},
+};
+
+/// Runs a command of the module, which reads or changes something.
+fn run<T>(
+    ctx: &Context<'_>,
+    write: bool,
+    doing: impl FnOnce(&Handlers, Caller<'_>) -> Result<T, Failure>,
+) -> Result<T, CommandError> {
+    let caller = Caller {
+        caps: &ctx.asker.caps,
+        peer: ctx.asker.peer,
+        read: !write,
+        write,
+    };
+    let module = ctx
+        .mon
+        .rbd_support()
+        .ok_or_else(|| CommandError::new(Errno::AGAIN, "there is no module rbd_support"))?;
+    module
+        .command(|handlers| doing(handlers, caller))
+        .map_err(|failure| CommandError::new(Errno::from_raw_os_error(failure.errno.0), failure.text))
+}
+
+/// What adds a task.
+type Queue = fn(&crate::rbd_support::Tasks, Caller<'_>, &str) -> Result<String, Failure>;
+
+fn add(ctx: &Context<'_>, spec: &str, queue: Queue) -> CommandResult {
+    let spec = ctx.args.need(spec)?;
+    run(ctx, true, |handlers, caller| queue(&handlers.tasks, caller, spec)).map(Reply::data)
+}
+
+/// `rbd task add flatten IMAGE`.
+pub(super) fn task_add_flatten(ctx: &Context<'_>) -> CommandResult {
+    add(ctx, "image_spec", queueing::flatten)
+}
+
+/// `rbd task add remove IMAGE`.
+pub(super) fn task_add_remove(ctx: &Context<'_>) -> CommandResult {
+    add(ctx, "image_spec", queueing::remove)
+}
+
+/// `rbd task add trash remove IMAGE-ID`.
+pub(super) fn task_add_trash_remove(ctx: &Context<'_>) -> CommandResult {
+    add(ctx, "image_id_spec", queueing::trash_remove)
+}
+
+/// `rbd task add migration execute IMAGE`.
+pub(super) fn task_add_migration_execute(ctx: &Context<'_>) -> CommandResult {
+    add(ctx, "image_spec", queueing::migration_execute)
+}
+
+/// `rbd task add migration commit IMAGE`.
+pub(super) fn task_add_migration_commit(ctx: &Context<'_>) -> CommandResult {
+    add(ctx, "image_spec", queueing::migration_commit)
+}
+
+/// `rbd task add migration abort IMAGE`.
+pub(super) fn task_add_migration_abort(ctx: &Context<'_>) -> CommandResult {
+    add(ctx, "image_spec", queueing::migration_abort)
+}
+
+/// `rbd task cancel TASK-ID`.
+pub(super) fn task_cancel(ctx: &Context<'_>) -> CommandResult {
+    let id = ctx.args.need("task_id")?;
+    run(ctx, true, |handlers, caller| handlers.tasks.cancel(caller, id))?;
+    Ok(Reply::default())
+}
+
+/// `rbd task list [TASK-ID]`.
+pub(super) fn task_list(ctx: &Context<'_>) -> CommandResult {
+    let id = ctx.args.str("task_id");
+    run(ctx, false, |handlers, caller| handlers.tasks.list(caller, id)).map(Reply::data)
+}

@@ -1,0 +1,203 @@
+//! The manager's module `rbd_support` (Ceph `src/pybind/mgr/rbd_support`): tasks, schedules and statistics of images.
+//!
+//! As there, it is a RADOS client of the cluster: what it knows lies in the pools' objects, and it can be shut out. Then it
+//! starts anew as another client.
+
+pub mod caller;
+mod execution;
+pub mod failure;
+mod json;
+mod progress;
+pub mod queueing;
+pub mod spec;
+mod task;
+mod tasks;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use encoding::Errno;
+use parking_lot::{Condvar, Mutex, RwLock};
+
+pub use progress::Progress;
+pub use tasks::Tasks;
+
+use self::failure::Failure;
+use crate::{cluster::Cluster, osd::Osd, rados::Rados};
+
+/// The module's name, as maps have it.
+pub const NAME: &str = "rbd_support";
+/// How long to wait before another attempt to start.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Tells the module that its client was shut out.
+#[derive(Debug, Default)]
+pub struct Recovery {
+    wanted: Mutex<bool>,
+    changed: Condvar,
+    stopped: AtomicBool,
+}
+
+impl Recovery {
+    /// The module is to start anew.
+    pub fn request(&self) {
+        *self.wanted.lock() = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for [`Self::request`], or the end.
+    fn wait(&self) {
+        let mut wanted = self.wanted.lock();
+        while !*wanted && !self.stopped.load(Relaxed) {
+            self.changed.wait(&mut wanted);
+        }
+        *wanted = false;
+    }
+
+    /// Waits a while; false if it is the end.
+    fn pause(&self, time: Duration) -> bool {
+        let mut wanted = self.wanted.lock();
+        if !self.stopped.load(Relaxed) {
+            self.changed.wait_for(&mut wanted, time);
+        }
+        !self.stopped.load(Relaxed)
+    }
+}
+
+/// What runs as one client.
+pub struct Handlers {
+    /// The client.
+    pub rados: Arc<Rados>,
+    /// Tasks.
+    pub tasks: Arc<Tasks>,
+}
+
+/// The module.
+pub struct RbdSupport {
+    cluster: Arc<Cluster>,
+    osd: Arc<Osd>,
+    progress: Arc<Progress>,
+    recovery: Arc<Recovery>,
+    handlers: RwLock<Option<Arc<Handlers>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for RbdSupport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RbdSupport").finish_non_exhaustive()
+    }
+}
+
+impl RbdSupport {
+    /// The module of a cluster; it does nothing before [`Self::start`].
+    #[must_use]
+    pub fn new(cluster: Arc<Cluster>, osd: Arc<Osd>) -> Arc<Self> {
+        Arc::new(Self {
+            cluster,
+            osd,
+            progress: Arc::default(),
+            recovery: Arc::default(),
+            handlers: RwLock::new(None),
+            thread: Mutex::new(None),
+        })
+    }
+
+    /// What is in progress.
+    #[must_use]
+    pub const fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Starts the module on threads of its own.
+    pub fn start(self: &Arc<Self>) {
+        let module = Arc::clone(self);
+        *self.thread.lock() = Some(std::thread::spawn(move || module.run()));
+    }
+
+    /// Ends the module, and waits for what it does to be at a point where it can be taken up again. Blocks.
+    pub fn stop(&self) {
+        self.recovery.stopped.store(true, Relaxed);
+        self.recovery.request();
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the module rbd_support panicked");
+        }
+    }
+
+    fn run(&self) {
+        while !self.recovery.stopped.load(Relaxed) {
+            match self.run_as_one_client() {
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the module rbd_support could not start: it is tried again");
+                    if !self.recovery.pause(RETRY) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs until the client is shut out, or the end.
+    fn run_as_one_client(&self) -> Result<(), Errno> {
+        let rados = Rados::connect(&self.cluster, &self.osd)?;
+        let registered = |on: bool| {
+            let addrs = on.then(|| rados.addrs().clone());
+            self.cluster.set_mgr_client(NAME, addrs).map_err(|error| {
+                tracing::error!(%error, "the manager map could not be changed");
+                Errno::EIO
+            })
+        };
+        registered(true)?;
+        let tasks = Tasks::load(&rados, &self.progress, &self.recovery)?;
+        let handlers = Arc::new(Handlers {
+            rados: Arc::clone(&rados),
+            tasks: Arc::clone(&tasks),
+        });
+        *self.handlers.write() = Some(handlers);
+        let running = Arc::clone(&tasks);
+        let thread = std::thread::spawn(move || running.run());
+        self.recovery.wait();
+        *self.handlers.write() = None;
+        tasks.stop();
+        rados.stop();
+        if thread.join().is_err() {
+            tracing::error!("the thread of tasks panicked");
+        }
+        if !self.recovery.stopped.load(Relaxed) {
+            tracing::info!(client = %rados.addrs(), "the client of the module rbd_support was shut out: it starts anew");
+            registered(false)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a command with the latest map. `doing` is given what runs.
+    ///
+    /// # Errors
+    /// EAGAIN while the module starts, and once its client is found to be shut out.
+    pub fn command<T>(&self, doing: impl FnOnce(&Handlers) -> Result<T, Failure>) -> Result<T, Failure> {
+        let Some(handlers) = self.handlers.read().clone() else {
+            let text = "rbd_support module is not ready, try again";
+            return Err(Failure::new(Errno::EAGAIN, text));
+        };
+        let outcome = if handlers.rados.is_blocklisted() {
+            Err(Failure::rados(Errno::EBLOCKLISTED, "error waiting for the latest map"))
+        } else {
+            doing(&handlers)
+        };
+        outcome.map_err(|failure| {
+            if failure.errno != Errno::EBLOCKLISTED {
+                return failure;
+            }
+            self.recovery.request();
+            Failure::new(Errno::EAGAIN, failure.text)
+        })
+    }
+}
