@@ -7,8 +7,8 @@ use encoding::{
     Decode, Errno, Reader,
     messages::MOsdOp,
     types::{
-        BlkinTrace, ListSnapsResponse, ListWatchersResponse, NOSNAP, ObjectLocator, OsdFlags, OsdOp, Pg, ReqId,
-        SNAPDIR, SnapContext, SnapId, Spg, Utime, WatchItem,
+        BlkinTrace, ListSnapsResponse, ListWatchersResponse, NOSNAP, ObjectLocator, OsdFlags, OsdOp, Pg,
+        ReqId, SNAPDIR, SnapContext, SnapId, Spg, Utime, WatchItem,
     },
 };
 
@@ -70,7 +70,12 @@ impl IoCtx {
     ///
     /// # Errors
     /// ESHUTDOWN once the client has been stopped.
-    pub fn submit_write(&self, oid: &[u8], vector: Vec<OsdOp>, snapc: &SnapContext) -> Result<Pending, Errno> {
+    pub fn submit_write(
+        &self,
+        oid: &[u8],
+        vector: Vec<OsdOp>,
+        snapc: &SnapContext,
+    ) -> Result<Pending, Errno> {
         let mut message = self.message(oid, vector, OsdFlags::READ | OsdFlags::WRITE);
         message.snap_seq = snapc.seq;
         message.snaps.clone_from(&snapc.snaps);

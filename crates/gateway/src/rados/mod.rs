@@ -213,7 +213,11 @@ impl Rados {
 
     /// `osd pause` holds this client, too.
     fn wait_until_unpaused(&self, write: bool) -> Result<(), Errno> {
-        let flag = if write { osdmap_flags::PAUSEWR } else { osdmap_flags::PAUSERD };
+        let flag = if write {
+            osdmap_flags::PAUSEWR
+        } else {
+            osdmap_flags::PAUSERD
+        };
         loop {
             if self.is_stopped() {
                 return Err(Errno::EBLOCKLISTED);

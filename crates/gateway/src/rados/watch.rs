@@ -127,7 +127,9 @@ impl IoCtx {
         };
         let data = request.to_bytes(Features::ALL);
         let op = OsdOp::new(OpCode::NOTIFY, OpArgs::Notify { cookie }, data);
-        let outcome = self.read(oid, vec![op]).and_then(|_| self.complete(&events, timeout));
+        let outcome = self
+            .read(oid, vec![op])
+            .and_then(|_| self.complete(&events, timeout));
         self.rados().inbox.events.forget(cookie);
         outcome
     }
@@ -141,7 +143,8 @@ impl IoCtx {
                     return NotifyReplies::from_bytes(&event.data).map_err(|_| Errno::EBADMSG);
                 }
                 Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) if !self.rados().is_stopped() && Instant::now() < deadline => {}
+                Err(RecvTimeoutError::Timeout) if !self.rados().is_stopped() && Instant::now() < deadline => {
+                }
                 Err(_) if self.rados().is_stopped() => return Err(Errno::EBLOCKLISTED),
                 Err(_) => return Err(Errno::ETIMEDOUT),
             }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use encoding::{
     Encode, Errno, Features,
     cls::rbd::{
-        ChildImageSpec, SnapshotInfo, SnapshotNamespaceType, TrashImageSource, TrashImageSpec, TrashImageState,
-        features,
+        ChildImageSpec, SnapshotInfo, SnapshotNamespaceType, TrashImageSource, TrashImageSpec,
+        TrashImageState, features,
     },
 };
 

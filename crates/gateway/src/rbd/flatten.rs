@@ -38,9 +38,7 @@ pub fn flatten(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(),
                 image.refresh()?;
                 flatten_owned(&image, &session, progress)
             }
-            Err(Errno::EBUSY) => {
-                session.ask_owner(|id| messages::operation(NotifyOp::FLATTEN, id), progress)
-            }
+            Err(Errno::EBUSY) => session.ask_owner(|id| messages::operation(NotifyOp::FLATTEN, id), progress),
             Err(error) => return Err(error),
         };
         match outcome {
@@ -183,5 +181,10 @@ fn mark_existing(
     } else {
         object_state::EXISTS
     };
-    map.set(&batch.iter().map(|(object, _)| (*object, state)).collect::<Vec<_>>())
+    map.set(
+        &batch
+            .iter()
+            .map(|(object, _)| (*object, state))
+            .collect::<Vec<_>>(),
+    )
 }

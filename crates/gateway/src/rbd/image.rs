@@ -1,11 +1,7 @@
 //! An open image.
 
 use bytes::Bytes;
-use encoding::{
-    Errno,
-    cls::rbd::{features},
-    types::NOSNAP,
-};
+use encoding::{Errno, cls::rbd::features, types::NOSNAP};
 
 use super::{
     Header, RBD, directory,
@@ -78,7 +74,10 @@ impl Image {
     fn open_as(ioctx: &IoCtx, id: Bytes, name: Bytes) -> Result<Self, Errno> {
         let header = Header::read(ioctx, &header_oid(&id))?;
         let data = match header.data_pool {
-            Some(pool) => ioctx.rados().open_pool_id(pool)?.with_namespace(ioctx.nspace().clone()),
+            Some(pool) => ioctx
+                .rados()
+                .open_pool_id(pool)?
+                .with_namespace(ioctx.nspace().clone()),
             None => ioctx.clone(),
         };
         Ok(Self {

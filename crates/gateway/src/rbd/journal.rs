@@ -19,7 +19,10 @@ pub fn remove(ioctx: &IoCtx, id: &[u8]) -> Result<(), Errno> {
     let pool: i64 = ioctx.query(&oid, "journal", "get_pool_id", b"")?;
     let data = match pool {
         ..0 => ioctx.clone(),
-        pool => ioctx.rados().open_pool_id(pool)?.with_namespace(ioctx.nspace().clone()),
+        pool => ioctx
+            .rados()
+            .open_pool_id(pool)?
+            .with_namespace(ioctx.nspace().clone()),
     };
     let prefix = format!("journal_data.{}.{}.", ioctx.pool(), String::from_utf8_lossy(id));
     for set in first..=last {

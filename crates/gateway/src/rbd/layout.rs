@@ -114,7 +114,12 @@ mod tests {
     #[test]
     fn without_striping_objects_follow_each_other() {
         assert_eq!([0, 1, 8, 9].map(|size| PLAIN.objects(size)), [0, 1, 1, 2]);
-        let piece = |object, offset, length, at| Piece { object, offset, length, at };
+        let piece = |object, offset, length, at| Piece {
+            object,
+            offset,
+            length,
+            at,
+        };
         assert_eq!(PLAIN.pieces(6, 4), [piece(0, 6, 2, 6), piece(1, 0, 2, 8)]);
         assert_eq!(PLAIN.pieces_of(2), [piece(2, 0, 8, 16)]);
     }
@@ -122,8 +127,16 @@ mod tests {
     #[test]
     fn stripes_go_over_the_objects_of_a_set() {
         // Units of 4 bytes: 0 1 2 | 3 4 5 in objects 0 1 2, then the next set.
-        assert_eq!([1, 4, 5, 12, 13, 24, 25].map(|size| STRIPED.objects(size)), [1, 1, 2, 3, 3, 3, 4]);
-        let piece = |object, offset, length, at| Piece { object, offset, length, at };
+        assert_eq!(
+            [1, 4, 5, 12, 13, 24, 25].map(|size| STRIPED.objects(size)),
+            [1, 1, 2, 3, 3, 3, 4]
+        );
+        let piece = |object, offset, length, at| Piece {
+            object,
+            offset,
+            length,
+            at,
+        };
         assert_eq!(STRIPED.pieces(10, 4), [piece(2, 2, 2, 10), piece(0, 4, 2, 12)]);
         assert_eq!(STRIPED.pieces_of(4), [piece(4, 0, 4, 28), piece(4, 4, 4, 40)]);
     }
@@ -133,9 +146,10 @@ mod tests {
         for layout in [PLAIN, STRIPED] {
             for at in 0..100 {
                 let found = layout.pieces(at, 1)[0];
-                let back = layout.pieces_of(found.object).into_iter().find(|p| {
-                    (p.offset..p.offset + p.length).contains(&found.offset)
-                });
+                let back = layout
+                    .pieces_of(found.object)
+                    .into_iter()
+                    .find(|p| (p.offset..p.offset + p.length).contains(&found.offset));
                 let back = back.unwrap();
                 assert_eq!(back.at + (found.offset - back.offset), at);
                 assert!(layout.objects(at + 1) > found.object);

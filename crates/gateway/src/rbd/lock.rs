@@ -156,11 +156,9 @@ impl Session {
         let answering = Arc::clone(&shared);
         let oid = image.header_oid();
         let cookie = image.ioctx.new_cookie();
-        let watch = image.ioctx.watch(
-            &oid,
-            cookie,
-            Box::new(move |payload| answering.answer(payload)),
-        )?;
+        let watch = image
+            .ioctx
+            .watch(&oid, cookie, Box::new(move |payload| answering.answer(payload)))?;
         Ok(Self {
             ioctx: image.ioctx.clone(),
             oid,
@@ -262,9 +260,11 @@ impl Session {
         let Some(watch) = watch.filter(|_| info.tag == TAG) else {
             return Ok(false);
         };
-        let alive = self.ioctx.watchers(&self.oid)?.iter().any(|w| {
-            w.name == locker.locker && w.cookie == watch && same_client(&w.addr, &details.addr)
-        });
+        let alive = self
+            .ioctx
+            .watchers(&self.oid)?
+            .iter()
+            .any(|w| w.name == locker.locker && w.cookie == watch && same_client(&w.addr, &details.addr));
         if alive {
             return Ok(false);
         }
@@ -360,7 +360,9 @@ impl Session {
             heard: Some(Instant::now()),
             ..Remote::default()
         };
-        let outcome = self.notify_owner(&make(id)).and_then(|()| self.await_end(progress));
+        let outcome = self
+            .notify_owner(&make(id))
+            .and_then(|()| self.await_end(progress));
         self.shared.remote.lock().id = None;
         outcome
     }

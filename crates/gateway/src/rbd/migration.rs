@@ -4,20 +4,18 @@ use bytes::Bytes;
 use encoding::{
     Errno,
     cls::rbd::{
-        GroupSpec, MigrationHeaderType, MigrationSpec, MigrationState, ProtectionStatus, SnapshotNamespaceType,
-        TrashImageSource,
+        GroupSpec, MigrationHeaderType, MigrationSpec, MigrationState, ProtectionStatus,
+        SnapshotNamespaceType, TrashImageSource,
     },
 };
 
 use super::{
-    Image, Progress, RBD,
+    Image, Progress, RBD, RESTART,
     lock::{Session, Wish},
     messages::{self, NotifyOp},
-    migration_copy,
-    relink,
+    migration_copy, relink,
     remove::{self, Removal},
     snapshot, trash,
-    RESTART,
 };
 use crate::rados::{IoCtx, ops};
 
@@ -155,11 +153,15 @@ pub fn execute(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(),
         let outcome = match session.acquire(Wish::Try) {
             Ok(()) => {
                 migration.dest.refresh()?;
-                migration_copy::copy(&migration.source, &migration.dest, &migration.dest_spec, &session, progress)
+                migration_copy::copy(
+                    &migration.source,
+                    &migration.dest,
+                    &migration.dest_spec,
+                    &session,
+                    progress,
+                )
             }
-            Err(Errno::EBUSY) => {
-                session.ask_owner(|id| messages::operation(NotifyOp::MIGRATE, id), progress)
-            }
+            Err(Errno::EBUSY) => session.ask_owner(|id| messages::operation(NotifyOp::MIGRATE, id), progress),
             Err(error) => return Err(error),
         };
         match outcome {
@@ -237,7 +239,12 @@ pub fn abort(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(), E
         progress(of.saturating_add(done), of.saturating_mul(2))
     })?;
     let source = &migration.source;
-    match trash::restore(&source.ioctx, TrashImageSource::MIGRATION, &source.id, &source.name) {
+    match trash::restore(
+        &source.ioctx,
+        TrashImageSource::MIGRATION,
+        &source.id,
+        &source.name,
+    ) {
         // An earlier attempt got as far as that.
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(error) => return Err(error),
@@ -266,7 +273,10 @@ fn remove_migration(image: &Image) -> Result<(), Errno> {
 /// EBUSY if some are not users': they cannot be migrated.
 fn users_snaps(image: &Image) -> Result<Vec<u64>, Errno> {
     let snaps = &image.header.snaps;
-    if snaps.values().any(|s| s.namespace.kind() != SnapshotNamespaceType::USER) {
+    if snaps
+        .values()
+        .any(|s| s.namespace.kind() != SnapshotNamespaceType::USER)
+    {
         return Err(Errno::EBUSY);
     }
     Ok(snaps.keys().copied().collect())

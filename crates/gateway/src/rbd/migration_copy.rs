@@ -197,7 +197,10 @@ pub fn revert(dest: &Image, source: &Image, progress: Progress<'_>) -> Result<()
                 let data = now.unwrap_or_default();
                 let oid = source.object(object);
                 let vector = vec![ops::write_full(data)];
-                source.data.submit_write(&oid, vector, &source.header.snapc)?.wait()?;
+                source
+                    .data
+                    .submit_write(&oid, vector, &source.header.snapc)?
+                    .wait()?;
             }
         }
         progress(object + 1, total)?;

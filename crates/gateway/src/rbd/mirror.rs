@@ -7,7 +7,8 @@ use encoding::{
     Encode, Errno, Features, Reader,
     cls::rbd::{
         MirrorImage, MirrorImageMode, MirrorImageState, MirrorMode, MirrorPeer, MirrorPeerDirection,
-        MirrorSnapshotNamespace, MirrorSnapshotState, NOSNAP, SnapshotNamespace, SnapshotNamespaceType, features,
+        MirrorSnapshotNamespace, MirrorSnapshotState, NOSNAP, SnapshotNamespace, SnapshotNamespaceType,
+        features,
     },
     codec::Put,
     types::Uuid,
@@ -61,10 +62,15 @@ pub fn info(ioctx: &IoCtx, id: &Bytes) -> Result<MirrorImage, Errno> {
 
 /// The newest mirror snapshot.
 fn newest(image: &Image) -> Option<&MirrorSnapshotNamespace> {
-    image.header.snaps.values().rev().find_map(|s| match &s.namespace {
-        SnapshotNamespace::Mirror(details) => Some(details),
-        _ => None,
-    })
+    image
+        .header
+        .snaps
+        .values()
+        .rev()
+        .find_map(|s| match &s.namespace {
+            SnapshotNamespace::Mirror(details) => Some(details),
+            _ => None,
+        })
 }
 
 /// Whether an image that is mirrored by snapshots is the primary one.
@@ -117,11 +123,19 @@ pub fn disable(image: &mut Image) -> Result<(), Errno> {
             image.refresh()?;
         }
     }
-    match image.ioctx.exec(MIRRORING, RBD, "mirror_image_remove", &ops::arg(&image.id)) {
+    match image
+        .ioctx
+        .exec(MIRRORING, RBD, "mirror_image_remove", &ops::arg(&image.id))
+    {
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(error) => return Err(error),
     }
-    notify(&image.ioctx, MirrorImageState::DISABLED, &image.id, &mirrored.global_image_id);
+    notify(
+        &image.ioctx,
+        MirrorImageState::DISABLED,
+        &image.id,
+        &mirrored.global_image_id,
+    );
     Ok(())
 }
 
@@ -131,7 +145,11 @@ fn state_oid(id: &[u8], snap: u64, n: usize) -> Vec<u8> {
 
 /// Whether the snapshot is one that no image stands behind.
 fn is_orphan(details: &MirrorSnapshotNamespace) -> bool {
-    [MirrorSnapshotState::NON_PRIMARY, MirrorSnapshotState::NON_PRIMARY_DEMOTED].contains(&details.state)
+    [
+        MirrorSnapshotState::NON_PRIMARY,
+        MirrorSnapshotState::NON_PRIMARY_DEMOTED,
+    ]
+    .contains(&details.state)
         && details.primary_mirror_uuid.is_empty()
         && details.primary_snap_id == NOSNAP
 }
@@ -151,9 +169,14 @@ pub fn remove_state(image: &Image, snap: u64, details: &MirrorSnapshotNamespace)
     };
     let data = Bytes::from(answered.first().ok_or(Errno::EBADMSG)?.outdata.concat());
     let mut r = Reader::new(&data);
-    let count = r.frame(1, "ImageStateHeader").and_then(|mut f| f.u32()).unwrap_or(1);
+    let count = r
+        .frame(1, "ImageStateHeader")
+        .and_then(|mut f| f.u32())
+        .unwrap_or(1);
     for n in (0..count.clamp(1, 1 << 16)).rev() {
-        image.ioctx.remove_if_any(&state_oid(&image.id, snap, n as usize))?;
+        image
+            .ioctx
+            .remove_if_any(&state_oid(&image.id, snap, n as usize))?;
     }
     Ok(())
 }
@@ -161,7 +184,9 @@ pub fn remove_state(image: &Image, snap: u64, details: &MirrorSnapshotNamespace)
 /// Keeps the state of an image (name, features, users' snapshots, metadata) with a mirror snapshot, which is
 /// complete then.
 fn set_state(image: &Image, snap: u64) -> Result<(), Errno> {
-    let limit: u64 = image.ioctx.query(&image.header_oid(), RBD, "snapshot_get_limit", b"")?;
+    let limit: u64 = image
+        .ioctx
+        .query(&image.header_oid(), RBD, "snapshot_get_limit", b"")?;
     let metadata = metadata(image)?;
     let mut state = BytesMut::new();
     state.put_frame(1, 1, |out| {
@@ -194,7 +219,9 @@ fn set_state(image: &Image, snap: u64) -> Result<(), Errno> {
     let all = all.freeze();
     for n in (0..count).rev() {
         let part = all.slice(n * STATE_OBJECT..all.len().min((n + 1) * STATE_OBJECT));
-        image.ioctx.write(&state_oid(&image.id, snap, n), vec![ops::write_full(part)])?;
+        image
+            .ioctx
+            .write(&state_oid(&image.id, snap, n), vec![ops::write_full(part)])?;
     }
     let input = (snap, (true, 0_u64)).to_bytes(Features::ALL);
     image.exec("mirror_image_snapshot_set_copy_progress", &input)
@@ -207,7 +234,9 @@ fn metadata(image: &Image) -> Result<BTreeMap<Bytes, Bytes>, Errno> {
     loop {
         let input = (after, PAGE).to_bytes(Features::ALL);
         let page: BTreeMap<Bytes, Bytes> =
-            image.ioctx.query(&image.header_oid(), RBD, "metadata_list", &input)?;
+            image
+                .ioctx
+                .query(&image.header_oid(), RBD, "metadata_list", &input)?;
         match page.keys().next_back() {
             Some(last) => after = last.clone(),
             None => return Ok(all),
@@ -288,7 +317,9 @@ fn superfluous(image: &Image, peers: &BTreeSet<Bytes>) -> Option<(u64, Bytes)> {
     for peer in peers {
         let unneeded = mirrors.iter().find(|(_, m)| {
             m.mirror_peer_uuids.is_empty()
-                || m.mirror_peer_uuids.contains(peer) && m.state == MirrorSnapshotState::PRIMARY && !m.complete
+                || m.mirror_peer_uuids.contains(peer)
+                    && m.state == MirrorSnapshotState::PRIMARY
+                    && !m.complete
         });
         if let Some((id, _)) = unneeded {
             return Some((*id, peer.clone()));

@@ -109,9 +109,7 @@ impl<'a> ObjectMap<'a> {
     /// Whether an object may exist at the image's head.
     #[must_use]
     pub fn may_exist(&self, object: u64) -> bool {
-        !self.valid
-            || object >= self.states.size()
-            || self.states.get(object) != object_state::NONEXISTENT
+        !self.valid || object >= self.states.size() || self.states.get(object) != object_state::NONEXISTENT
     }
 
     /// Changes the states of objects, each `(object, state)`, in one step.
@@ -212,7 +210,11 @@ impl<'a> ObjectMap<'a> {
             name: Bytes::from_static(LOCK_NAME),
             cookie: Bytes::new(),
         };
-        match self.image.ioctx.exec(&self.oid(), "lock", "unlock", &ops::arg(&op)) {
+        match self
+            .image
+            .ioctx
+            .exec(&self.oid(), "lock", "unlock", &ops::arg(&op))
+        {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(error) => Err(error),
         }

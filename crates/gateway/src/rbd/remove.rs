@@ -5,19 +5,22 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use encoding::{
     Errno,
-    cls::rbd::{GroupSpec, NOSNAP, SnapshotNamespaceType, TrashImageSource, TrashImageState, features, object_state},
+    cls::rbd::{
+        GroupSpec, NOSNAP, SnapshotNamespaceType, TrashImageSource, TrashImageState, features, object_state,
+    },
     types::EntityName,
 };
 
 use super::{
     Image, Progress, RBD,
     detach::detach_child,
-    directory, journal,
+    directory,
+    image::header_oid,
+    journal,
     lock::{Session, Wish},
     mirror,
     object_map::{ObjectMap, map_oid},
     snapshot, trash,
-    image::header_oid,
 };
 use crate::rados::{IoCtx, ops};
 
@@ -100,7 +103,9 @@ fn prepare(image: &mut Image, session: &Session, force: bool, migrating: bool) -
     if is_watched_by_others(image)? {
         return Err(Errno::EBUSY);
     }
-    let group: GroupSpec = image.ioctx.query(&image.header_oid(), RBD, "image_group_get", b"")?;
+    let group: GroupSpec = image
+        .ioctx
+        .query(&image.header_oid(), RBD, "image_group_get", b"")?;
     if group.pool_id != -1 && !group.group_id.is_empty() {
         return Err(Errno::EMLINK);
     }
@@ -134,7 +139,9 @@ pub fn is_watched_by_others(image: &Image) -> Result<bool, Errno> {
         Err(error) => return Err(error),
     };
     let watchers = image.ioctx.watchers(&image.header_oid())?;
-    Ok(watchers.iter().any(|w| w.name != own && !mirrors.contains(&w.name)))
+    Ok(watchers
+        .iter()
+        .any(|w| w.name != own && !mirrors.contains(&w.name)))
 }
 
 /// Removes the image of that id: its data, its links, its header and what else there is of it.
@@ -212,7 +219,11 @@ fn remove_objects(image: &Image, objects: &[u64]) -> Result<(), Errno> {
     let mut pending = Vec::new();
     for &object in objects {
         let vector = vec![ops::remove()];
-        pending.push(image.data.submit_write(&image.object(object), vector, &image.header.snapc)?);
+        pending.push(
+            image
+                .data
+                .submit_write(&image.object(object), vector, &image.header.snapc)?,
+        );
     }
     for removal in pending {
         match removal.wait() {

@@ -6,16 +6,17 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use encoding::{
     Errno,
-    cls::rbd::{
-        ChildImageSpec, NOSNAP, SnapshotInfo, SnapshotNamespace, SnapshotNamespaceType, features,
-    },
+    cls::rbd::{ChildImageSpec, NOSNAP, SnapshotInfo, SnapshotNamespace, SnapshotNamespaceType, features},
 };
 
-use super::{Image, RBD, detach::detach_child, header::Header, mirror, object_map::{ObjectMap, map_oid}};
-use crate::{
-    cluster::ClusterError,
-    rados::ops,
+use super::{
+    Image, RBD,
+    detach::detach_child,
+    header::Header,
+    mirror,
+    object_map::{ObjectMap, map_oid},
 };
+use crate::{cluster::ClusterError, rados::ops};
 
 fn from_cluster(error: &ClusterError) -> Errno {
     Errno(error.errno().raw_os_error())
@@ -27,7 +28,9 @@ fn from_cluster(error: &ClusterError) -> Errno {
 /// EEXIST if there is one of that name in that namespace; of the class methods.
 pub fn create(image: &Image, name: &[u8], namespace: &SnapshotNamespace) -> Result<u64, Errno> {
     let cluster = image.ioctx.rados().cluster();
-    let id = cluster.create_snap(image.data.pool()).map_err(|e| from_cluster(&e))?;
+    let id = cluster
+        .create_snap(image.data.pool())
+        .map_err(|e| from_cluster(&e))?;
     let input = [
         ops::arg(&Bytes::copy_from_slice(name)),
         ops::arg(&id),
@@ -51,7 +54,9 @@ fn save_map(image: &Image, snap: u64) -> Result<(), Errno> {
     };
     let head = map_oid(&image.id, NOSNAP);
     let data = whole(image, &head)?;
-    image.ioctx.write(&map_oid(&image.id, snap), vec![ops::write_full(data)])?;
+    image
+        .ioctx
+        .write(&map_oid(&image.id, snap), vec![ops::write_full(data)])?;
     if image.header.has(features::FAST_DIFF) {
         image.ioctx.exec(&head, RBD, "object_map_snap_add", b"")?;
     }
@@ -61,12 +66,7 @@ fn save_map(image: &Image, snap: u64) -> Result<(), Errno> {
 /// All of an object.
 fn whole(image: &Image, oid: &[u8]) -> Result<Bytes, Errno> {
     let answered = image.ioctx.read(oid, vec![ops::read(0, 0)])?;
-    Ok(answered
-        .first()
-        .ok_or(Errno::EBADMSG)?
-        .outdata
-        .concat()
-        .into())
+    Ok(answered.first().ok_or(Errno::EBADMSG)?.outdata.concat().into())
 }
 
 fn release(image: &Image, id: u64) -> Result<(), Errno> {
@@ -146,7 +146,12 @@ fn has_children(image: &Image, id: u64) -> Result<bool, Errno> {
 
 /// Whether this snapshot is all that still takes data from the parent.
 fn is_last_link(header: &Header, id: u64) -> bool {
-    let linked = |snap: u64| header.snaps.get(&snap).is_some_and(|s| s.parent_overlap.is_some());
+    let linked = |snap: u64| {
+        header
+            .snaps
+            .get(&snap)
+            .is_some_and(|s| s.parent_overlap.is_some())
+    };
     header.parent.exists()
         && linked(id)
         && !header.has_parent()
@@ -157,12 +162,21 @@ fn is_last_link(header: &Header, id: u64) -> bool {
 fn remove_map(image: &Image, id: u64) -> Result<(), Errno> {
     let oid = map_oid(&image.id, id);
     if image.header.has(features::FAST_DIFF) {
-        let next = image.header.snaps.keys().copied().find(|s| *s > id).unwrap_or(NOSNAP);
+        let next = image
+            .header
+            .snaps
+            .keys()
+            .copied()
+            .find(|s| *s > id)
+            .unwrap_or(NOSNAP);
         let held = match next {
             NOSNAP => ObjectMap::open(image)?,
             _ => None,
         };
-        match image.ioctx.read(&oid, vec![ops::call(RBD, "object_map_load", b"")]) {
+        match image
+            .ioctx
+            .read(&oid, vec![ops::call(RBD, "object_map_load", b"")])
+        {
             Ok(answered) => {
                 let removed = answered.first().ok_or(Errno::EBADMSG)?.outdata.concat();
                 let next = map_oid(&image.id, next);

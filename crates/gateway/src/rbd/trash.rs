@@ -231,9 +231,8 @@ pub fn forget(ioctx: &IoCtx, id: &Bytes) -> Result<(), Errno> {
 /// Why the first image that stays could not be removed.
 pub fn purge(ioctx: &IoCtx, now: SystemTime) -> Result<(), Errno> {
     let now = Utime::from_system_time(now);
-    let is_users = |s: &TrashImageSpec| {
-        [TrashImageSource::USER, TrashImageSource::USER_PARENT].contains(&s.source)
-    };
+    let is_users =
+        |s: &TrashImageSpec| [TrashImageSource::USER, TrashImageSource::USER_PARENT].contains(&s.source);
     let mut due: Vec<Bytes> = entries(ioctx)?
         .into_iter()
         .filter(|(_, spec)| is_users(spec) && spec.deferment_end_time <= now)

@@ -6,11 +6,7 @@ use encoding::{
     cls::rbd::{MigrationHeaderType, NOSNAP},
 };
 
-use super::{
-    Header, Image,
-    image::object_name,
-    layout::Layout,
-};
+use super::{Header, Image, image::object_name, layout::Layout};
 use crate::rados::{IoCtx, ops};
 
 /// Clones deeper than this are a circle.
@@ -81,7 +77,10 @@ impl View {
         let pool = image.ioctx.rados().open_pool_id(parent.pool_id)?;
         let pool = pool.with_namespace(parent.pool_namespace.clone());
         let parent_image = Image::open_by_id(&pool, &parent.image_id)?;
-        Ok(Some((Self::build(&parent_image, parent.snap_id, depth + 1)?, overlap)))
+        Ok(Some((
+            Self::build(&parent_image, parent.snap_id, depth + 1)?,
+            overlap,
+        )))
     }
 
     /// Reads a range; what nothing was ever written to is zeros. `length` is bounded by the caller.
@@ -200,7 +199,11 @@ fn migration_source(image: &Image, snap: u64) -> Result<Option<(Image, u64, u64)
     }
     let of_source = match snap {
         NOSNAP => Some(NOSNAP),
-        id => spec.snap_seqs.iter().find(|(_, dst)| **dst == id).map(|(src, _)| *src),
+        id => spec
+            .snap_seqs
+            .iter()
+            .find(|(_, dst)| **dst == id)
+            .map(|(src, _)| *src),
     };
     let Some(of_source) = of_source else {
         return Ok(None);

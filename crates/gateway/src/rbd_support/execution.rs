@@ -51,7 +51,9 @@ impl Tasks {
             // Nothing is lost: the task is stored, and the module starts anew.
             Outcome::ShutOut => {
                 drop(state);
-                self.recovery.request();
+                if !self.is_stopped() {
+                    self.recovery.request();
+                }
                 return;
             }
             Outcome::Later(why) => {
@@ -78,7 +80,9 @@ impl Tasks {
         {
             if error == Errno::EBLOCKLISTED {
                 drop(state);
-                self.recovery.request();
+                if !self.is_stopped() {
+                    self.recovery.request();
+                }
                 return;
             }
             tracing::error!(task = ended.id, %error, "a task that is done could not be removed");

@@ -6,12 +6,18 @@
 pub mod caller;
 mod execution;
 pub mod failure;
+mod interval;
 mod json;
+mod level;
+mod mirror_snapshots;
 mod progress;
 pub mod queueing;
+mod schedule;
+mod scheduler;
 pub mod spec;
 mod task;
 mod tasks;
+mod trash_purge;
 
 use std::{
     sync::{
@@ -28,7 +34,9 @@ use parking_lot::{Condvar, Mutex, RwLock};
 pub use progress::Progress;
 pub use tasks::Tasks;
 
-use self::failure::Failure;
+use self::{
+    failure::Failure, mirror_snapshots::MirrorSnapshots, scheduler::Scheduler, trash_purge::TrashPurge,
+};
 use crate::{cluster::Cluster, osd::Osd, rados::Rados};
 
 /// The module's name, as maps have it.
@@ -76,6 +84,31 @@ pub struct Handlers {
     pub rados: Arc<Rados>,
     /// Tasks.
     pub tasks: Arc<Tasks>,
+    /// Schedules that empty the trash.
+    pub trash_purge: Arc<Scheduler<TrashPurge>>,
+    /// Schedules of mirror snapshots.
+    pub mirror_snapshots: Arc<Scheduler<MirrorSnapshots>>,
+}
+
+impl Handlers {
+    /// Starts all that runs by itself.
+    fn start(self: &Arc<Self>) -> Vec<JoinHandle<()>> {
+        let spawn = |run: fn(&Self)| {
+            let handlers = Arc::clone(self);
+            std::thread::spawn(move || run(&handlers))
+        };
+        vec![
+            spawn(|h| h.tasks.run()),
+            spawn(|h| h.trash_purge.run()),
+            spawn(|h| h.mirror_snapshots.run()),
+        ]
+    }
+
+    fn stop(&self) {
+        self.tasks.stop();
+        self.trash_purge.stop();
+        self.mirror_snapshots.stop();
+    }
 }
 
 /// The module.
@@ -159,17 +192,20 @@ impl RbdSupport {
         let tasks = Tasks::load(&rados, &self.progress, &self.recovery)?;
         let handlers = Arc::new(Handlers {
             rados: Arc::clone(&rados),
-            tasks: Arc::clone(&tasks),
+            trash_purge: Scheduler::load(&rados, &self.recovery)?,
+            mirror_snapshots: Scheduler::load(&rados, &self.recovery)?,
+            tasks,
         });
-        *self.handlers.write() = Some(handlers);
-        let running = Arc::clone(&tasks);
-        let thread = std::thread::spawn(move || running.run());
+        *self.handlers.write() = Some(Arc::clone(&handlers));
+        let threads = handlers.start();
         self.recovery.wait();
         *self.handlers.write() = None;
-        tasks.stop();
+        handlers.stop();
         rados.stop();
-        if thread.join().is_err() {
-            tracing::error!("the thread of tasks panicked");
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the module rbd_support panicked");
+            }
         }
         if !self.recovery.stopped.load(Relaxed) {
             tracing::info!(client = %rados.addrs(), "the client of the module rbd_support was shut out: it starts anew");
@@ -188,7 +224,10 @@ impl RbdSupport {
             return Err(Failure::new(Errno::EAGAIN, text));
         };
         let outcome = if handlers.rados.is_blocklisted() {
-            Err(Failure::rados(Errno::EBLOCKLISTED, "error waiting for the latest map"))
+            Err(Failure::rados(
+                Errno::EBLOCKLISTED,
+                "error waiting for the latest map",
+            ))
         } else {
             doing(&handlers)
         };

@@ -186,7 +186,11 @@ impl Progress {
         if !state.ended.is_empty() {
             out.push('\n');
             for ended in &state.ended {
-                let word = if ended.failure.is_some() { "Failed" } else { "Complete" };
+                let word = if ended.failure.is_some() {
+                    "Failed"
+                } else {
+                    "Complete"
+                };
                 out += &format!("[{word}]: {}\n", ended.event.two_lines(1.0, 4, now));
             }
         }

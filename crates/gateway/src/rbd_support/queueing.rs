@@ -36,7 +36,10 @@ fn open(ioctx: &IoCtx, spec: &ImageSpec) -> Result<Option<Image>, Failure> {
         Err(Errno::ENOENT) => Ok(None),
         Err(error) => {
             let name = bytes_literal(&spec.image);
-            Err(Failure::rbd(error, format!("error opening image {name} at snapshot None")))
+            Err(Failure::rbd(
+                error,
+                format!("error opening image {name} at snapshot None"),
+            ))
         }
     }
 }
@@ -147,7 +150,11 @@ pub fn migration_execute(tasks: &Tasks, caller: Caller<'_>, image: &str) -> Resu
             namespace: text(&side.namespace),
             image: text(&side.name),
         };
-        Ok(format!("Migrating image {} to {}", shown(&status.source), shown(&status.dest)))
+        Ok(format!(
+            "Migrating image {} to {}",
+            shown(&status.source),
+            shown(&status.dest)
+        ))
     })
 }
 

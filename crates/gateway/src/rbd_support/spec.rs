@@ -107,7 +107,10 @@ mod tests {
         assert_eq!(pool_spec(Some("p")).unwrap(), pair("p", ""));
         assert_eq!(pool_spec(Some("p/n")).unwrap(), pair("p", "n"));
         for bad in ["/", "p/", "/n", "p/n/i"] {
-            assert_eq!(pool_spec(Some(bad)).unwrap_err().text, format!("Invalid pool spec: {bad}"));
+            assert_eq!(
+                pool_spec(Some(bad)).unwrap_err().text,
+                format!("Invalid pool spec: {bad}")
+            );
         }
     }
 

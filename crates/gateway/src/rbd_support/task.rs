@@ -208,7 +208,9 @@ impl Task {
     pub fn attempted(&mut self, now: SystemTime) {
         self.in_progress = false;
         self.retry_attempts = self.retry_attempts.saturating_add(1);
-        let wait = RETRY_INTERVAL.saturating_mul(self.retry_attempts).min(MAX_RETRY_INTERVAL);
+        let wait = RETRY_INTERVAL
+            .saturating_mul(self.retry_attempts)
+            .min(MAX_RETRY_INTERVAL);
         self.retry_time = now.checked_add(wait);
     }
 
@@ -265,7 +267,10 @@ mod tests {
 
     #[test]
     fn waits_between_attempts_grow_to_five_minutes() {
-        let (mut task, now) = (task(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_189_775));
+        let (mut task, now) = (
+            task(),
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_189_775),
+        );
         let mut waits = Vec::new();
         for _ in 0..12 {
             task.attempted(now);

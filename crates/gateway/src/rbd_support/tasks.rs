@@ -150,10 +150,7 @@ impl Tasks {
     }
 
     pub(super) fn open(&self, pool: &str, namespace: &str) -> Result<IoCtx, Failure> {
-        let ioctx = self
-            .rados
-            .open_pool(pool)
-            .map_err(|_| Failure::no_pool(pool))?;
+        let ioctx = self.rados.open_pool(pool).map_err(|_| Failure::no_pool(pool))?;
         Ok(ioctx.with_namespace(namespace.to_owned()))
     }
 

@@ -93,7 +93,11 @@ pub(super) fn balancer_ls(ctx: &Context<'_>) -> CommandResult {
 
 /// `progress`.
 pub(super) fn progress(ctx: &Context<'_>) -> CommandResult {
-    match ctx.mon.rbd_support().and_then(|module| module.progress().to_text()) {
+    match ctx
+        .mon
+        .rbd_support()
+        .and_then(|module| module.progress().to_text())
+    {
         Some(text) => Ok(Reply::data(text)),
         None => Ok(Reply::status("Nothing in progress")),
     }

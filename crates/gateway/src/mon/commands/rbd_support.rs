@@ -1,4 +1,4 @@
-//! `rbd task ...`: commands of the manager's module `rbd_support`.
+//! `rbd task ...`, `rbd trash purge schedule ...`, `rbd mirror snapshot schedule ...`: commands of the manager's module `rbd_support`.
 
 use rustix::io::Errno;
 
@@ -79,3 +79,53 @@ pub(super) fn task_list(ctx: &Context<'_>) -> CommandResult {
     let id = ctx.args.str("task_id");
     run(ctx, false, |handlers, caller| handlers.tasks.list(caller, id)).map(Reply::data)
 }
+
+macro_rules! schedule_commands {
+    ($field:ident, $name:literal, $add:ident, $remove:ident, $list:ident, $status:ident) => {
+        #[doc = concat!("`", $name, " add [LEVEL] INTERVAL [START-TIME]`.")]
+        pub(super) fn $add(ctx: &Context<'_>) -> CommandResult {
+            let level = ctx.args.str("level_spec").unwrap_or_default();
+            let interval = ctx.args.need("interval")?;
+            let start = ctx.args.str("start_time");
+            run(ctx, true, |h, _| h.$field.add(level, interval, start))?;
+            Ok(Reply::default())
+        }
+
+        #[doc = concat!("`", $name, " remove [LEVEL] [INTERVAL [START-TIME]]`.")]
+        pub(super) fn $remove(ctx: &Context<'_>) -> CommandResult {
+            let level = ctx.args.str("level_spec").unwrap_or_default();
+            let (interval, start) = (ctx.args.str("interval"), ctx.args.str("start_time"));
+            run(ctx, true, |h, _| h.$field.remove(level, interval, start))?;
+            Ok(Reply::default())
+        }
+
+        #[doc = concat!("`", $name, " list [LEVEL]`.")]
+        pub(super) fn $list(ctx: &Context<'_>) -> CommandResult {
+            let level = ctx.args.str("level_spec").unwrap_or_default();
+            run(ctx, false, |h, _| h.$field.list(level)).map(Reply::data)
+        }
+
+        #[doc = concat!("`", $name, " status [LEVEL]`.")]
+        pub(super) fn $status(ctx: &Context<'_>) -> CommandResult {
+            let level = ctx.args.str("level_spec").unwrap_or_default();
+            run(ctx, false, |h, _| h.$field.status(level)).map(Reply::data)
+        }
+    };
+}
+
+schedule_commands!(
+    trash_purge,
+    "rbd trash purge schedule",
+    trash_purge_add,
+    trash_purge_remove,
+    trash_purge_list,
+    trash_purge_status
+);
+schedule_commands!(
+    mirror_snapshots,
+    "rbd mirror snapshot schedule",
+    mirror_snapshot_add,
+    mirror_snapshot_remove,
+    mirror_snapshot_list,
+    mirror_snapshot_status
+);

@@ -133,6 +133,26 @@ commands! {
         "list the devices of a host", "mgr", "r", 0, modules::device_ls_by_host;
     "device info name=devid,type=CephString",
         "show a device", "mgr", "r", 0, modules::device_info;
+    "rbd mirror snapshot schedule add name=level_spec,type=CephString name=interval,type=CephString \
+     name=start_time,type=CephString,req=false",
+        "add times when mirror snapshots are made", "mgr", "w", 0, rbd_support::mirror_snapshot_add;
+    "rbd mirror snapshot schedule remove name=level_spec,type=CephString name=interval,type=CephString,req=false \
+     name=start_time,type=CephString,req=false",
+        "remove times when mirror snapshots are made", "mgr", "w", 0, rbd_support::mirror_snapshot_remove;
+    "rbd mirror snapshot schedule list name=level_spec,type=CephString,req=false",
+        "list when mirror snapshots are made", "mgr", "r", 0, rbd_support::mirror_snapshot_list;
+    "rbd mirror snapshot schedule status name=level_spec,type=CephString,req=false",
+        "show when mirror snapshots are made next", "mgr", "r", 0, rbd_support::mirror_snapshot_status;
+    "rbd trash purge schedule add name=level_spec,type=CephString name=interval,type=CephString \
+     name=start_time,type=CephString,req=false",
+        "add times when the trash is emptied", "mgr", "w", 0, rbd_support::trash_purge_add;
+    "rbd trash purge schedule remove name=level_spec,type=CephString name=interval,type=CephString,req=false \
+     name=start_time,type=CephString,req=false",
+        "remove times when the trash is emptied", "mgr", "w", 0, rbd_support::trash_purge_remove;
+    "rbd trash purge schedule list name=level_spec,type=CephString,req=false",
+        "list when the trash is emptied", "mgr", "r", 0, rbd_support::trash_purge_list;
+    "rbd trash purge schedule status name=level_spec,type=CephString,req=false",
+        "show when the trash is emptied next", "mgr", "r", 0, rbd_support::trash_purge_status;
     "rbd task add flatten name=image_spec,type=CephString",
         "flatten a cloned image in the background", "mgr", "w", 0, rbd_support::task_add_flatten;
     "rbd task add remove name=image_spec,type=CephString",
