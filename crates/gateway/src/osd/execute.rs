@@ -173,6 +173,7 @@ impl Osd {
         let bytes_read = ctx.bytes_read();
         if result < 0 || !ctx.modified() {
             if result >= 0 {
+                self.image_stats.count(&op, 0, bytes_read);
                 self.apply_effects(object, inner, &op, effects, state.version, &request);
             }
             let version = if state.recorded() { state.version } else { 0 };
@@ -265,7 +266,7 @@ impl Osd {
         }
         self.apply_effects(object, inner, &op, effects, change.new.version, request);
         inner.state = Some(change.new);
-        self.reply_when_durable(object, op, recorded, seq, epoch);
+        self.reply_when_durable(object, op, recorded, seq, epoch, written as u64);
         if removed && object.id.name.starts_with(b"rbd_header.") {
             self.header_removed(object);
         }
@@ -279,12 +280,16 @@ impl Osd {
         recorded: Recorded,
         seq: store::Seq,
         epoch: u32,
+        written: u64,
     ) {
         let osd = Arc::clone(self);
         let object = Arc::clone(object);
         self.objects.store().after(seq, move |durable| {
             let reply = match durable {
-                Ok(()) => op.write_reply(&recorded, epoch),
+                Ok(()) => {
+                    osd.image_stats.count(&op, written, 0);
+                    op.write_reply(&recorded, epoch)
+                }
                 Err(error) => op.error_reply(osd.write_failed(&object.id, &error), epoch),
             };
             op.session.send(reply);

@@ -12,6 +12,7 @@ mod context;
 mod copy_source;
 mod execute;
 mod full;
+pub mod image_stats;
 #[cfg(test)]
 mod memory_device;
 mod ops;
@@ -93,6 +94,7 @@ pub struct Osd {
     /// The clients whose replies are recorded.
     clients: Mutex<HashMap<i64, Presence>>,
     load: Mutex<stats::Load>,
+    image_stats: image_stats::ImageStats,
     /// For work that must not be done where it turns up: on a connection's task, or on the journal's thread.
     runtime: tokio::runtime::Handle,
 }
@@ -143,6 +145,7 @@ impl Osd {
             next_notify: AtomicU64::new(epoch << 32 | u64::from(rand::random::<u32>())),
             clients: Mutex::new(clients),
             load: Mutex::default(),
+            image_stats: image_stats::ImageStats::default(),
             runtime: tokio::runtime::Handle::current(),
         };
         osd.restore_watches()?;
@@ -153,6 +156,12 @@ impl Osd {
     #[must_use]
     pub fn objects(&self) -> &Arc<Objects> {
         &self.objects
+    }
+
+    /// What clients do to each image, while somebody wants to know.
+    #[must_use]
+    pub const fn image_stats(&self) -> &image_stats::ImageStats {
+        &self.image_stats
     }
 
     /// Brings back the watches that were recorded before a restart.
@@ -218,6 +227,7 @@ impl Osd {
             message,
             modes: Modes::default(),
             copied: Vec::new(),
+            arrived: self.image_stats.now(),
         });
         match self.admit(&mut op, &state, &map, raw.data_len()) {
             Ok(Admitted::Object) => self.dispatch(op),

@@ -10,6 +10,7 @@ mod interval;
 mod json;
 mod level;
 mod mirror_snapshots;
+pub mod perf;
 mod progress;
 pub mod queueing;
 mod schedule;
@@ -35,7 +36,8 @@ pub use progress::Progress;
 pub use tasks::Tasks;
 
 use self::{
-    failure::Failure, mirror_snapshots::MirrorSnapshots, scheduler::Scheduler, trash_purge::TrashPurge,
+    failure::Failure, mirror_snapshots::MirrorSnapshots, perf::Perf, scheduler::Scheduler,
+    trash_purge::TrashPurge,
 };
 use crate::{cluster::Cluster, osd::Osd, rados::Rados};
 
@@ -88,6 +90,8 @@ pub struct Handlers {
     pub trash_purge: Arc<Scheduler<TrashPurge>>,
     /// Schedules of mirror snapshots.
     pub mirror_snapshots: Arc<Scheduler<MirrorSnapshots>>,
+    /// Statistics of images.
+    pub perf: Arc<Perf>,
 }
 
 impl Handlers {
@@ -101,6 +105,7 @@ impl Handlers {
             spawn(|h| h.tasks.run()),
             spawn(|h| h.trash_purge.run()),
             spawn(|h| h.mirror_snapshots.run()),
+            spawn(|h| h.perf.run()),
         ]
     }
 
@@ -108,6 +113,7 @@ impl Handlers {
         self.tasks.stop();
         self.trash_purge.stop();
         self.mirror_snapshots.stop();
+        self.perf.stop();
     }
 }
 
@@ -194,6 +200,7 @@ impl RbdSupport {
             rados: Arc::clone(&rados),
             trash_purge: Scheduler::load(&rados, &self.recovery)?,
             mirror_snapshots: Scheduler::load(&rados, &self.recovery)?,
+            perf: Perf::new(&rados, &self.osd, &self.recovery),
             tasks,
         });
         *self.handlers.write() = Some(Arc::clone(&handlers));

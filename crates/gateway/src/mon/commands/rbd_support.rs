@@ -1,11 +1,17 @@
-//! `rbd task ...`, `rbd trash purge schedule ...`, `rbd mirror snapshot schedule ...`: commands of the manager's module `rbd_support`.
+//! `rbd task ...`, `rbd perf image ...`, `rbd trash purge schedule ...`, `rbd mirror snapshot schedule ...`: commands of the manager's module `rbd_support`.
 
 use rustix::io::Errno;
 
 use super::{CommandResult, Context};
 use crate::{
     mon::reply::{CommandError, Reply},
-    rbd_support::{Handlers, caller::Caller, failure::Failure, queueing},
+    rbd_support::{
+        Handlers,
+        caller::Caller,
+        failure::Failure,
+        perf::{COUNTERS, Figures},
+        queueing,
+    },
 };
 
 /// Runs a command of the module, which reads or changes something.
@@ -78,6 +84,31 @@ pub(super) fn task_cancel(ctx: &Context<'_>) -> CommandResult {
 pub(super) fn task_list(ctx: &Context<'_>) -> CommandResult {
     let id = ctx.args.str("task_id");
     run(ctx, false, |handlers, caller| handlers.tasks.list(caller, id)).map(Reply::data)
+}
+
+fn perf(ctx: &Context<'_>, figures: Figures) -> CommandResult {
+    let sort_by = match ctx.args.str("sort_by") {
+        None => 0,
+        Some(name) => COUNTERS
+            .iter()
+            .position(|c| *c == name)
+            .ok_or_else(|| CommandError::new(Errno::INVAL, format!("'{name}' is not a valid ImageSortBy")))?,
+    };
+    let pool = ctx.args.str("pool_spec");
+    run(ctx, false, |h, caller| {
+        h.perf.report(caller, figures, pool, sort_by)
+    })
+    .map(Reply::data)
+}
+
+/// `rbd perf image stats [POOL[/NAMESPACE]] [SORT-BY]`.
+pub(super) fn perf_image_stats(ctx: &Context<'_>) -> CommandResult {
+    perf(ctx, Figures::Stats)
+}
+
+/// `rbd perf image counters [POOL[/NAMESPACE]] [SORT-BY]`.
+pub(super) fn perf_image_counters(ctx: &Context<'_>) -> CommandResult {
+    perf(ctx, Figures::Counters)
 }
 
 macro_rules! schedule_commands {

@@ -143,6 +143,12 @@ commands! {
         "list when mirror snapshots are made", "mgr", "r", 0, rbd_support::mirror_snapshot_list;
     "rbd mirror snapshot schedule status name=level_spec,type=CephString,req=false",
         "show when mirror snapshots are made next", "mgr", "r", 0, rbd_support::mirror_snapshot_status;
+    "rbd perf image stats name=pool_spec,type=CephString,req=false \
+     name=sort_by,type=CephChoices,strings=write_ops|write_bytes|write_latency|read_ops|read_bytes|read_latency,req=false",
+        "show how busy images are", "mgr", "r", 0, rbd_support::perf_image_stats;
+    "rbd perf image counters name=pool_spec,type=CephString,req=false \
+     name=sort_by,type=CephChoices,strings=write_ops|write_bytes|write_latency|read_ops|read_bytes|read_latency,req=false",
+        "show what was done to images", "mgr", "r", 0, rbd_support::perf_image_counters;
     "rbd trash purge schedule add name=level_spec,type=CephString name=interval,type=CephString \
      name=start_time,type=CephString,req=false",
         "add times when the trash is emptied", "mgr", "w", 0, rbd_support::trash_purge_add;
