@@ -1,6 +1,6 @@
 //! The manager map: this process is the one active manager.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use encoding::{
     features::Features,
@@ -25,6 +25,16 @@ pub(super) fn active(epoch: u32, gid: u64, addrs: EntityAddrVec, now: Utime) -> 
 }
 
 impl Cluster {
+    /// Shuts out the clients that modules had in an earlier process, if that did not end in order: what they held is free
+    /// at once. As Ceph's monitor does when a manager fails. Blocks.
+    pub fn fence_former_mgr_clients(&self, lifetime: Duration) -> Result<(), ClusterError> {
+        let former = std::mem::take(&mut *self.former_mgr_clients.lock());
+        for addr in former.into_iter().flat_map(|(_, addrs)| addrs.0) {
+            self.blocklist_add(addr, lifetime)?;
+        }
+        Ok(())
+    }
+
     /// Names the RADOS client that a module of the manager has, so that others can shut it out; none takes it off the
     /// map. Blocks.
     pub fn set_mgr_client(&self, module: &str, addrs: Option<EntityAddrVec>) -> Result<(), ClusterError> {
@@ -33,8 +43,10 @@ impl Cluster {
         map.epoch = map.epoch.saturating_add(1);
         map.clients.retain(|(name, _)| name != module);
         map.clients.extend(addrs.map(|addrs| (module.to_owned(), addrs)));
-        self.store
-            .commit(vec![Change::put(keys::MGR_EPOCH, keys::stored(&map.epoch))])?;
+        self.store.commit(vec![
+            Change::put(keys::MGR_EPOCH, keys::stored(&map.epoch)),
+            Change::put(keys::MGR_CLIENTS, keys::stored(&map.clients)),
+        ])?;
         *self.mgrmap.write() = Arc::new(map);
         Ok(())
     }

@@ -34,7 +34,7 @@ use std::{
 
 use encoding::{
     maps::{MgrMap, MonMap, OsdMap},
-    types::{Utime, Uuid},
+    types::{EntityAddrVec, Utime, Uuid},
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -70,6 +70,8 @@ pub struct Cluster {
     created: Utime,
     mon_maps: ciphers::MonMaps,
     mgrmap: RwLock<Arc<MgrMap>>,
+    /// Clients that modules of the manager had in an earlier process, which did not end in order.
+    former_mgr_clients: Mutex<Vec<(String, EntityAddrVec)>>,
     host: String,
     started: SystemTime,
     osd_maps: osd_maps::OsdMaps,

@@ -58,6 +58,9 @@ struct Shared {
     wanted: AtomicBool,
     remote: Mutex<Remote>,
     changed: Condvar,
+    /// How often another client was heard to give the lock up.
+    released: Mutex<u64>,
+    free: Condvar,
 }
 
 /// An operation that an owner was asked for.
@@ -88,6 +91,10 @@ impl Shared {
                 if !self.keeps.load(Relaxed) {
                     self.wanted.store(true, Relaxed);
                 }
+            }
+            Received::Other(NotifyOp::RELEASED_LOCK) => {
+                *self.released.lock() += 1;
+                self.free.notify_all();
             }
             Received::Other(_) => {}
         }
@@ -203,18 +210,23 @@ impl Session {
             return Ok(());
         }
         let deadline = Instant::now() + PATIENCE;
-        let mut asked = false;
+        let mut asked: Option<Instant> = None;
         loop {
+            let heard = *self.shared.released.lock();
             match self.try_lock() {
                 Ok(()) => break,
                 Err(Errno::EBUSY) if !self.remove_dead_owner()? => {
                     if wish == Wish::Try || Instant::now() >= deadline {
                         return Err(Errno::EBUSY);
                     }
-                    if !asked {
-                        asked = self.ask_for_lock()?;
+                    if asked.is_none_or(|at| at.elapsed() > NOTIFY_TIMEOUT) {
+                        asked = self.ask_for_lock()?.then(Instant::now);
                     }
-                    std::thread::sleep(RETRY);
+                    // Its owner may want it back at once: then it matters to be quick.
+                    let mut released = self.shared.released.lock();
+                    if *released == heard {
+                        self.shared.free.wait_for(&mut released, RETRY);
+                    }
                 }
                 // The dead owner is out of the way.
                 Err(Errno::EBUSY) => {}

@@ -54,9 +54,7 @@ fn children_of(parent: &Image, spec: &ParentImageSpec) -> Result<BTreeSet<ChildI
         Err(Errno::ENOENT) => BTreeSet::new(),
         r => r?,
     };
-    if !spec.pool_namespace.is_empty() {
-        return Ok(all);
-    }
+    // Clones of version 1 are known by pool and image alone, also where the parent went to another namespace.
     let rados = parent.ioctx.rados();
     let pools: Vec<i64> = rados.cluster().osdmap().pools.keys().copied().collect();
     for pool_id in pools {

@@ -56,6 +56,8 @@ pub fn remove_by_name(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Res
         Err(Errno::ENOENT) => {}
         Err(error) => return Err(error),
     }
+    // The wait for the lock may have been long.
+    progress(0, 1)?;
     trash::move_there(ioctx, TrashImageSource::REMOVING, name, &id)?;
     let removed = trash::remove(ioctx, &id, true, progress);
     if let Err(Errno::ENOTEMPTY | Errno::EBUSY | Errno::EMLINK) = removed {

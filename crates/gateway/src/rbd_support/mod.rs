@@ -39,10 +39,16 @@ use self::{
     failure::Failure, mirror_snapshots::MirrorSnapshots, perf::Perf, scheduler::Scheduler,
     trash_purge::TrashPurge,
 };
-use crate::{cluster::Cluster, osd::Osd, rados::Rados};
+use crate::{
+    cluster::{BLOCKLIST_EXPIRE, Cluster},
+    osd::Osd,
+    rados::Rados,
+};
 
 /// The module's name, as maps have it.
 pub const NAME: &str = "rbd_support";
+/// Nobody is shut out for longer, in seconds.
+const MAX_EXPIRE: f64 = 1e9;
 /// How long to wait before another attempt to start.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -186,13 +192,20 @@ impl RbdSupport {
 
     /// Runs until the client is shut out, or the end.
     fn run_as_one_client(&self) -> Result<(), Errno> {
+        let failed = |error| {
+            tracing::error!(%error, "the cluster's state could not be changed");
+            Errno::EIO
+        };
+        let lifetime = self
+            .cluster
+            .option_number(BLOCKLIST_EXPIRE)
+            .clamp(0.0, MAX_EXPIRE);
+        let lifetime = Duration::from_secs_f64(lifetime);
+        self.cluster.fence_former_mgr_clients(lifetime).map_err(failed)?;
         let rados = Rados::connect(&self.cluster, &self.osd)?;
         let registered = |on: bool| {
             let addrs = on.then(|| rados.addrs().clone());
-            self.cluster.set_mgr_client(NAME, addrs).map_err(|error| {
-                tracing::error!(%error, "the manager map could not be changed");
-                Errno::EIO
-            })
+            self.cluster.set_mgr_client(NAME, addrs).map_err(failed)
         };
         registered(true)?;
         let tasks = Tasks::load(&rados, &self.progress, &self.recovery)?;
@@ -216,9 +229,9 @@ impl RbdSupport {
         }
         if !self.recovery.stopped.load(Relaxed) {
             tracing::info!(client = %rados.addrs(), "the client of the module rbd_support was shut out: it starts anew");
-            registered(false)?;
         }
-        Ok(())
+        drop(handlers);
+        registered(false)
     }
 
     /// Runs a command with the latest map. `doing` is given what runs.
