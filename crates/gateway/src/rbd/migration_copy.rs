@@ -105,10 +105,38 @@ fn copy_object(
         } else if now.is_some() {
             note_unchanged(dest, map, object, state.dest)?;
         }
-        before = now;
         if state.dest != NOSNAP {
             passed.insert(0, state.dest);
+        } else if let Some(map) = map.as_mut().filter(|_| now.is_some()) {
+            note_later(dest, map, object, &passed, before.is_some())?;
         }
+        before = now;
+    }
+    Ok(())
+}
+
+/// Snapshots that were taken of the destination itself see what the head has now.
+fn note_later(
+    dest: &Image,
+    map: &mut ObjectMap<'_>,
+    object: u64,
+    passed: &[u64],
+    before: bool,
+) -> Result<(), Errno> {
+    let clean = if dest.header.has(features::FAST_DIFF) {
+        object_state::EXISTS_CLEAN
+    } else {
+        object_state::EXISTS
+    };
+    let newest = passed.first().copied().unwrap_or(0);
+    let mut seen = before;
+    for &snap in dest.header.snaps.keys().filter(|id| **id > newest) {
+        let state = if seen { clean } else { object_state::EXISTS };
+        map.set_in_snapshot(snap, object, state)?;
+        seen = true;
+    }
+    if dest.header.snaps.keys().any(|id| *id > newest) {
+        map.set(&[(object, clean)])?;
     }
     Ok(())
 }
