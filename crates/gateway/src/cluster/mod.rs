@@ -38,7 +38,7 @@ use std::{
 
 use encoding::{
     maps::{MgrMap, MonMap, OsdMap},
-    types::{Utime, Uuid},
+    types::{EntityAddrVec, Utime, Uuid},
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -78,7 +78,9 @@ pub struct Cluster {
     fsid: Uuid,
     created: Utime,
     mon_maps: ciphers::MonMaps,
-    mgrmap: Arc<MgrMap>,
+    mgrmap: RwLock<Arc<MgrMap>>,
+    /// Clients that modules of the manager had in an earlier process, which did not end in order.
+    former_mgr_clients: Mutex<Vec<(String, EntityAddrVec)>>,
     host: String,
     started: SystemTime,
     osd_maps: osd_maps::OsdMaps,
@@ -149,7 +151,7 @@ impl Cluster {
     /// The managers.
     #[must_use]
     pub fn mgrmap(&self) -> Arc<MgrMap> {
-        self.mgrmap.clone()
+        self.mgrmap.read().clone()
     }
 
     /// The newest OSD map.

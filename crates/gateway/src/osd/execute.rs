@@ -177,6 +177,7 @@ impl Osd {
         let bytes_read = ctx.bytes_read();
         if result < 0 || !ctx.modified() {
             if result >= 0 {
+                self.image_stats.count(&op, 0, bytes_read);
                 self.apply_effects(object, inner, &op, effects, state.version, &request);
             }
             let version = if state.recorded() { state.version } else { 0 };
@@ -269,7 +270,7 @@ impl Osd {
         }
         self.apply_effects(object, inner, &op, effects, change.new.version, request);
         inner.state = Some(change.new);
-        self.reply_when_durable(object, op, recorded, seq, epoch);
+        self.reply_when_durable(object, op, recorded, seq, epoch, written as u64);
         if removed && object.id.name.starts_with(b"rbd_header.") {
             self.header_removed(object);
         }
@@ -283,12 +284,14 @@ impl Osd {
         recorded: Recorded,
         seq: store::Seq,
         epoch: u32,
+        written: u64,
     ) {
         let osd = Arc::clone(self);
         let object = Arc::clone(object);
         self.objects.store().after(seq, move |durable| match durable {
             Ok(()) => {
                 op.tracked.committed();
+                osd.image_stats.count(&op, written, 0);
                 op.session.send(op.write_reply(&recorded, epoch));
             }
             Err(error) => osd.refuse(&op, osd.write_failed(&object.id, &error), epoch),

@@ -15,6 +15,7 @@ mod crash_tests;
 mod erasure;
 mod execute;
 mod full;
+pub mod image_stats;
 #[cfg(test)]
 mod memory_device;
 mod ops;
@@ -104,6 +105,7 @@ pub struct Osd {
     load: Mutex<stats::Load>,
     /// The ops of each OSD.
     ops: Mutex<BTreeMap<i32, Arc<OpTracker>>>,
+    image_stats: image_stats::ImageStats,
     /// For work that must not be done where it turns up: on a connection's task, or on the journal's thread.
     runtime: tokio::runtime::Handle,
 }
@@ -157,6 +159,7 @@ impl Osd {
             clients: Mutex::new(clients),
             load: Mutex::default(),
             ops: Mutex::default(),
+            image_stats: image_stats::ImageStats::default(),
             runtime: tokio::runtime::Handle::current(),
         };
         osd.restore_watches()?;
@@ -167,6 +170,12 @@ impl Osd {
     #[must_use]
     pub fn objects(&self) -> &Arc<Objects> {
         &self.objects
+    }
+
+    /// What clients do to each image, while somebody wants to know.
+    #[must_use]
+    pub const fn image_stats(&self) -> &image_stats::ImageStats {
+        &self.image_stats
     }
 
     /// Brings back the watches that were recorded before a restart.
@@ -250,6 +259,7 @@ impl Osd {
             modes: Modes::default(),
             pool: PoolKind::default(),
             copied: Vec::new(),
+            arrived: self.image_stats.now(),
         });
         match self.admit(&mut op, &state, &map, raw.data_len()) {
             Ok(Admitted::Object) => self.dispatch(op),

@@ -1,6 +1,6 @@
 //! A request on its way through the OSD, and its reply.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use encoding::{
@@ -33,6 +33,8 @@ pub struct PendingOp {
     pub pool: PoolKind,
     /// The sources of its copies, once they were read.
     pub copied: Vec<Copied>,
+    /// When it arrived, if somebody wants to know.
+    pub arrived: Option<Instant>,
 }
 
 /// What a reply that confirms no change says of versions.

@@ -20,6 +20,7 @@ mod pg;
 mod pg_stats;
 mod pool;
 mod pool_vars;
+mod rbd_support;
 mod report;
 mod status;
 mod table;
@@ -34,6 +35,7 @@ use super::{
     args::Args,
     format::Format,
     reply::{CommandError, Reply},
+    run::Asker,
     shared::MonShared,
 };
 use crate::cluster::{Cluster, ClusterError};
@@ -57,6 +59,8 @@ pub struct Context<'a> {
     pub format: Format,
     /// The client's features.
     pub features: Features,
+    /// Who asks.
+    pub asker: &'a Asker,
 }
 
 impl Context<'_> {

@@ -313,6 +313,14 @@ fn pgmap_value(ctx: &Context<'_>) -> Value {
     out
 }
 
+/// What is in progress: by id, and in lines.
+fn progress_events(ctx: &Context<'_>) -> (Value, Vec<String>) {
+    match ctx.mon.rbd_support() {
+        Some(module) => module.progress().in_status(),
+        None => (json!({}), Vec::new()),
+    }
+}
+
 /// `status`.
 pub(super) fn status(ctx: &Context<'_>) -> CommandResult {
     if ctx.format == Format::Plain {
@@ -339,7 +347,7 @@ pub(super) fn status(ctx: &Context<'_>) -> CommandResult {
             "available": true, "num_standbys": 0, "modules": mgrmap.modules, "services": mgrmap.services,
         },
         "servicemap": ctx.mon.services().map_value(created(ctx)),
-        "progress_events": {},
+        "progress_events": progress_events(ctx).0,
     });
     Ok(Reply::value(ctx.format, "status", &value))
 }
@@ -387,6 +395,14 @@ fn status_text(ctx: &Context<'_>) -> String {
     out += " \n";
     if rates != Rates::default() {
         out += &format!("  io:\n    client:   {}\n \n", io_line(rates));
+    }
+    let (_, events) = progress_events(ctx);
+    if !events.is_empty() {
+        out += "  progress:\n";
+        for event in events {
+            out += &format!("    {event}\n");
+        }
+        out += " \n";
     }
     out
 }

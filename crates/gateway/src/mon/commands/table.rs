@@ -2,9 +2,9 @@
 
 use super::{
     Context, auth, auth_keys, cluster, config, config_history, crash, crush, df, erasure, mgr, modules, mon,
-    osd, osd_df, osd_dump, osd_tree, pg, pool, pool_vars, report, status, tier,
+    osd, osd_df, osd_dump, osd_tree, pg, pool, pool_vars, rbd_support, report, status, tier,
 };
-use crate::mon::command_table::{Command, DEPRECATED, TELL};
+use crate::mon::command_table::{Command, DEPRECATED, MGR, TELL};
 
 macro_rules! commands {
     ($($signature:literal, $help:literal, $module:literal, $perm:literal, $flags:expr, $handler:expr;)*) => {
@@ -135,6 +135,48 @@ commands! {
         "list the devices of a host", "mgr", "r", 0, modules::device_ls_by_host;
     "device info name=devid,type=CephString",
         "show a device", "mgr", "r", 0, modules::device_info;
+    "rbd mirror snapshot schedule add name=level_spec,type=CephString name=interval,type=CephString \
+     name=start_time,type=CephString,req=false",
+        "add times when mirror snapshots are made", "mgr", "w", MGR, rbd_support::mirror_snapshot_add;
+    "rbd mirror snapshot schedule remove name=level_spec,type=CephString name=interval,type=CephString,req=false \
+     name=start_time,type=CephString,req=false",
+        "remove times when mirror snapshots are made", "mgr", "w", MGR, rbd_support::mirror_snapshot_remove;
+    "rbd mirror snapshot schedule list name=level_spec,type=CephString,req=false",
+        "list when mirror snapshots are made", "mgr", "r", MGR, rbd_support::mirror_snapshot_list;
+    "rbd mirror snapshot schedule status name=level_spec,type=CephString,req=false",
+        "show when mirror snapshots are made next", "mgr", "r", MGR, rbd_support::mirror_snapshot_status;
+    "rbd perf image stats name=pool_spec,type=CephString,req=false \
+     name=sort_by,type=CephChoices,strings=write_ops|write_bytes|write_latency|read_ops|read_bytes|read_latency,req=false",
+        "show how busy images are", "mgr", "r", MGR, rbd_support::perf_image_stats;
+    "rbd perf image counters name=pool_spec,type=CephString,req=false \
+     name=sort_by,type=CephChoices,strings=write_ops|write_bytes|write_latency|read_ops|read_bytes|read_latency,req=false",
+        "show what was done to images", "mgr", "r", MGR, rbd_support::perf_image_counters;
+    "rbd trash purge schedule add name=level_spec,type=CephString name=interval,type=CephString \
+     name=start_time,type=CephString,req=false",
+        "add times when the trash is emptied", "mgr", "w", MGR, rbd_support::trash_purge_add;
+    "rbd trash purge schedule remove name=level_spec,type=CephString name=interval,type=CephString,req=false \
+     name=start_time,type=CephString,req=false",
+        "remove times when the trash is emptied", "mgr", "w", MGR, rbd_support::trash_purge_remove;
+    "rbd trash purge schedule list name=level_spec,type=CephString,req=false",
+        "list when the trash is emptied", "mgr", "r", MGR, rbd_support::trash_purge_list;
+    "rbd trash purge schedule status name=level_spec,type=CephString,req=false",
+        "show when the trash is emptied next", "mgr", "r", MGR, rbd_support::trash_purge_status;
+    "rbd task add flatten name=image_spec,type=CephString",
+        "flatten a cloned image in the background", "mgr", "w", MGR, rbd_support::task_add_flatten;
+    "rbd task add remove name=image_spec,type=CephString",
+        "remove an image in the background", "mgr", "w", MGR, rbd_support::task_add_remove;
+    "rbd task add trash remove name=image_id_spec,type=CephString",
+        "remove an image from the trash in the background", "mgr", "w", MGR, rbd_support::task_add_trash_remove;
+    "rbd task add migration execute name=image_spec,type=CephString",
+        "copy an image that is being migrated in the background", "mgr", "w", MGR, rbd_support::task_add_migration_execute;
+    "rbd task add migration commit name=image_spec,type=CephString",
+        "end a migration in the background", "mgr", "w", MGR, rbd_support::task_add_migration_commit;
+    "rbd task add migration abort name=image_spec,type=CephString",
+        "undo a migration in the background", "mgr", "w", MGR, rbd_support::task_add_migration_abort;
+    "rbd task cancel name=task_id,type=CephString",
+        "cancel a task", "mgr", "w", MGR, rbd_support::task_cancel;
+    "rbd task list name=task_id,type=CephString,req=false",
+        "list tasks", "mgr", "r", MGR, rbd_support::task_list;
     "progress",
         "show what is in progress", "mgr", "r", 0, modules::progress;
     "progress json",
