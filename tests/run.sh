@@ -12,6 +12,8 @@
 #                            time, ten minutes and 3 GB more), then docs/drivers.md from a run with all of them
 #                            kernels: kernels of Debian's releases in QEMU (without hardware support, some minutes), then
 #                            docs/kernels.md from a run with all of them
+#                            soak: half an hour of mixed clients with kills, a full disk, steps of the clock, no
+#                            descriptors left; three minutes of it are in e2e
 #                            suites: Ceph's own suites (docs/suites.md) with the clients of their releases, all of
 #                            them; suites-part runs those that take a minute or two
 set -uo pipefail
@@ -19,7 +21,7 @@ cd "$(dirname "$0")/.." || exit 1
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 
 # Packages of Debian bookworm. The clients are those of Ceph 16.2.15.
-packages=(ceph-common python3-rbd python3-rados fio e2fsprogs g++ curl ca-certificates tshark valgrind)
+packages=(ceph-common python3-rbd python3-rados fio e2fsprogs g++ curl ca-certificates tshark valgrind libfaketime)
 
 # Drivers of clouds, and mount, which libvirt's test calls.
 driver_packages=(mount python3-cinder python3-glance-store python3-nova libvirt-daemon
@@ -104,6 +106,12 @@ stage_instructions() {
 stage_e2e() {
     RBDGATE_BIN=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate} \
         cargo test -p rbdgate-tests --tests --no-fail-fast -- --test-threads="${RBDGATE_TEST_THREADS:-2}"
+}
+
+# Half an hour of everything going wrong.
+stage_soak() {
+    RBDGATE_BIN=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate} \
+        RBDGATE_SOAK_SECONDS=1800 cargo test -p rbdgate-tests --test soak -- --nocapture
 }
 
 # A part of the end-to-end tests, with images on a simulated CurveBS cluster.

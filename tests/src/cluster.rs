@@ -56,6 +56,13 @@ impl Cluster {
     #[must_use]
     #[track_caller]
     pub fn start_at(folder: TempDir, extra: &[&str]) -> Self {
+        Self::start_in(folder, extra, &[])
+    }
+
+    /// The same, and rbdgate gets these variables of the environment.
+    #[must_use]
+    #[track_caller]
+    pub fn start_in(folder: TempDir, extra: &[&str], environment: &[(&str, &str)]) -> Self {
         let curve = (on_curve() && !against_ceph()).then(|| expect(CurveSim::start(&[])));
         let server = if against_ceph() {
             Server::Ceph(Box::new(expect(Reference::start(
@@ -71,7 +78,11 @@ impl Cluster {
             if let Some(path) = &config {
                 arguments.extend(["--config", path]);
             }
-            Server::Rbdgate(Box::new(expect(Rbdgate::start(folder.path(), &arguments))))
+            Server::Rbdgate(Box::new(expect(Rbdgate::start_with(
+                folder.path(),
+                &arguments,
+                environment,
+            ))))
         };
         Self {
             server,
