@@ -18,13 +18,23 @@ impl Failing {
     fn start(pid: u32, calls: &str) -> Option<Self> {
         let inject = format!("inject={calls}:error=EIO");
         let strace = Command::new("strace")
-            .args(["-f", "-e", &format!("trace={calls}"), "-e", &inject, "-p", &pid.to_string()])
+            .args([
+                "-f",
+                "-e",
+                &format!("trace={calls}"),
+                "-e",
+                &inject,
+                "-p",
+                &pid.to_string(),
+            ])
             .stderr(Stdio::piped())
             .spawn();
         let mut strace = strace.ok()?;
         let stderr = strace.stderr.take().unwrap();
         let mut lines = BufReader::new(stderr).lines();
-        let attached = lines.next().is_some_and(|line| line.unwrap().contains("attached"));
+        let attached = lines
+            .next()
+            .is_some_and(|line| line.unwrap().contains("attached"));
         if !attached {
             let _ = strace.wait();
             return None;
@@ -49,7 +59,10 @@ fn fails_with(calls: &str, answered: bool) {
     }
     let mut cluster = Cluster::start();
     cluster.rbd(&["create", "--size", "64M", "disk"]);
-    let (first, second) = (cluster.file("first", vec![1; 300_000]), cluster.file("second", vec![2; 1000]));
+    let (first, second) = (
+        cluster.file("first", vec![1; 300_000]),
+        cluster.file("second", vec![2; 1000]),
+    );
     cluster.rados(&["-p", "rbd", "put", "object", &first]);
     let pid = cluster.rbdgate().pid().unwrap();
     let Some(failing) = Failing::start(pid, calls) else {
@@ -62,12 +75,19 @@ fn fails_with(calls: &str, answered: bool) {
         .unwrap();
     let since = Instant::now();
     while cluster.rbdgate().is_running() {
-        assert!(since.elapsed() < Duration::from_secs(20), "it goes on\n{}", cluster.log_tail());
+        assert!(
+            since.elapsed() < Duration::from_secs(20),
+            "it goes on\n{}",
+            cluster.log_tail()
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     drop(failing);
     let log = cluster.log_tail();
-    assert!(log.contains("the store has failed") && log.contains("the disk failed: stopping"), "{log}");
+    assert!(
+        log.contains("the store has failed") && log.contains("the disk failed: stopping"),
+        "{log}"
+    );
     // A client that was not answered was told nothing else either, and waits.
     assert_eq!(writer.try_wait().unwrap().is_some(), answered);
     let got = cluster.path("got");

@@ -33,7 +33,16 @@ fn tells(cluster: &mut Cluster, more: &[&str], status: i32, words: &str) {
 fn filled() -> Cluster {
     let cluster = Cluster::start();
     cluster.rbd(&["create", "--size", "64M", "disk"]);
-    let bench = ["bench", "--io-type", "write", "--io-size", "64K", "--io-total", "4M", "disk"];
+    let bench = [
+        "bench",
+        "--io-type",
+        "write",
+        "--io-size",
+        "64K",
+        "--io-total",
+        "4M",
+        "disk",
+    ];
     cluster.rbd(&bench);
     cluster.rbd(&["snap", "create", "disk@one"]);
     cluster.rbd(&bench);
@@ -61,7 +70,10 @@ fn a_folder_with_a_server_is_refused_and_one_whose_server_was_killed_is_clean() 
     tells(&mut cluster, &[], 0, "nothing is wrong");
     tells(&mut cluster, &["--repair"], 0, "nothing is wrong");
     cluster.launch();
-    assert_eq!(cluster.rbd(&["snap", "ls", "disk", "--format", "json"]).json()[0]["name"], "two");
+    assert_eq!(
+        cluster.rbd(&["snap", "ls", "disk", "--format", "json"]).json()[0]["name"],
+        "two"
+    );
 }
 
 #[test]
@@ -81,18 +93,36 @@ fn a_damaged_journal_keeps_the_server_from_starting_until_it_is_repaired() {
     // The newest that can be told: before the place where the numbers stop to rise.
     let number = |at: u64| u64::from_le_bytes(bytes[at as usize + 24..at as usize + 32].try_into().unwrap());
     let newest = batches.iter().copied().max_by_key(|at| number(*at)).unwrap();
-    let earlier = batches.iter().copied().filter(|at| number(*at) + 6 < number(newest));
+    let earlier = batches
+        .iter()
+        .copied()
+        .filter(|at| number(*at) + 6 < number(newest));
     let damaged = earlier.max_by_key(|at| number(*at)).unwrap();
     let file = std::fs::File::options().write(true).open(&path).unwrap();
     file.write_all_at(&[0xa5; 16], damaged + 60).unwrap();
 
     tells(&mut cluster, &[], 4, "the journal is damaged: transaction");
     let data = cluster.rbdgate().data().display().to_string();
-    let serve = ["serve", "--data", &data, "--mon-v2", "127.0.0.1:0", "--mon-v1", "127.0.0.1:0"];
+    let serve = [
+        "serve",
+        "--data",
+        &data,
+        "--mon-v2",
+        "127.0.0.1:0",
+        "--mon-v1",
+        "127.0.0.1:0",
+    ];
     let ports = ["--osd", "127.0.0.1:0", "--http", "127.0.0.1:0"];
-    let refused = Program::new(binary().unwrap()).args(serve).args(ports).run().unwrap();
+    let refused = Program::new(binary().unwrap())
+        .args(serve)
+        .args(ports)
+        .run()
+        .unwrap();
     assert!(!refused.status.success(), "{refused}");
-    assert!(refused.errors().contains("`rbdgate fsck` tells more"), "{refused}");
+    assert!(
+        refused.errors().contains("`rbdgate fsck` tells more"),
+        "{refused}"
+    );
 
     tells(&mut cluster, &["--repair"], 1, "all repaired");
     tells(&mut cluster, &[], 0, "nothing is wrong");

@@ -118,10 +118,7 @@ pub(crate) fn step(core: &Core) -> bool {
 
 /// A write that may start.
 fn ready_job(order: &mut Order) -> Option<DirectJob> {
-    let at = order
-        .directs
-        .iter()
-        .position(|job| job.after <= order.applied)?;
+    let at = order.directs.iter().position(|job| job.after <= order.applied)?;
     order.directs.remove(at)
 }
 

@@ -158,12 +158,7 @@ fn check_rows(kv: &Kv, report: &mut StoreReport) -> Result<()> {
     Ok(())
 }
 
-fn check_files(
-    options: &Options,
-    kv: &Kv,
-    superblock: &Superblock,
-    report: &mut StoreReport,
-) -> Result<()> {
+fn check_files(options: &Options, kv: &Kv, superblock: &Superblock, report: &mut StoreReport) -> Result<()> {
     let dir = options.dir.join("volumes");
     let mut volumes = BTreeSet::new();
     for (id, name) in kv.volumes()? {

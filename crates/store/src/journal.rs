@@ -230,11 +230,7 @@ impl Replay {
     }
 
     /// The batch at a place, if it is whole and the one that is wanted.
-    fn read_batch(
-        &self,
-        pos: u64,
-        follows: impl FnOnce(&Header) -> bool,
-    ) -> Result<Option<(Header, Bytes)>> {
+    fn read_batch(&self, pos: u64, follows: impl FnOnce(&Header) -> bool) -> Result<Option<(Header, Bytes)>> {
         let at = pos % self.capacity;
         let what = || "read the journal".to_owned();
         let mut head = [0; HEADER];

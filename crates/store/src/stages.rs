@@ -347,7 +347,8 @@ fn sync_volumes(core: &Core) -> Result<()> {
     for volume in dirty.into_values() {
         // A deleted volume has no file any more.
         if let Some(file) = core.volumes.file(&volume)? {
-            file.sync_data().context(|| format!("fdatasync of {}", volume.id))?;
+            file.sync_data()
+                .context(|| format!("fdatasync of {}", volume.id))?;
         }
     }
     Ok(())

@@ -46,7 +46,8 @@ impl Volumes {
         max_open: usize,
         closed: bool,
     ) -> Result<Self> {
-        disk.create_dir(&dir).context(|| format!("create {}", dir.display()))?;
+        disk.create_dir(&dir)
+            .context(|| format!("create {}", dir.display()))?;
         Ok(Self {
             disk,
             dir,

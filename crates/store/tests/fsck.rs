@@ -30,7 +30,8 @@ fn killed(transactions: u8) -> SimDisk {
     let volume = store.volume("v").unwrap();
     for n in 1..=transactions {
         let mut tx = Transaction::new();
-        tx.put("last", vec![n]).write(volume, u64::from(n) * 4096, vec![n; 5000]);
+        tx.put("last", vec![n])
+            .write(volume, u64::from(n) * 4096, vec![n; 5000]);
         store.submit(tx).unwrap();
         while store.step(Stage::Journal).unwrap() {}
     }
@@ -57,7 +58,11 @@ fn a_store_that_was_killed_has_nothing_wrong_and_a_journal_to_take_up() {
     let report = check(&options(&disk)).unwrap();
     assert!(report.readable);
     assert_eq!(report.damage, []);
-    assert!(report.notes.iter().any(|note| note.contains("6 transactions")), "{:?}", report.notes);
+    assert!(
+        report.notes.iter().any(|note| note.contains("6 transactions")),
+        "{:?}",
+        report.notes
+    );
     assert_eq!(last(&Store::open(options(&disk)).unwrap()), Some(5));
 }
 
@@ -90,7 +95,11 @@ fn a_batch_that_rotted_in_the_midst_of_the_journal_is_told_and_nothing_is_forgot
 fn a_first_batch_that_rotted_is_told_as_well() {
     let disk = killed(3);
     disk.damage(&path("journal"), batches(&disk)[0], &[0; 4096]);
-    assert!(check(&options(&disk)).unwrap().damage[0].what.contains("transaction 1"));
+    assert!(
+        check(&options(&disk)).unwrap().damage[0]
+            .what
+            .contains("transaction 1")
+    );
     assert!(matches!(Store::open(options(&disk)), Err(StoreError::Corrupt(_))));
 }
 
@@ -118,7 +127,12 @@ fn damaged_metadata_is_told() {
     let at = meta.windows(500).position(|bytes| bytes == [77; 500]).unwrap();
     disk.damage(&path("meta.redb"), at as u64 + 250, &[1]);
     let report = check(&options(&disk)).unwrap();
-    assert!(report.damage.iter().any(|damage| damage.what.contains("restore a backup") && !damage.mends));
+    assert!(
+        report
+            .damage
+            .iter()
+            .any(|damage| damage.what.contains("restore a backup") && !damage.mends)
+    );
     assert!(!report.readable);
 }
 
@@ -127,7 +141,11 @@ fn metadata_that_is_no_metadata_is_told() {
     let disk = killed(1);
     disk.damage(&path("meta.redb"), 0, &[0; 4096]);
     let report = check(&options(&disk)).unwrap();
-    assert!(report.damage[0].what.contains("cannot be read"), "{:?}", report.damage);
+    assert!(
+        report.damage[0].what.contains("cannot be read"),
+        "{:?}",
+        report.damage
+    );
 }
 
 #[test]
@@ -151,10 +169,16 @@ fn a_file_of_no_volume_is_noted() {
     store.close().unwrap();
     drop(store);
     use rbdgate_store::{Access, Disk};
-    disk.open(&path("volumes/old.0000000000000000"), Access::Create).unwrap();
+    disk.open(&path("volumes/old.0000000000000000"), Access::Create)
+        .unwrap();
     let report = check(&options(&disk)).unwrap();
     assert_eq!(report.damage, []);
-    assert!(report.notes.iter().any(|note| note.contains("old.0000000000000000")));
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("old.0000000000000000"))
+    );
 }
 
 #[test]

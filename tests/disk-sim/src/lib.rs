@@ -51,7 +51,10 @@ impl Call {
     /// Whether something is durable when it returns that was not before.
     #[must_use]
     pub const fn syncs(self) -> bool {
-        matches!(self, Self::Sync | Self::SyncDir | Self::WriteDurable | Self::CreateDir)
+        matches!(
+            self,
+            Self::Sync | Self::SyncDir | Self::WriteDurable | Self::CreateDir
+        )
     }
 
     /// Whether it changes anything.
@@ -60,7 +63,13 @@ impl Call {
         self.syncs()
             || matches!(
                 self,
-                Self::Create | Self::Remove | Self::Rename | Self::SetLen | Self::Write | Self::Punch | Self::Zero
+                Self::Create
+                    | Self::Remove
+                    | Self::Rename
+                    | Self::SetLen
+                    | Self::Write
+                    | Self::Punch
+                    | Self::Zero
             )
     }
 }

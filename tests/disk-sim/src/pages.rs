@@ -46,7 +46,10 @@ impl Pages {
             .collect();
         for page in touched {
             let start = page * PAGE;
-            let (from, to) = (offset.max(start) - start, end.min(start + PAGE).max(start) - start);
+            let (from, to) = (
+                offset.max(start) - start,
+                end.min(start + PAGE).max(start) - start,
+            );
             if to - from == PAGE {
                 self.pages.remove(&page);
             } else if let Some(content) = self.pages.get_mut(&page)

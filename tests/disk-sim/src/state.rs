@@ -212,7 +212,8 @@ impl State {
         let inside = |path: &PathBuf| path.parent() == Some(dir);
         self.durable_names.retain(|path, _| !inside(path));
         let names = self.names.iter().filter(|(path, _)| inside(path));
-        self.durable_names.extend(names.map(|(path, entry)| (path.clone(), *entry)));
+        self.durable_names
+            .extend(names.map(|(path, entry)| (path.clone(), *entry)));
     }
 
     /// What a power loss may leave of it.

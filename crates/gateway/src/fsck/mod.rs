@@ -257,7 +257,10 @@ impl<'a> Fsck<'a> {
             }
         };
         let gone = tables::pools_with_rows(store)?;
-        let gone: Vec<i64> = gone.into_iter().filter(|pool| !pools.contains_key(pool)).collect();
+        let gone: Vec<i64> = gone
+            .into_iter()
+            .filter(|pool| !pools.contains_key(pool))
+            .collect();
         for pool in &gone {
             self.tell(
                 &format!("pool {pool} was deleted, and objects of it are left"),

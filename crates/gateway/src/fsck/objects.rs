@@ -63,7 +63,8 @@ impl Tables<'_> {
             .get(9..13)
             .and_then(|page| page.try_into().ok())
             .map(|page| u64::from(u32::from_be_bytes(page)) * PAGE_ENTRIES);
-        let whole = page.len().is_multiple_of(Entry::LEN) && page.len() as u64 <= PAGE_ENTRIES * Entry::LEN as u64;
+        let whole =
+            page.len().is_multiple_of(Entry::LEN) && page.len() as u64 <= PAGE_ENTRIES * Entry::LEN as u64;
         let (Some(volume), Some(first), true) = (volume, first, whole && key.len() == 13) else {
             self.unreadable("a page of image objects", key);
             return Ok(());
@@ -78,7 +79,9 @@ impl Tables<'_> {
             let entry = Entry::from_page(page, slot);
             let index = first + slot as u64;
             if !entry.is_sound() || entry.size() > object_size {
-                self.damaged(format!("the entry of object {index} of volume {volume:#x} is damaged"));
+                self.damaged(format!(
+                    "the entry of object {index} of volume {volume:#x} is damaged"
+                ));
                 continue;
             }
             if entry.recorded() {
@@ -155,7 +158,11 @@ impl Tables<'_> {
         };
         let pool = owner.pool;
         if !owner.clones {
-            let what = format!("{} has a clone {} that it does not know of", self.name_of(head), clone.id);
+            let what = format!(
+                "{} has a clone {} that it does not know of",
+                self.name_of(head),
+                clone.id
+            );
             self.wrong(what, vec![Fix::Delete(key.clone())]);
             return Ok(());
         }
@@ -280,7 +287,10 @@ impl Tables<'_> {
             _ => "a watch",
         };
         let Some(owner) = self.owners.get(&onode) else {
-            self.wrong(format!("{what} is left of onode {onode}, which is no object's"), gone());
+            self.wrong(
+                format!("{what} is left of onode {onode}, which is no object's"),
+                gone(),
+            );
             return Ok(());
         };
         let wrong = match key.first() {
@@ -291,7 +301,10 @@ impl Tables<'_> {
             _ => None,
         };
         if let Some(fixes) = wrong {
-            self.wrong(format!("{} has {what} that it should not have", self.name_of(onode)), fixes);
+            self.wrong(
+                format!("{} has {what} that it should not have", self.name_of(onode)),
+                fixes,
+            );
         }
         if key.first() == Some(&b'B') {
             self.block(key, value, onode);
@@ -307,7 +320,9 @@ impl Tables<'_> {
             self.unreadable("a block of an object", key);
             return;
         };
-        let Some(owner) = self.owners.get(&onode) else { return };
+        let Some(owner) = self.owners.get(&onode) else {
+            return;
+        };
         let within = u64::from(block) * SLOT_SIZE < owner.size && !owner.inline;
         let kept = owner
             .record
@@ -316,7 +331,10 @@ impl Tables<'_> {
         let pool = owner.pool;
         let data = matches!(owner.whose, Whose::Data(..));
         if !within || !kept || data {
-            let what = format!("{} has a block {block} that it has no use for", self.name_of(onode));
+            let what = format!(
+                "{} has a block {block} that it has no use for",
+                self.name_of(onode)
+            );
             self.wrong(what, vec![Fix::Delete(key.clone())]);
             return;
         }
@@ -332,7 +350,10 @@ impl Tables<'_> {
 
     pub(super) fn replies(&mut self, key: &Bytes, page: &Bytes) -> Result<(), StoreError> {
         if key.len() != 13 || page.len() > REPLY_PAGE || !page.len().is_multiple_of(REPLY) {
-            let what = format!("a page of recorded replies is damaged (row {})", key.escape_ascii());
+            let what = format!(
+                "a page of recorded replies is damaged (row {})",
+                key.escape_ascii()
+            );
             self.wrong(what, vec![Fix::Delete(key.clone())]);
         }
         Ok(())
@@ -352,7 +373,9 @@ impl Tables<'_> {
             let key = keys::counter(name);
             let stored = self.store.get(&key)?;
             // A number is given out only when the next one is recorded.
-            let next = stored.map_or(Some(1), |value| value.as_ref().try_into().ok().map(u64::from_le_bytes));
+            let next = stored.map_or(Some(1), |value| {
+                value.as_ref().try_into().ok().map(u64::from_le_bytes)
+            });
             if next.is_none_or(|next| next <= newest) {
                 let ahead = (newest + 1).to_le_bytes();
                 self.wrong(

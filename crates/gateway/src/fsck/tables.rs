@@ -224,7 +224,10 @@ impl<'a> Tables<'a> {
             found.extend(self.store.scan(&from..&to, 1)?.into_iter().map(|(key, _)| key));
         }
         for key in found {
-            self.wrong(format!("row {} is of no known table", key.escape_ascii()), Vec::new());
+            self.wrong(
+                format!("row {} is of no known table", key.escape_ascii()),
+                Vec::new(),
+            );
         }
         Ok(())
     }

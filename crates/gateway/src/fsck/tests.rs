@@ -110,7 +110,9 @@ impl Rig {
         for name in names {
             let data = content(&self.objects, &id(name), &self.state(name)).data;
             match *name {
-                DATA => assert!(data.len() == 200_000 && data[0] == 1 && data[70_000] == 2 && data[199_999] == 1),
+                DATA => {
+                    assert!(data.len() == 200_000 && data[0] == 1 && data[70_000] == 2 && data[199_999] == 1)
+                }
                 "large" => assert!(data.len() == 200_000 && data[99] == 4 && data[100] == 3),
                 _ => assert_eq!(data, [5; 1000]),
             }
@@ -155,7 +157,10 @@ fn a_record_that_cannot_be_read_is_told_and_left_alone() {
     }));
     assert!(rig.store().get(&key).unwrap().is_some());
     // Its rows may be of use when it is restored.
-    assert_eq!(rig.store().get(&keys::inline_data(onode)).unwrap().unwrap(), [5; 1000][..]);
+    assert_eq!(
+        rig.store().get(&keys::inline_data(onode)).unwrap().unwrap(),
+        [5; 1000][..]
+    );
     assert!(rig.store().get(&keys::xattr(onode, b"a")).unwrap().is_some());
     rig.intact(&[DATA, "large"]);
 }
@@ -164,9 +169,11 @@ fn a_record_that_cannot_be_read_is_told_and_left_alone() {
 fn a_slot_that_counts_as_free_while_in_use_is_taken_again() {
     let rig = Rig::new();
     let page = keys::slots(POOL, 0);
-    assert!(rig.damaged("counts as free, and has data of object 1/large", |tx| {
-        tx.patch(page, 1, vec![0; 4]);
-    }));
+    assert!(
+        rig.damaged("counts as free, and has data of object 1/large", |tx| {
+            tx.patch(page, 1, vec![0; 4]);
+        })
+    );
     rig.intact(&ALL);
 }
 
@@ -272,9 +279,11 @@ fn a_damaged_clone_is_told() {
 fn an_image_object_without_its_onode_keeps_its_data() {
     let rig = Rig::new();
     let key = rig.keys(b'E').remove(0);
-    assert!(rig.damaged("its onode is missing, and its attributes with it", |tx| {
-        tx.delete(key);
-    }));
+    assert!(
+        rig.damaged("its onode is missing, and its attributes with it", |tx| {
+            tx.delete(key);
+        })
+    );
     rig.intact(&ALL);
 }
 
@@ -312,12 +321,14 @@ fn pages_of_a_volume_that_is_no_images_are_removed() {
 #[test]
 fn an_image_whose_volume_is_missing_is_told() {
     let rig = Rig::new();
-    assert!(!rig.damaged("image other: its volume pool-1.image-other is missing", |tx| {
-        tx.put(
-            keys::image_volume(POOL, b"", b"other"),
-            (1_u32 << 20).to_le_bytes().to_vec(),
-        );
-    }));
+    assert!(
+        !rig.damaged("image other: its volume pool-1.image-other is missing", |tx| {
+            tx.put(
+                keys::image_volume(POOL, b"", b"other"),
+                (1_u32 << 20).to_le_bytes().to_vec(),
+            );
+        })
+    );
 }
 
 #[test]

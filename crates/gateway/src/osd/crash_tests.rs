@@ -24,7 +24,10 @@ use super::{
     snap_tests::{Content, GRAIN, POOL, content, extent, omap, request, xattr},
     watch::Watchers,
 };
-use crate::{fsck, objects::{Objects, id::ObjectId, keys, mutation::WriterSnaps, preserve::Preserve}};
+use crate::{
+    fsck,
+    objects::{Objects, id::ObjectId, keys, mutation::WriterSnaps, preserve::Preserve},
+};
 
 const GENERATIONS: u64 = 4;
 const ACTIONS: u64 = 70;
@@ -283,7 +286,8 @@ impl Run {
         let (Some(found), Some(wanted)) = (found, wanted) else {
             return Err(wrong());
         };
-        let same = (found.xattr, found.omap, found.data.len()) == (wanted.xattr, wanted.omap, wanted.data.len());
+        let same =
+            (found.xattr, found.omap, found.data.len()) == (wanted.xattr, wanted.omap, wanted.data.len());
         let under_way = &self.submitted[(n - self.first) as usize..];
         let by_another = |at: usize| {
             let grain = at as u64 / GRAIN;
@@ -305,7 +309,12 @@ impl Run {
         let all = (self.first + 1..).zip(&self.submitted);
         let of_it = all.filter(|(_, tx)| tx.object == object);
         of_it
-            .map(|(n, tx)| format!("\n  change {n} (seq {}, snap {}): {:?}", tx.seq, tx.model.snap, tx.written))
+            .map(|(n, tx)| {
+                format!(
+                    "\n  change {n} (seq {}, snap {}): {:?}",
+                    tx.seq, tx.model.snap, tx.written
+                )
+            })
             .collect()
     }
 

@@ -137,7 +137,14 @@ fn an_error_of_the_disk_at_any_call_is_reported_and_nothing_acknowledged_is_lost
     for seed in 1..4 {
         failed.extend(fail_each_call(seed, Errno::IO, false));
     }
-    for call in [Call::Write, Call::WriteDurable, Call::Sync, Call::SyncDir, Call::Read, Call::Punch] {
+    for call in [
+        Call::Write,
+        Call::WriteDurable,
+        Call::Sync,
+        Call::SyncDir,
+        Call::Read,
+        Call::Punch,
+    ] {
         assert!(failed.contains(&call), "{call:?} never failed");
     }
 }
@@ -148,7 +155,13 @@ fn a_full_disk_at_any_call_is_reported_and_nothing_acknowledged_is_lost() {
     for seed in 4..7 {
         failed.extend(fail_each_call(seed, Errno::NOSPC, true));
     }
-    for call in [Call::Write, Call::WriteDurable, Call::Allocate, Call::Create, Call::SetLen] {
+    for call in [
+        Call::Write,
+        Call::WriteDurable,
+        Call::Allocate,
+        Call::Create,
+        Call::SetLen,
+    ] {
         assert!(failed.contains(&call), "{call:?} never failed");
     }
 }

@@ -77,9 +77,10 @@ fn key(random: &mut Random) -> Vec<u8> {
 
 /// Bytes that stand nowhere else.
 fn content(random: &mut Random, len: u64) -> Vec<u8> {
+    let mut own = Random::new(random.next());
     let mut data = Vec::with_capacity(len as usize + 8);
     while data.len() < len as usize {
-        data.extend_from_slice(&random.next().to_le_bytes());
+        data.extend_from_slice(&own.next().to_le_bytes());
     }
     data.truncate(len as usize);
     data
@@ -132,7 +133,11 @@ impl History {
         tx.put(LAST, n.to_le_bytes().to_vec());
         let all: usize = writes.iter().map(|write| write.data.len()).sum();
         // Where the journal does not take it all, nearly all of it is written before.
-        let least = if all as u64 > store.most_journaled() { 4096 } else { DIRECT };
+        let least = if all as u64 > store.most_journaled() {
+            4096
+        } else {
+            DIRECT
+        };
         writes.retain(|write| write.data.len() as u64 >= least);
         let directs = writes;
         let seq = store.submit(tx)?;
@@ -294,7 +299,8 @@ impl State {
         let volume = volume_name(random);
         let (offset, len) = range(random, 3 * DIRECT);
         tx.discard(store.volume(&volume)?, offset, len);
-        self.changes.push(("discard", volume.clone(), offset, offset + len));
+        self.changes
+            .push(("discard", volume.clone(), offset, offset + len));
         self.volumes.entry(volume).or_default().zero(offset, len);
         Ok(())
     }
@@ -309,7 +315,10 @@ impl State {
         if found == self.keys {
             return Ok(());
         }
-        let wrong = self.keys.iter().find(|(key, value)| found.get(*key) != Some(value));
+        let wrong = self
+            .keys
+            .iter()
+            .find(|(key, value)| found.get(*key) != Some(value));
         let more = found.keys().find(|key| !self.keys.contains_key(*key));
         Err(Wrong::Content(format!(
             "keys are wrong after transaction {n}: {:?}, {:?}",
