@@ -68,7 +68,7 @@ fn play(input: &[u8]) {
             _ => {
                 let image = disk.image();
                 drop(store);
-                disk = SimDisk::of(&image, random.next());
+                disk = SimDisk::of(&image, random.number());
                 store = open(&disk);
                 acknowledged = check(&mut history, &store, acknowledged, true);
                 continue;

@@ -22,7 +22,7 @@ impl Random {
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Self {
             state: 0,
-            bytes: Some(bytes.to_vec().into_iter()),
+            bytes: Some(Vec::from(bytes).into_iter()),
         }
     }
 
@@ -33,7 +33,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         let chosen = self.bytes.as_mut().and_then(Iterator::next);
         self.state = self
             .state
@@ -47,7 +47,7 @@ impl Random {
     /// A number below `end`, which is not 0.
     pub fn below(&mut self, end: u64) -> u64 {
         let Some(bytes) = &mut self.bytes else {
-            return self.next() % end;
+            return self.number() % end;
         };
         let mut number = 0;
         let mut reach = 1;
