@@ -20,6 +20,7 @@ use super::{
     watch::Notify,
 };
 use crate::objects::{commit::CommitError, mutation::Change, onode::ObjectState, preserve::Preserve};
+use crate::op_tracker::Stage;
 
 /// What became of a request.
 enum Outcome {
@@ -37,6 +38,7 @@ impl Osd {
         let object = self.cache.get(&op.object_id());
         let mut gate = object.gate.lock();
         if gate.busy {
+            op.tracked.reached(Stage::Delayed);
             gate.waiting.push_back(op);
             return;
         }
@@ -46,6 +48,7 @@ impl Osd {
             false => self.execute(&object, &mut object.inner.lock(), op, false),
         };
         if let Outcome::Blocked(op) = outcome {
+            op.tracked.reached(Stage::Delayed);
             gate.busy = true;
             drop(gate);
             let osd = Arc::clone(self);
@@ -55,7 +58,7 @@ impl Osd {
 
     /// Runs a request that waits for the disk, and then those that came meanwhile, on a thread that may wait.
     /// Connections see the closed gate, and do not wait for the object's lock.
-    fn resume(self: &Arc<Self>, object: &Arc<Object>, first: Box<PendingOp>) {
+    pub(super) fn resume(self: &Arc<Self>, object: &Arc<Object>, first: Box<PendingOp>) {
         let mut next = Some(first);
         while let Some(mut op) = next {
             let _copying = self.read_sources(&mut op);
@@ -74,6 +77,7 @@ impl Osd {
         may_block: bool,
     ) -> Outcome {
         let epoch = self.cluster.osdmap().epoch;
+        op.tracked.reached(Stage::Started);
         if op.modes.write && op.is_resent() {
             match self.answer_again(inner, op, epoch) {
                 None => return Outcome::Done,
@@ -173,6 +177,7 @@ impl Osd {
         let bytes_read = ctx.bytes_read();
         if result < 0 || !ctx.modified() {
             if result >= 0 {
+                self.image_stats.count(&op, 0, bytes_read);
                 self.apply_effects(object, inner, &op, effects, state.version, &request);
             }
             let version = if state.recorded() { state.version } else { 0 };
@@ -199,6 +204,7 @@ impl Osd {
                 return Outcome::Done;
             }
         }
+        op.carried_out(bytes_read);
         self.store_change(object, inner, op, change, effects, result, epoch, &request)
     }
 
@@ -257,13 +263,14 @@ impl Osd {
         let removed = change.old.exists && !change.new.exists;
         let written: usize = op.message.ops.iter().map(|o| o.indata.len()).sum();
         self.objects.usage().pool(object.id.pool).wrote(written as u64);
+        op.tracked.reached(Stage::Submitted);
         inner.last_seq = Some(seq);
         if preserves {
             inner.preserved = Some(seq);
         }
         self.apply_effects(object, inner, &op, effects, change.new.version, request);
         inner.state = Some(change.new);
-        self.reply_when_durable(object, op, recorded, seq, epoch);
+        self.reply_when_durable(object, op, recorded, seq, epoch, written as u64);
         if removed && object.id.name.starts_with(b"rbd_header.") {
             self.header_removed(object);
         }
@@ -277,11 +284,16 @@ impl Osd {
         recorded: Recorded,
         seq: store::Seq,
         epoch: u32,
+        written: u64,
     ) {
         let osd = Arc::clone(self);
         let object = Arc::clone(object);
         self.objects.store().after(seq, move |durable| match durable {
-            Ok(()) => op.session.send(op.write_reply(&recorded, epoch)),
+            Ok(()) => {
+                op.tracked.committed();
+                osd.image_stats.count(&op, written, 0);
+                op.session.send(op.write_reply(&recorded, epoch));
+            }
             Err(error) => osd.refuse(&op, osd.write_failed(&object.id, &error), epoch),
         });
     }
@@ -323,6 +335,7 @@ impl Osd {
         };
         let pool = self.objects.usage().pool(op.message.pg.pg.pool as i64);
         pool.read(bytes);
+        op.carried_out(bytes);
         self.reply_when_seen(inner, op, op.read_reply(result, epoch, versions));
     }
 
@@ -343,11 +356,15 @@ impl Osd {
         match inner.last_seq {
             _ if self.has_ended() => op.session.close(),
             Some(seq) if store.durable() < seq => {
-                let session = Arc::clone(&op.session);
-                store.after(seq, move |durable| match durable {
-                    Ok(()) => session.send(reply),
-                    // What was read never came to be: the client must ask again, elsewhere or later.
-                    Err(_) => session.close(),
+                let (session, tracked) = (Arc::clone(&op.session), Arc::clone(&op.tracked));
+                store.after(seq, move |durable| {
+                    match durable {
+                        Ok(()) => session.send(reply),
+                        // What was read never came to be: the client must ask again, elsewhere or later.
+                        Err(_) => session.close(),
+                    }
+                    // In flight until now.
+                    drop(tracked);
                 });
             }
             _ => op.session.send(reply),
@@ -423,6 +440,7 @@ impl Osd {
             now: Utime::from_system_time(SystemTime::now()),
             require_osd_release: map.require_osd_release.0,
             min_compat_client: map.require_min_compat_client.0,
+            pool: op.pool,
         }
     }
 

@@ -195,6 +195,7 @@ pub(crate) fn request() -> Request {
         now: Utime::default(),
         require_osd_release: 18,
         min_compat_client: 14,
+        pool: Default::default(),
     }
 }
 
