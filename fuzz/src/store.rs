@@ -54,7 +54,8 @@ fn play(input: &[u8]) {
             10..12 => Stage::Apply,
             12 => Stage::Checkpoint,
             13 => {
-                check(&mut history, &store, history.newest(), false);
+                let newest = history.newest();
+                check(&mut history, &store, newest, false);
                 continue;
             }
             14 => {
@@ -77,7 +78,8 @@ fn play(input: &[u8]) {
         store.step(stage).expect("nothing fails");
         acknowledged = history.durable(store.durable());
     }
-    check(&mut history, &store, history.newest(), false);
+    let newest = history.newest();
+    check(&mut history, &store, newest, false);
 }
 
 /// Compares; with `restart`, the model goes on from what the store has. Returns the newest transaction there.
