@@ -54,7 +54,7 @@ use encoding::{
     messages::{MCommand, MCommandReply, MOsdMap, MOsdOp},
     types::{NOSNAP, Pg},
 };
-use msgr::{Dispatcher, Session};
+use msgr::{Dispatcher, Session, budget::Charge};
 use parking_lot::Mutex;
 use store::{Store, StoreError};
 
@@ -222,7 +222,10 @@ impl Osd {
         let state = OsdSession::of(session);
         self.share_map(session, &state, entrance, message.osdmap_epoch, map.epoch);
         let mut op = Box::new(PendingOp {
-            session: Arc::clone(session),
+            session: Charge::new(
+                session,
+                raw.front.len() + raw.data_len() + request::output_bound(&message.ops),
+            ),
             tid: raw.header.tid,
             message,
             modes: Modes::default(),
