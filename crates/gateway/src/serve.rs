@@ -8,7 +8,7 @@ use std::{
 };
 
 use encoding::types::EntityAddrVec;
-use store::Store;
+use store::{Seq, Store};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -18,7 +18,7 @@ use crate::{
     backend::BackendStats,
     client_files::{conf_path, write_conf, write_keyring},
     cluster::{Cluster, ClusterStats},
-    config::Settings,
+    config::{Auth, Settings},
     listeners::Listeners,
     open::{ServeError, connect_backend, open_store},
     osd::Osd,
@@ -67,6 +67,10 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     let store = open_store(&settings.data, settings, devices.as_ref())?;
     let listeners = Listeners::bind(settings).await?;
     let cluster = Cluster::open(Arc::new(store.clone()), &listeners.endpoints()?)?;
+    cluster.set_auth_method(match settings.auth {
+        Auth::Cephx => "cephx",
+        Auth::None => "none",
+    });
     let osd = Osd::open(store.clone(), Arc::clone(&cluster))?;
     let stats: Arc<dyn ClusterStats> = Arc::clone(&osd) as _;
     cluster.set_stats(match &devices {
@@ -86,7 +90,17 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     let ticker = tokio::spawn(Arc::clone(&osd).run_ticker());
     announce(&settings.data)?;
 
+    let failed = async {
+        // Nothing ever becomes durable up to there: it ends only with an error. On devices the server goes on, and refuses.
+        match store.durable_at(Seq::MAX).await {
+            Err(error) if !store.on_devices() => error,
+            _ => std::future::pending().await,
+        }
+    };
     tokio::select! {
+        error = failed => {
+            tracing::error!(%error, "the disk failed: stopping; everything acknowledged is there when it works again");
+        }
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
         // A server ends by itself only if something is broken.

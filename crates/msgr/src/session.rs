@@ -256,7 +256,7 @@ impl Session {
             held: AtomicUsize::new(0),
             wake_at: AtomicUsize::new(0),
             // It has no reader to hold back.
-            budget: Arc::default(),
+            budget: Arc::new(Budget::unlimited()),
             open: AtomicBool::new(true),
             corked: AtomicBool::new(false),
             wake_writer: Notify::new(),

@@ -32,6 +32,8 @@ pub(super) const SECRETS: &[u8] = b"c/secrets";
 pub(super) const GLOBAL_ID: &[u8] = b"c/global_id";
 /// Configuration options, by section and name.
 pub(super) const CONFIG: &[u8] = b"c/config/";
+/// Changes of configuration options, by number.
+pub(super) const CONFIG_HISTORY: &[u8] = b"c/config-history/";
 /// Values of `config-key`, by key.
 pub(super) const CONFIG_KEYS: &[u8] = b"c/config-key/";
 

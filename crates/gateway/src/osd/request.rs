@@ -1,6 +1,6 @@
 //! A request on its way through the OSD, and its reply.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use encoding::{
@@ -10,8 +10,11 @@ use encoding::{
 };
 use msgr::budget::Charge;
 
-use super::{ops::Modes, ops_copy::Copied, reply_log::Recorded};
-use crate::objects::id::ObjectId;
+use super::{erasure::PoolKind, ops::Modes, ops_copy::Copied, reply_log::Recorded};
+use crate::{
+    objects::id::ObjectId,
+    op_tracker::{Kind, TrackedOp},
+};
 
 /// A decoded request that waits for its object.
 #[derive(Debug)]
@@ -20,10 +23,14 @@ pub struct PendingOp {
     pub session: Charge,
     /// The message's transaction id.
     pub tid: u64,
+    /// As it is shown to operators.
+    pub tracked: Arc<TrackedOp>,
     /// The request.
     pub message: MOsdOp,
     /// What it does.
     pub modes: Modes,
+    /// The kind of pool that its object is in.
+    pub pool: PoolKind,
     /// The sources of its copies, once they were read.
     pub copied: Vec<Copied>,
     /// When it arrived, if somebody wants to know.
@@ -46,7 +53,7 @@ pub enum Versions {
 }
 
 /// What an answer's data may take, in bytes, as far as the request tells: a read of more than an object usually has, or
-/// of all there is, counts as one of [`USUAL`].
+/// of all there is, counts as one of 4 MiB.
 pub fn output_bound(ops: &[OsdOp]) -> usize {
     /// An object of an image; librados' own limit is far above it.
     const USUAL: u64 = 4 << 20;
@@ -74,6 +81,17 @@ impl PendingOp {
     /// Whether the client sent it before.
     pub fn is_resent(&self) -> bool {
         self.message.retry_attempt > 0 || self.message.flags.contains(OsdFlags::RETRY)
+    }
+
+    /// It was carried out, and gave so many bytes: for the counters.
+    pub fn carried_out(&self, out_bytes: u64) {
+        let kind = match (self.modes.read, self.modes.write) {
+            (true, true) => Kind::Both,
+            (_, false) => Kind::Read,
+            (false, true) => Kind::Write,
+        };
+        let input: usize = self.message.ops.iter().map(|o| o.indata.len()).sum();
+        self.tracked.carried_out(kind, input as u64, out_bytes);
     }
 
     /// Whether the client wants the output of mutations.

@@ -4,13 +4,16 @@ mod auth;
 mod auth_keys;
 mod cluster;
 mod config;
+mod config_history;
 mod crash;
 mod crush;
 mod df;
+mod erasure;
 mod mgr;
 mod modules;
 mod mon;
 mod osd;
+mod osd_df;
 mod osd_dump;
 mod osd_tree;
 mod pg;
@@ -18,8 +21,10 @@ mod pg_stats;
 mod pool;
 mod pool_vars;
 mod rbd_support;
+mod report;
 mod status;
 mod table;
+mod tier;
 
 use std::sync::Arc;
 
@@ -36,7 +41,9 @@ use super::{
 use crate::cluster::{Cluster, ClusterError};
 
 pub(super) use mon::pong;
+pub(super) use pg::states;
 pub(crate) use pg_stats::query as group_query;
+pub(super) use status::io_line;
 pub use table::COMMANDS;
 
 /// What a handler works with.
