@@ -26,7 +26,7 @@ mod show;
 mod time;
 
 pub use args::Args;
-pub use command_table::{Command, DEPRECATED, TELL, describe_all};
+pub use command_table::{Command, DEPRECATED, MGR, TELL, describe_all};
 pub(crate) use commands::group_query;
 pub use commands::{COMMANDS, CommandResult, Context, Handler};
 pub use dispatch::{MgrDispatcher, MonDispatcher};

@@ -53,7 +53,7 @@ pub enum Versions {
 }
 
 /// What an answer's data may take, in bytes, as far as the request tells: a read of more than an object usually has, or
-/// of all there is, counts as one of `USUAL`.
+/// of all there is, counts as one of 4 MiB.
 pub fn output_bound(ops: &[OsdOp]) -> usize {
     /// An object of an image; librados' own limit is far above it.
     const USUAL: u64 = 4 << 20;
