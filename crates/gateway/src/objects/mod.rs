@@ -7,6 +7,7 @@
 pub mod clones;
 pub mod commit;
 pub mod counter;
+mod data_listing;
 pub mod extents;
 pub mod hand_over;
 pub mod id;
@@ -25,6 +26,7 @@ use store::{Store, StoreError};
 
 use self::{
     counter::Counter,
+    data_listing::DataListings,
     id::ObjectId,
     images::Images,
     mutation::Mutation,
@@ -55,6 +57,7 @@ pub struct Objects {
     onodes: Counter,
     versions: Counter,
     usage: Usage,
+    listings: DataListings,
 }
 
 impl std::fmt::Debug for Objects {
@@ -77,6 +80,7 @@ impl Objects {
             onodes,
             versions,
             usage: Usage::default(),
+            listings: DataListings::default(),
             store,
         };
         objects.count_all()?;

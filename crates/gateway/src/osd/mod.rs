@@ -14,6 +14,8 @@ mod erasure;
 mod execute;
 mod full;
 #[cfg(test)]
+mod listing_tests;
+#[cfg(test)]
 mod memory_device;
 mod ops;
 mod ops_checksum;
