@@ -28,6 +28,7 @@ use crate::{
     mon::{MgrDispatcher, MonDispatcher, MonShared, report_pgmap},
     open::ServeError,
     osd::{Osd, OsdDispatcher},
+    rbd_support::RbdSupport,
 };
 
 /// One daemon's sockets.
@@ -224,6 +225,7 @@ impl Listeners {
         settings: &Settings,
         cluster: &Arc<Cluster>,
         osd: &Arc<Osd>,
+        rbd_support: &Arc<RbdSupport>,
         stopping: &watch::Receiver<bool>,
     ) -> io::Result<JoinSet<io::Result<()>>> {
         let mut server = Server {
@@ -239,6 +241,7 @@ impl Listeners {
             nonce: self.nonce,
         };
         let shared = MonShared::new(Arc::clone(cluster));
+        shared.set_rbd_support(Arc::clone(rbd_support));
         for (number, daemons) in (0..).zip(self.daemons) {
             server.serve_all(number, daemons, &shared)?;
         }

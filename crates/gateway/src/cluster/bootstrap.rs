@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, OnceLock, atomic::AtomicU64},
     time::SystemTime,
 };
 
@@ -83,6 +83,10 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         None => 1,
     };
     changes.push(Change::put(keys::MGR_EPOCH, keys::stored(&mgr_epoch)));
+    let former_mgr_clients = match store.get(keys::MGR_CLIENTS)? {
+        Some(raw) => keys::load("clients of the manager", raw)?,
+        None => Vec::new(),
+    };
     store.commit(changes)?;
 
     let auth = AuthDb::open(
@@ -105,7 +109,8 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         fsid,
         created,
         mon_maps: ciphers::MonMaps::new(monmap),
-        mgrmap: Arc::new(mgrmap),
+        mgrmap: RwLock::new(Arc::new(mgrmap)),
+        former_mgr_clients: Mutex::new(former_mgr_clients),
         host: endpoints.host.clone(),
         started,
         osd_maps,
@@ -117,6 +122,7 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         overrides: RwLock::default(),
         config_changed: watch::Sender::new(0),
         stats: RwLock::new(Arc::new(NoStats)),
+        auth_method: OnceLock::new(),
         sessions: AtomicU64::new(0),
     };
     cluster.change_osdmap(|edit| {

@@ -1,7 +1,7 @@
 //! The cluster's log: what daemons and operators had to say, the last entries of it (Ceph `src/mon/LogMonitor.cc`).
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -14,9 +14,11 @@ use tokio::sync::watch;
 
 use crate::cluster::MON_NAME;
 
-/// How many entries are kept.
+/// How many entries of a channel are kept: what a busy one says (`audit` has each command) does not drive out the others.
 const ENTRIES: usize = 1000;
-/// How many of them may be for debugging: there is one every two seconds, and they must not push out the others.
+/// How many channels are kept. Clients may name their own.
+const CHANNELS: usize = 16;
+/// How many of a channel's may be for debugging: there is one every two seconds, and they must not push out the others.
 const DEBUG_ENTRIES: usize = 300;
 
 /// How much an entry matters (`clog_type`).
@@ -43,36 +45,71 @@ impl LogLevel {
     }
 }
 
+/// An entry and when it came.
+#[derive(Debug)]
+struct KeptEntry {
+    /// Its number among all entries.
+    order: u64,
+    /// The version of the log that it came with.
+    version: u64,
+    entry: LogEntry,
+}
+
+impl KeptEntry {
+    fn is_debug(&self) -> bool {
+        LogLevel(self.entry.prio) == LogLevel::DEBUG
+    }
+}
+
 #[derive(Debug, Default)]
 struct Kept {
-    /// Each with the version of the log that it came with.
-    entries: VecDeque<(u64, LogEntry)>,
-    /// How many of them are for debugging.
-    debug: usize,
+    /// The last entries of each channel.
+    channels: BTreeMap<String, VecDeque<KeptEntry>>,
+    /// The number of the last entry.
+    order: u64,
     /// The number of the last entry of our own.
     seq: u64,
 }
 
 impl Kept {
     fn push(&mut self, version: u64, entry: LogEntry) {
-        self.debug += usize::from(is_debug(&entry));
-        self.entries.push_back((version, entry));
-        while self.debug > DEBUG_ENTRIES {
-            let oldest = self.entries.iter().position(|(_, entry)| is_debug(entry));
-            if let Some(oldest) = oldest {
-                self.entries.remove(oldest);
-            }
-            self.debug -= 1;
+        self.order += 1;
+        let order = self.order;
+        let of_channel = self.channels.entry(entry.channel.clone()).or_default();
+        of_channel.push_back(KeptEntry {
+            order,
+            version,
+            entry,
+        });
+        let debug = of_channel.iter().filter(|e| e.is_debug()).count();
+        let oldest = match of_channel.iter().position(KeptEntry::is_debug) {
+            Some(oldest) if debug > DEBUG_ENTRIES => Some(oldest),
+            _ if of_channel.len() > ENTRIES => Some(0),
+            _ => None,
+        };
+        if let Some(oldest) = oldest {
+            of_channel.remove(oldest);
         }
-        while self.entries.len() > ENTRIES {
-            let dropped = self.entries.pop_front();
-            self.debug -= usize::from(dropped.is_some_and(|(_, entry)| is_debug(&entry)));
+        if self.channels.len() > CHANNELS {
+            self.drop_stalest();
         }
     }
-}
 
-fn is_debug(entry: &LogEntry) -> bool {
-    LogLevel(entry.prio) == LogLevel::DEBUG
+    /// Forgets the channel that has been silent for longest.
+    fn drop_stalest(&mut self) {
+        let last_of = |entries: &VecDeque<KeptEntry>| entries.back().map_or(0, |e| e.order);
+        let stalest = self.channels.iter().min_by_key(|(_, entries)| last_of(entries));
+        if let Some(name) = stalest.map(|(name, _)| name.clone()) {
+            self.channels.remove(&name);
+        }
+    }
+
+    /// The entries that are wanted, in the order in which they came.
+    fn ordered(&self, wanted: impl Fn(&KeptEntry) -> bool) -> Vec<&LogEntry> {
+        let mut found: Vec<_> = self.channels.values().flatten().filter(|e| wanted(e)).collect();
+        found.sort_unstable_by_key(|e| e.order);
+        found.into_iter().map(|e| &e.entry).collect()
+    }
 }
 
 /// The cluster's log. Each change is a new version.
@@ -153,19 +190,17 @@ impl Log {
         let kept = self.kept.lock();
         let version = *self.version.borrow();
         let start = if start == 0 { version } else { start };
-        let wanted = |(of, entry): &&(u64, LogEntry)| *of >= start && LogLevel(entry.prio) >= level;
-        let entries = kept.entries.iter().filter(wanted);
-        (entries.map(|(_, entry)| entry.clone()).collect(), version)
+        let entries = kept.ordered(|e| e.version >= start && LogLevel(e.entry.prio) >= level);
+        (entries.into_iter().cloned().collect(), version)
     }
 
     /// The last `n` entries that are wanted, oldest first.
     #[must_use]
     pub fn last(&self, wanted: impl Fn(&LogEntry) -> bool, n: usize) -> Vec<LogEntry> {
         let kept = self.kept.lock();
-        let entries = kept.entries.iter().map(|(_, entry)| entry).rev();
-        let mut out: Vec<_> = entries.filter(|e| wanted(e)).take(n).cloned().collect();
-        out.reverse();
-        out
+        let entries = kept.ordered(|e| wanted(&e.entry));
+        let surplus = entries.len().saturating_sub(n);
+        entries.into_iter().skip(surplus).cloned().collect()
     }
 }
 
@@ -207,6 +242,29 @@ mod tests {
         }
         let all = texts(&log, 1, LogLevel::DEBUG);
         assert_eq!((all.len(), all[0].as_str()), (ENTRIES, "1"));
+    }
+
+    #[test]
+    fn a_busy_channel_does_not_drive_out_another() {
+        let log = log();
+        for i in 0..=ENTRIES {
+            log.say("audit", LogLevel::INFO, i.to_string());
+        }
+        let cluster = log.last(|e| e.channel == "cluster", 5);
+        assert_eq!(cluster.len(), 1);
+        log.say("cluster", LogLevel::INFO, "last".into());
+        let both: Vec<_> = log.last(|_| true, 2).into_iter().map(|e| e.msg).collect();
+        assert_eq!(both, [ENTRIES.to_string(), "last".to_owned()]);
+    }
+
+    #[test]
+    fn channels_are_bounded_and_the_one_silent_for_longest_goes() {
+        let log = log();
+        for i in 0..CHANNELS {
+            log.say(&format!("channel {i}"), LogLevel::INFO, "here".into());
+        }
+        assert!(log.last(|e| e.channel == "cluster", 1).is_empty());
+        assert_eq!(log.last(|_| true, usize::MAX).len(), CHANNELS);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use encoding::{
         MCommand, MCommandReply, MMgrClose, MMgrCommand, MMgrCommandReply, MMgrConfigure, MMgrOpen,
         MMgrReport,
     },
-    types::Utime,
+    types::{Utime, Uuid},
 };
 use msgr::Session;
 use tokio::sync::mpsc;
@@ -108,14 +108,14 @@ impl MgrSession {
             }
             MessageType::COMMAND => {
                 let m = MCommand::decode(raw)?;
-                let (result, status, data) = asker::tell(
-                    &self.shared,
-                    &self.asker,
-                    format!("mgr.{MGR_NAME}"),
-                    m.cmd,
-                    m.data,
-                )
-                .await;
+                // Clients before Octopus send what is meant for the manager's modules this way, too, and name no cluster then
+                // (`DaemonServer::_handle_command`).
+                let (result, status, data) = if m.fsid == Uuid::default() {
+                    asker::command(&self.shared, &self.asker, m.cmd, m.data).await
+                } else {
+                    let name = format!("mgr.{MGR_NAME}");
+                    asker::tell(&self.shared, &self.asker, name, m.cmd, m.data).await
+                };
                 self.answer(raw, &MCommandReply { result, status, data });
             }
             MessageType::MGR_REPORT => {

@@ -35,7 +35,7 @@ pub(crate) use pgmap::report as report_pgmap;
 pub use reply::{CommandError, Reply};
 pub use run::{Asker, run};
 pub use shared::MonShared;
-pub(crate) use show::{RELEASE, VERSION_NUMBER, address_value};
+pub(crate) use show::{RELEASE, VERSION_NUMBER, address_value, osd_counts};
 pub(crate) use time::local as local_time;
 
 #[cfg(test)]

@@ -6,7 +6,13 @@ use std::{sync::Arc, time::Duration};
 use encoding::types::{EntityName, EntityType};
 use tokio::sync::watch;
 
-use super::{commands::io_line, format::bytes, log::LogLevel, shared::MonShared, show::pg_count};
+use super::{
+    commands::{io_line, states},
+    format::bytes,
+    log::LogLevel,
+    shared::MonShared,
+    show::pg_count,
+};
 use crate::cluster::{Cluster, MGR_NAME, PoolUsage, Rates};
 
 /// `mgr_tick_period`.
@@ -37,9 +43,11 @@ pub(super) fn summary(cluster: &Cluster) -> String {
     let (usage, rates) = totals(cluster);
     let pgs = pg_count(&cluster.osdmap());
     let mut out = format!("{pgs} pgs: ");
-    if pgs > 0 {
-        out += &format!("{pgs} active+clean");
-    }
+    let states: Vec<_> = states(cluster)
+        .iter()
+        .map(|(state, n)| format!("{n} {state}"))
+        .collect();
+    out += &states.join(", ");
     out += &format!(
         "; {} data, {} used, {} / {} avail",
         bytes(usage.bytes_stored),

@@ -15,9 +15,8 @@ use store::StoreError;
 use super::{
     Objects,
     id::ObjectId,
-    images::{DataName, ImageVolume},
+    images::{DataName, ImageVolume, split_image_key},
     keys,
-    list::split_image_key,
 };
 
 /// How long an order is kept that nobody asks for.

@@ -9,6 +9,7 @@ pub mod commit;
 pub mod counter;
 mod data_listing;
 pub mod extents;
+mod groups;
 pub mod hand_over;
 pub mod id;
 pub mod images;

@@ -20,6 +20,7 @@ use super::{
     watch::Notify,
 };
 use crate::objects::{commit::CommitError, mutation::Change, onode::ObjectState, preserve::Preserve};
+use crate::op_tracker::Stage;
 
 /// Most bytes of output that are recorded with a modification that failed; one with more is run again if it is sent
 /// again.
@@ -41,6 +42,7 @@ impl Osd {
         let object = self.cache.get(&op.object_id());
         let mut gate = object.gate.lock();
         if gate.busy {
+            op.tracked.reached(Stage::Delayed);
             gate.waiting.push_back(op);
             return;
         }
@@ -50,6 +52,7 @@ impl Osd {
             false => self.execute(&object, &mut object.inner.lock(), op, false),
         };
         if let Outcome::Blocked(op) = outcome {
+            op.tracked.reached(Stage::Delayed);
             gate.busy = true;
             drop(gate);
             let osd = Arc::clone(self);
@@ -59,7 +62,7 @@ impl Osd {
 
     /// Runs a request that waits for the disk, and then those that came meanwhile, on a thread that may wait.
     /// Connections see the closed gate, and do not wait for the object's lock.
-    fn resume(self: &Arc<Self>, object: &Arc<Object>, first: Box<PendingOp>) {
+    pub(super) fn resume(self: &Arc<Self>, object: &Arc<Object>, first: Box<PendingOp>) {
         let mut next = Some(first);
         while let Some(mut op) = next {
             let _copying = self.read_sources(&mut op);
@@ -78,6 +81,7 @@ impl Osd {
         may_block: bool,
     ) -> Outcome {
         let epoch = self.cluster.osdmap().epoch;
+        op.tracked.reached(Stage::Started);
         if op.modes.write && op.is_resent() {
             match self.answer_again(inner, op, epoch) {
                 None => return Outcome::Done,
@@ -177,11 +181,12 @@ impl Osd {
         let bytes_read = ctx.bytes_read();
         if result < 0 || !ctx.modified() {
             if result >= 0 {
+                self.image_stats.count(&op, 0, bytes_read);
                 self.apply_effects(object, inner, &op, effects, state.version, &request);
             }
             let version = if state.recorded() { state.version } else { 0 };
             if op.modes.write {
-                self.record_outcome(inner, op, result, epoch, version);
+                self.record_outcome(inner, op, result, epoch, bytes_read, version);
             } else {
                 self.reply_to_read(inner, &op, result, epoch, bytes_read, version);
             }
@@ -203,11 +208,11 @@ impl Osd {
             Ok(true) => {}
             Ok(false) => return Outcome::Blocked(unanswered(op, &before)),
             Err(error) => {
-                op.session
-                    .send(op.error_reply(store_error(&object.id, &error), epoch));
+                self.refuse(&op, store_error(&object.id, &error), epoch);
                 return Outcome::Done;
             }
         }
+        op.carried_out(bytes_read);
         self.store_change(object, inner, op, change, effects, result, epoch, &request)
     }
 
@@ -226,8 +231,7 @@ impl Osd {
         let version = match self.objects.next_version() {
             Ok(version) => version,
             Err(error) => {
-                op.session
-                    .send(op.error_reply(store_error(&object.id, &error), epoch));
+                self.refuse(&op, store_error(&object.id, &error), epoch);
                 return Outcome::Done;
             }
         };
@@ -260,20 +264,21 @@ impl Osd {
                     CommitError::Store(e) => self.write_failed(&object.id, e),
                     _ => Errno::EFBIG,
                 };
-                op.session.send(op.error_reply(errno, epoch));
+                self.refuse(&op, errno, epoch);
                 return Outcome::Done;
             }
         };
         let removed = change.old.exists && !change.new.exists;
         let written: usize = op.message.ops.iter().map(|o| o.indata.len()).sum();
         self.objects.usage().pool(object.id.pool).wrote(written as u64);
+        op.tracked.reached(Stage::Submitted);
         inner.last_seq = Some(seq);
         if preserves {
             inner.preserved = Some(seq);
         }
         self.apply_effects(object, inner, &op, effects, change.new.version, request);
         inner.state = Some(change.new);
-        self.reply_when_durable(object, op, recorded, seq, epoch);
+        self.reply_when_durable(object, op, recorded, seq, epoch, written as u64);
         if removed && object.id.name.starts_with(b"rbd_header.") {
             self.header_removed(object);
         }
@@ -287,16 +292,34 @@ impl Osd {
         recorded: Recorded,
         seq: store::Seq,
         epoch: u32,
+        written: u64,
     ) {
         let osd = Arc::clone(self);
         let object = Arc::clone(object);
-        self.objects.store().after(seq, move |durable| {
-            let reply = match durable {
-                Ok(()) => op.write_reply(&recorded, epoch),
-                Err(error) => op.error_reply(osd.write_failed(&object.id, &error), epoch),
-            };
-            op.session.send(reply);
+        self.objects.store().after(seq, move |durable| match durable {
+            Ok(()) => {
+                op.tracked.committed();
+                osd.image_stats.count(&op, written, 0);
+                op.session.send(op.write_reply(&recorded, epoch));
+            }
+            Err(error) => osd.refuse(&op, osd.write_failed(&object.id, &error), epoch),
         });
+    }
+
+    /// Answers a request that the store could not carry out. If that is the end of the store, and so of the server, there is no
+    /// answer: the client asks again when the server is back, as it would where an OSD aborts.
+    fn refuse(&self, op: &PendingOp, errno: Errno, epoch: u32) {
+        if self.has_ended() {
+            op.session.close();
+        } else {
+            op.session.send(op.error_reply(errno, epoch));
+        }
+    }
+
+    /// Whether the store has failed for good, and the server ends. One on devices goes on, and says EIO to everything.
+    fn has_ended(&self) -> bool {
+        let store = self.objects.store();
+        store.has_failed() && !store.on_devices()
     }
 
     /// Answers a vector that changed nothing.
@@ -309,10 +332,16 @@ impl Osd {
         bytes: u64,
         version: u64,
     ) {
-        let pool = self.objects.usage().pool(op.message.pg.pg.pool as i64);
-        pool.read(bytes);
+        self.has_read(op, bytes);
         let reply = self.unchanged_reply(op, result, epoch, version);
         self.reply_when_seen(inner, op, reply);
+    }
+
+    /// Counts a request that changed nothing and gave so many bytes.
+    fn has_read(&self, op: &PendingOp, bytes: u64) {
+        let pool = self.objects.usage().pool(op.message.pg.pg.pool as i64);
+        pool.read(bytes);
+        op.carried_out(bytes);
     }
 
     /// The answer to a vector that changed nothing. `version`: the object's.
@@ -331,10 +360,18 @@ impl Osd {
 
     /// Answers a modification that failed or had nothing to do, once that is recorded: the same is answered if it is sent again, whatever
     /// became of the object meanwhile (`PrimaryLogPG::record_write_error`).
-    fn record_outcome(&self, inner: &Inner, op: Box<PendingOp>, result: i32, epoch: u32, version: u64) {
+    fn record_outcome(
+        &self,
+        inner: &Inner,
+        op: Box<PendingOp>,
+        result: i32,
+        epoch: u32,
+        bytes: u64,
+        version: u64,
+    ) {
         let output: usize = op.message.ops.iter().map(OsdOp::outdata_len).sum();
         if output > MOST_RECORDED {
-            self.reply_to_read(inner, &op, result, epoch, output as u64, version);
+            self.reply_to_read(inner, &op, result, epoch, bytes, version);
             return;
         }
         let recorded = Recorded {
@@ -353,10 +390,12 @@ impl Osd {
             // It changed nothing, so there is an answer all the same: on a full disk, for instance.
             Err(error) => {
                 tracing::warn!(object = %op.object_id(), %error, "a failed modification is not recorded");
-                self.reply_to_read(inner, &op, result, epoch, 0, version);
+                self.reply_to_read(inner, &op, result, epoch, bytes, version);
                 return;
             }
         };
+        op.tracked.reached(Stage::Submitted);
+        self.has_read(&op, bytes);
         let reply = self.unchanged_reply(&op, result, epoch, version);
         self.objects.store().after(seq, move |durable| match durable {
             Ok(()) => op.session.send(reply),
@@ -379,12 +418,17 @@ impl Osd {
     fn reply_when_seen(&self, inner: &Inner, op: &PendingOp, reply: RawMessage) {
         let store = self.objects.store();
         match inner.last_seq {
+            _ if self.has_ended() => op.session.close(),
             Some(seq) if store.durable() < seq => {
-                let session = Arc::clone(&op.session);
-                store.after(seq, move |durable| match durable {
-                    Ok(()) => session.send(reply),
-                    // What was read never came to be: the client must ask again, elsewhere or later.
-                    Err(_) => session.close(),
+                let (session, tracked) = (Arc::clone(&op.session), Arc::clone(&op.tracked));
+                store.after(seq, move |durable| {
+                    match durable {
+                        Ok(()) => session.send(reply),
+                        // What was read never came to be: the client must ask again, elsewhere or later.
+                        Err(_) => session.close(),
+                    }
+                    // In flight until now.
+                    drop(tracked);
                 });
             }
             _ => op.session.send(reply),
@@ -397,8 +441,7 @@ impl Osd {
             Ok(Some(recorded)) => recorded,
             Ok(None) => return Some(op),
             Err(error) => {
-                op.session
-                    .send(op.error_reply(store_error(&op.object_id(), &error), epoch));
+                self.refuse(&op, store_error(&op.object_id(), &error), epoch);
                 return None;
             }
         };

@@ -1,5 +1,7 @@
 //! A request on its way through the OSD, and its reply.
 
+use std::{sync::Arc, time::Instant};
+
 use bytes::{BufMut, Bytes, BytesMut};
 use encoding::{
     Encode, Errno, Features, Message, Put, RawMessage, Reader,
@@ -9,7 +11,10 @@ use encoding::{
 use msgr::budget::Charge;
 
 use super::{erasure::PoolKind, ops::Modes, ops_copy::Copied, reply_log::Recorded};
-use crate::objects::id::ObjectId;
+use crate::{
+    objects::id::ObjectId,
+    op_tracker::{Kind, TrackedOp},
+};
 
 /// A decoded request that waits for its object.
 #[derive(Debug)]
@@ -18,6 +23,8 @@ pub struct PendingOp {
     pub session: Charge,
     /// The message's transaction id.
     pub tid: u64,
+    /// As it is shown to operators.
+    pub tracked: Arc<TrackedOp>,
     /// The request.
     pub message: MOsdOp,
     /// What it does.
@@ -26,6 +33,8 @@ pub struct PendingOp {
     pub pool: PoolKind,
     /// The sources of its copies, once they were read.
     pub copied: Vec<Copied>,
+    /// When it arrived, if somebody wants to know.
+    pub arrived: Option<Instant>,
 }
 
 /// What a reply that confirms no change says of versions.
@@ -72,6 +81,17 @@ impl PendingOp {
     /// Whether the client sent it before.
     pub fn is_resent(&self) -> bool {
         self.message.retry_attempt > 0 || self.message.flags.contains(OsdFlags::RETRY)
+    }
+
+    /// It was carried out, and gave so many bytes: for the counters.
+    pub fn carried_out(&self, out_bytes: u64) {
+        let kind = match (self.modes.read, self.modes.write) {
+            (true, true) => Kind::Both,
+            (_, false) => Kind::Read,
+            (false, true) => Kind::Write,
+        };
+        let input: usize = self.message.ops.iter().map(|o| o.indata.len()).sum();
+        self.tracked.carried_out(kind, input as u64, out_bytes);
     }
 
     /// Whether the client wants the output of mutations.

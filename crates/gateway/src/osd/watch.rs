@@ -118,18 +118,20 @@ impl Watchers {
         }
     }
 
+    /// All watches.
+    pub fn items(&self) -> Vec<WatchItem> {
+        let item = |(&(cookie, _), w): (&(u64, i64), &Watch)| WatchItem {
+            name: w.client,
+            cookie,
+            timeout_seconds: w.timeout,
+            addr: w.addr,
+        };
+        self.watches.iter().map(item).collect()
+    }
+
     /// `obj_list_watch_response_t`.
     pub fn list(&self, features: Features) -> Bytes {
-        let entries = self
-            .watches
-            .iter()
-            .map(|(&(cookie, _), w)| WatchItem {
-                name: w.client,
-                cookie,
-                timeout_seconds: w.timeout,
-                addr: w.addr,
-            })
-            .collect();
+        let entries = self.items();
         ListWatchersResponse { entries }.to_bytes(features)
     }
 

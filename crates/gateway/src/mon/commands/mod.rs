@@ -4,6 +4,7 @@ mod auth;
 mod auth_keys;
 mod cluster;
 mod config;
+mod config_history;
 mod crash;
 mod crush;
 mod df;
@@ -12,12 +13,15 @@ mod mgr;
 mod modules;
 mod mon;
 mod osd;
+mod osd_df;
 mod osd_dump;
 mod osd_tree;
 mod pg;
 mod pg_stats;
 mod pool;
 mod pool_vars;
+mod rbd_support;
+mod report;
 mod status;
 mod table;
 mod tier;
@@ -31,11 +35,13 @@ use super::{
     args::Args,
     format::Format,
     reply::{CommandError, Reply},
+    run::Asker,
     shared::MonShared,
 };
 use crate::cluster::{Cluster, ClusterError};
 
 pub(super) use mon::pong;
+pub(super) use pg::states;
 pub(crate) use pg_stats::query as group_query;
 pub(super) use status::io_line;
 pub use table::COMMANDS;
@@ -53,6 +59,8 @@ pub struct Context<'a> {
     pub format: Format,
     /// The client's features.
     pub features: Features,
+    /// Who asks.
+    pub asker: &'a Asker,
 }
 
 impl Context<'_> {

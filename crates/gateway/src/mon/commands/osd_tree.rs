@@ -15,14 +15,14 @@ use crate::mon::{
 };
 
 /// One line of the tree: an item, how deep it is, and its weight.
-struct Item {
-    id: i32,
-    depth: usize,
-    weight: f64,
+pub(super) struct Item {
+    pub(super) id: i32,
+    pub(super) depth: usize,
+    pub(super) weight: f64,
 }
 
 /// The tree from its roots, depth first.
-fn items(crush: &CrushMap) -> Vec<Item> {
+pub(super) fn items(crush: &CrushMap) -> Vec<Item> {
     let children: std::collections::BTreeSet<i32> = crush
         .buckets
         .iter()
@@ -58,7 +58,8 @@ fn walk(crush: &CrushMap, id: i32, depth: usize, weight: f64, out: &mut Vec<Item
     }
 }
 
-fn type_of(crush: &CrushMap, id: i32) -> (i32, &str) {
+/// Number and name of an item's type.
+pub(super) fn type_of(crush: &CrushMap, id: i32) -> (i32, &str) {
     let kind = crush.bucket(id).map_or(0, |b| i32::from(b.kind));
     (kind, crush.type_names.get(&kind).map_or("", String::as_str))
 }

@@ -1,10 +1,10 @@
 //! The table of all commands. Rows that share words stand in the order in which clients try them.
 
 use super::{
-    Context, auth, auth_keys, cluster, config, crash, crush, df, erasure, mgr, modules, mon, osd, osd_dump,
-    osd_tree, pg, pool, pool_vars, status, tier,
+    Context, auth, auth_keys, cluster, config, config_history, crash, crush, df, erasure, mgr, modules, mon,
+    osd, osd_df, osd_dump, osd_tree, pg, pool, pool_vars, rbd_support, report, status, tier,
 };
-use crate::mon::command_table::{Command, DEPRECATED, TELL};
+use crate::mon::command_table::{Command, DEPRECATED, MGR, TELL};
 
 macro_rules! commands {
     ($($signature:literal, $help:literal, $module:literal, $perm:literal, $flags:expr, $handler:expr;)*) => {
@@ -38,6 +38,8 @@ commands! {
         "show the cluster's health", "mon", "r", 0, status::health;
     "df name=detail,type=CephChoices,strings=detail,req=false",
         "show used and free space", "mon", "r", 0, df::df;
+    "report name=tags,type=CephString,n=N,req=false",
+        "show all that is known of the cluster", "mon", "r", 0, report::report;
     "node ls name=type,type=CephChoices,strings=all|osd|mon|mds|mgr,req=false",
         "list hosts and their daemons", "mon", "r", 0, cluster::node_ls;
     "quorum_status",
@@ -133,6 +135,48 @@ commands! {
         "list the devices of a host", "mgr", "r", 0, modules::device_ls_by_host;
     "device info name=devid,type=CephString",
         "show a device", "mgr", "r", 0, modules::device_info;
+    "rbd mirror snapshot schedule add name=level_spec,type=CephString name=interval,type=CephString \
+     name=start_time,type=CephString,req=false",
+        "add times when mirror snapshots are made", "mgr", "w", MGR, rbd_support::mirror_snapshot_add;
+    "rbd mirror snapshot schedule remove name=level_spec,type=CephString name=interval,type=CephString,req=false \
+     name=start_time,type=CephString,req=false",
+        "remove times when mirror snapshots are made", "mgr", "w", MGR, rbd_support::mirror_snapshot_remove;
+    "rbd mirror snapshot schedule list name=level_spec,type=CephString,req=false",
+        "list when mirror snapshots are made", "mgr", "r", MGR, rbd_support::mirror_snapshot_list;
+    "rbd mirror snapshot schedule status name=level_spec,type=CephString,req=false",
+        "show when mirror snapshots are made next", "mgr", "r", MGR, rbd_support::mirror_snapshot_status;
+    "rbd perf image stats name=pool_spec,type=CephString,req=false \
+     name=sort_by,type=CephChoices,strings=write_ops|write_bytes|write_latency|read_ops|read_bytes|read_latency,req=false",
+        "show how busy images are", "mgr", "r", MGR, rbd_support::perf_image_stats;
+    "rbd perf image counters name=pool_spec,type=CephString,req=false \
+     name=sort_by,type=CephChoices,strings=write_ops|write_bytes|write_latency|read_ops|read_bytes|read_latency,req=false",
+        "show what was done to images", "mgr", "r", MGR, rbd_support::perf_image_counters;
+    "rbd trash purge schedule add name=level_spec,type=CephString name=interval,type=CephString \
+     name=start_time,type=CephString,req=false",
+        "add times when the trash is emptied", "mgr", "w", MGR, rbd_support::trash_purge_add;
+    "rbd trash purge schedule remove name=level_spec,type=CephString name=interval,type=CephString,req=false \
+     name=start_time,type=CephString,req=false",
+        "remove times when the trash is emptied", "mgr", "w", MGR, rbd_support::trash_purge_remove;
+    "rbd trash purge schedule list name=level_spec,type=CephString,req=false",
+        "list when the trash is emptied", "mgr", "r", MGR, rbd_support::trash_purge_list;
+    "rbd trash purge schedule status name=level_spec,type=CephString,req=false",
+        "show when the trash is emptied next", "mgr", "r", MGR, rbd_support::trash_purge_status;
+    "rbd task add flatten name=image_spec,type=CephString",
+        "flatten a cloned image in the background", "mgr", "w", MGR, rbd_support::task_add_flatten;
+    "rbd task add remove name=image_spec,type=CephString",
+        "remove an image in the background", "mgr", "w", MGR, rbd_support::task_add_remove;
+    "rbd task add trash remove name=image_id_spec,type=CephString",
+        "remove an image from the trash in the background", "mgr", "w", MGR, rbd_support::task_add_trash_remove;
+    "rbd task add migration execute name=image_spec,type=CephString",
+        "copy an image that is being migrated in the background", "mgr", "w", MGR, rbd_support::task_add_migration_execute;
+    "rbd task add migration commit name=image_spec,type=CephString",
+        "end a migration in the background", "mgr", "w", MGR, rbd_support::task_add_migration_commit;
+    "rbd task add migration abort name=image_spec,type=CephString",
+        "undo a migration in the background", "mgr", "w", MGR, rbd_support::task_add_migration_abort;
+    "rbd task cancel name=task_id,type=CephString",
+        "cancel a task", "mgr", "w", MGR, rbd_support::task_cancel;
+    "rbd task list name=task_id,type=CephString,req=false",
+        "list tasks", "mgr", "r", MGR, rbd_support::task_list;
     "progress",
         "show what is in progress", "mgr", "r", 0, modules::progress;
     "progress json",
@@ -195,6 +239,12 @@ commands! {
         "list placement groups by their primary OSD", "pg", "r", 0, pg::ls_by_osd;
     "pg ls-by-osd name=osd,type=CephOsdName name=pool,type=CephInt,req=false name=states,type=CephString,n=N,req=false",
         "list placement groups by OSD", "pg", "r", 0, pg::ls_by_osd;
+    "pg scrub name=pgid,type=CephPgid",
+        "read what is recorded of a placement group's objects", "pg", "rw", 0, pg::scrub;
+    "pg deep-scrub name=pgid,type=CephPgid",
+        "read a placement group's objects", "pg", "rw", 0, pg::scrub;
+    "pg repair name=pgid,type=CephPgid",
+        "read a placement group's objects; there is one copy and so nothing to repair from", "pg", "rw", 0, pg::scrub;
     "pg map name=pgid,type=CephPgid",
         "show where a placement group is", "pg", "r", 0, pg::map;
     "pg debug name=debugop,type=CephChoices,strings=unfound_objects_exist|degraded_pgs_exist",
@@ -216,7 +266,7 @@ commands! {
         "show OSDs by place", "osd", "r", 0, osd_tree::tree;
     "osd df name=output_method,type=CephChoices,strings=plain|tree,req=false \
      name=filter_by,type=CephChoices,strings=class|name,req=false name=filter,type=CephString,req=false",
-        "show used and free space by OSD", "osd", "r", 0, df::osd_df;
+        "show used and free space by OSD", "osd", "r", 0, osd_df::osd_df;
     "osd find name=id,type=CephOsdName",
         "show where an OSD is", "osd", "r", 0, osd_tree::find;
     "osd metadata name=id,type=CephOsdName,req=false",
@@ -462,6 +512,12 @@ commands! {
         "list the options that rbdgate heeds", "config", "r", 0, config::ls;
     "config help name=key,type=CephString",
         "describe an option", "config", "r", 0, config::help;
+    "config log name=num,type=CephInt,req=false",
+        "show the last changes of options", "config", "r", 0, config_history::log;
+    "config reset name=num,type=CephInt",
+        "take back all changes of options after the one of that number", "config", "rw", 0, config_history::reset;
+    "config assimilate-conf",
+        "take options from a ceph.conf, and show what is left of it", "config", "rw", 0, config_history::assimilate;
     "config generate-minimal-conf",
         "show a minimal ceph.conf", "config", "r", 0, config::minimal_conf;
     "config-key get name=key,type=CephString",
