@@ -11,7 +11,7 @@ use crate::exec::Program;
 use crate::{Failure, Result};
 
 /// How long a script may take.
-const DEADLINE: Duration = Duration::from_secs(1800);
+const DEADLINE: Duration = Duration::from_secs(3600);
 /// The scripts whose calls are tests.
 const IN_PARTS: [&str; 2] = ["cli_generic.sh", "permissions.sh"];
 
