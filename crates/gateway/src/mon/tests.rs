@@ -44,12 +44,7 @@ fn a_ping_is_answered_with_health_and_status() {
         input: &Bytes::new(),
         format: super::Format::default(),
         features: Features::OURS,
-        asker: &super::Asker {
-            caps: Arc::new(crate::cluster::caps::CommandCaps::none()),
-            features: Features::OURS,
-            peer: None,
-            entity: String::new(),
-        },
+        asker: &asker("allow *"),
     });
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["health"]["status"], "HEALTH_OK");
