@@ -23,6 +23,7 @@ mod services;
 mod shared;
 mod show;
 mod time;
+mod xml;
 
 pub use args::Args;
 pub use command_table::{Command, DEPRECATED, TELL, describe_all};
