@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use rbdgate_tests::Failure;
 
 mod bench;
+mod capacity;
 mod fuzz;
 mod licences;
 mod snapshots;
@@ -26,6 +27,8 @@ struct Arguments {
 enum Command {
     /// Runs fio against Ceph's own daemons and rbdgate on the same disk, and prints both with their ratio.
     Bench(bench::Options),
+    /// Prints what the server's processor time allows, driven by a lean client.
+    Capacity(capacity::Options),
     /// Prints what a thousand snapshots of an image cost.
     Snapshots(snapshots::Options),
     /// Checks that every dependency has a licence that deny.toml allows.
@@ -37,6 +40,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::Capacity(options) => capacity::run(&options),
         Command::Snapshots(options) => snapshots::run(&options),
         Command::Licences => licences::run(),
         Command::Fuzz(options) => fuzz::run(&options),

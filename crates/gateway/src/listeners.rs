@@ -9,8 +9,9 @@ use encoding::{
     types::{EntityAddr, EntityAddrVec, EntityName, EntityType},
 };
 use msgr::{
-    Dispatcher, MonMapSource, Protocol, ServerConfig,
+    Dispatcher, Gate, MonMapSource, Protocol, ServerConfig,
     auth::{AuthConfig, AuthMethod},
+    budget::Budget,
     cephx::KeyServer,
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
@@ -166,6 +167,8 @@ struct Server<'a> {
     cluster: &'a Arc<Cluster>,
     osd: &'a Arc<Osd>,
     auth: AuthConfig,
+    budget: Arc<Budget>,
+    gate: Arc<Gate>,
     sessions: Arc<Sessions>,
     servers: JoinSet<io::Result<()>>,
     stopping: &'a watch::Receiver<bool>,
@@ -227,6 +230,8 @@ impl Listeners {
             settings,
             cluster,
             osd,
+            budget: settings.limits.budget(),
+            gate: settings.limits.gate(),
             auth: auth_config(settings, Arc::clone(cluster) as _),
             sessions: Arc::default(),
             servers: JoinSet::new(),
@@ -254,6 +259,8 @@ impl Server<'_> {
             let mut config = ServerConfig::new(name, addrs, self.auth.clone());
             config.supported = config.supported.without(mask);
             config.compression = self.settings.compression.clone();
+            config.budget = Arc::clone(&self.budget);
+            config.gate = Arc::clone(&self.gate);
             if name.kind != EntityType::MGR {
                 config.required = Features::REQUIRED;
             }

@@ -115,6 +115,8 @@ fn value_name(key: &str) -> &'static str {
         "osd-count" => "N",
         "mask-features" => "FEATURES",
         "max-msgr" => "VERSION",
+        "max-connections" | "max-handshakes" | "max-refusals" => "N",
+        "session-memory" | "sessions-memory" => "BYTES",
         "log" => "FILTER",
         "modes" => "MODES",
         "listen" => "LISTENER",

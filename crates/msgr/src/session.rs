@@ -21,6 +21,7 @@ use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
 use crate::{
     auth::{AuthMethod, ConMode},
+    budget::{Budget, Share},
     cephx::{AuthCapsInfo, KeyType, MonAuthSession},
     connection::WriteHalf,
     lossless::{Attachment, Link},
@@ -169,7 +170,11 @@ pub struct Session {
     writer: Mutex<Writer>,
     /// Bytes in the outbox and in the writer.
     pending: AtomicUsize,
-    high_water: usize,
+    /// Bytes of requests under way.
+    held: AtomicUsize,
+    /// While the reader waits for the session to hold less: how little; else 0.
+    wake_at: AtomicUsize,
+    budget: Arc<Budget>,
     open: AtomicBool,
     /// While the connection's task hands on what it has read, answers are gathered.
     corked: AtomicBool,
@@ -196,7 +201,7 @@ impl Session {
         mon_auth: Option<MonAuthSession>,
         half: WriteHalf,
         socket: Arc<TcpStream>,
-        high_water: usize,
+        budget: Arc<Budget>,
     ) -> Self {
         let lossless = half.attachment().map(|attachment| {
             Box::new(Lossless {
@@ -218,7 +223,9 @@ impl Session {
                 socket: Some(socket),
             }),
             pending: AtomicUsize::new(0),
-            high_water,
+            held: AtomicUsize::new(0),
+            wake_at: AtomicUsize::new(0),
+            budget,
             open: AtomicBool::new(true),
             corked: AtomicBool::new(false),
             wake_writer: Notify::new(),
@@ -352,13 +359,8 @@ impl Session {
             self.pending.fetch_sub(cost, Ordering::Relaxed);
             match writer.write() {
                 Ok((all, written)) => {
-                    let left = self
-                        .pending
-                        .fetch_sub(written, Ordering::Relaxed)
-                        .saturating_sub(written);
-                    if left <= self.high_water / 2 {
-                        self.wake_reader.notify_one();
-                    }
+                    self.pending.fetch_sub(written, Ordering::SeqCst);
+                    self.wake_reader_if_allowed();
                     if !all {
                         return Flushed::Blocked;
                     }
@@ -397,11 +399,56 @@ impl Session {
         self.wake_writer.notify_one();
     }
 
-    /// Waits until the peer has taken enough of what waits for it to be read from again.
-    pub(crate) async fn writable_again(&self, transport: u64) {
-        while self.serves(transport) && self.pending() > self.high_water {
+    /// The bounds on what it holds.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Bytes of requests under way and of answers that the peer has not taken.
+    fn holds(&self) -> usize {
+        self.held
+            .load(Ordering::SeqCst)
+            .saturating_add(self.pending.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn hold(&self, bytes: usize) {
+        self.held.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    pub(crate) fn release(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::SeqCst);
+        self.wake_reader_if_allowed();
+    }
+
+    fn wake_reader_if_allowed(&self) {
+        let wake_at = self.wake_at.load(Ordering::SeqCst);
+        if wake_at > 0 && self.holds() <= wake_at {
+            self.wake_reader.notify_one();
+        }
+    }
+
+    /// Whether the session holds so much that its peer is not to be read from.
+    pub(crate) fn holds_too_much(&self, share: &mut Share<'_>) -> bool {
+        let holds = self.holds();
+        holds > share.allowance(holds)
+    }
+
+    /// Waits until the session holds so little that its peer may be read from again.
+    pub(crate) async fn may_be_read(&self, transport: u64, share: &mut Share<'_>) {
+        while self.serves(transport) {
+            let holds = self.holds();
+            let allowed = share.allowance(holds);
+            if holds <= allowed {
+                break;
+            }
+            // Not at each byte that goes: then once more after this is seen, as it may have gone before.
+            self.wake_at.store(allowed - allowed / 4, Ordering::SeqCst);
+            if self.holds() <= allowed {
+                break;
+            }
             self.wake_reader.notified().await;
         }
+        self.wake_at.store(0, Ordering::SeqCst);
     }
 
     /// Waits until this connection is over from this side.

@@ -13,7 +13,7 @@ use encoding::{
 use msgr::Session;
 use tokio::sync::mpsc;
 
-use super::{asker, run::Asker, services::ServiceDaemon, shared::MonShared};
+use super::{asker, inbox::Held, run::Asker, services::ServiceDaemon, shared::MonShared};
 use crate::cluster::{MGR_NAME, caps::CommandService};
 
 /// How often clients report, in seconds: Ceph's default (`mgr_stats_period`). Their counters are not kept.
@@ -39,8 +39,8 @@ impl MgrSession {
         }
     }
 
-    pub(super) async fn run(self, mut messages: mpsc::Receiver<RawMessage>) {
-        while let Some(raw) = messages.recv().await {
+    pub(super) async fn run(self, mut messages: mpsc::Receiver<Held>) {
+        while let Some((_charge, raw)) = messages.recv().await {
             if let Err(error) = self.handle(&raw).await {
                 tracing::warn!(peer = %self.session.peer().name, kind = ?raw.header.kind, %error, "bad message");
                 self.session.close();

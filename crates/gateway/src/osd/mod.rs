@@ -54,7 +54,7 @@ use encoding::{
     messages::{MCommand, MCommandReply, MOsdMap, MOsdOp},
     types::{NOSNAP, Pg},
 };
-use msgr::{Dispatcher, Session};
+use msgr::{Dispatcher, Session, budget::Charge};
 use parking_lot::Mutex;
 use store::{Store, StoreError};
 
@@ -237,7 +237,10 @@ impl Osd {
         let addr = peer.addrs.0.first().copied().unwrap_or_default();
         let mut op = Box::new(PendingOp {
             tracked: tracker.begin(peer.name, addr, tid, (&message).into()),
-            session: Arc::clone(session),
+            session: Charge::new(
+                session,
+                raw.front.len() + raw.data_len() + request::output_bound(&message.ops),
+            ),
             tid,
             message,
             modes: Modes::default(),

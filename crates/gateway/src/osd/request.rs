@@ -6,9 +6,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use encoding::{
     Encode, Errno, Features, Message, Put, RawMessage, Reader,
     messages::{MOsdOp, MOsdOpReply},
-    types::{Eversion, ObjectCopyData, OsdFlags, ReqId},
+    types::{Eversion, ObjectCopyData, OpCode, OsdFlags, OsdOp, ReqId},
 };
-use msgr::Session;
+use msgr::budget::Charge;
 
 use super::{ops::Modes, ops_copy::Copied, reply_log::Recorded};
 use crate::{
@@ -19,8 +19,8 @@ use crate::{
 /// A decoded request that waits for its object.
 #[derive(Debug)]
 pub struct PendingOp {
-    /// Where the reply goes.
-    pub session: Arc<Session>,
+    /// Where the reply goes; the request's bytes count as held by it until the request is done.
+    pub session: Charge,
     /// The message's transaction id.
     pub tid: u64,
     /// As it is shown to operators.
@@ -46,6 +46,21 @@ pub enum Versions {
     Unchanged(u64, u64),
     /// The same, where the answer is that something does not exist.
     Missing(u64),
+}
+
+/// What an answer's data may take, in bytes, as far as the request tells: a read of more than an object usually has, or
+/// of all there is, counts as one of [`USUAL`].
+pub fn output_bound(ops: &[OsdOp]) -> usize {
+    /// An object of an image; librados' own limit is far above it.
+    const USUAL: u64 = 4 << 20;
+    let reads = ops
+        .iter()
+        .filter(|o| matches!(o.op, OpCode::READ | OpCode::SPARSE_READ | OpCode::SYNC_READ));
+    let bound = |o: &OsdOp| match o.extent() {
+        Some((_, length @ 1..USUAL)) => length,
+        _ => USUAL,
+    };
+    reads.map(|o| bound(o) as usize).sum()
 }
 
 impl PendingOp {

@@ -87,6 +87,11 @@ impl Watchers {
         self.watches.is_empty()
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.watches.len()
+    }
+
     /// Whether the client has that watch.
     pub fn contains(&self, client: i64, cookie: u64) -> bool {
         self.watches.contains_key(&(cookie, client))
