@@ -25,7 +25,7 @@ use crate::{
     backend::commands::ServerCommands,
     cluster::{Cluster, Endpoints, Entrance, MGR_NAME, MON_NAME, OsdEndpoint},
     config::{Auth, Listener, MaxMsgr, Settings, offset},
-    mon::{MgrDispatcher, MonDispatcher, MonShared},
+    mon::{MgrDispatcher, MonDispatcher, MonShared, health_log},
     open::ServeError,
     osd::{Osd, OsdDispatcher},
 };
@@ -243,6 +243,8 @@ impl Listeners {
             server.serve_all(number, daemons, &shared)?;
         }
         server.serve_admin(self.http);
+        let health = health_log::run(shared, server.stopping.clone());
+        server.servers.spawn(health);
         Ok(server.servers)
     }
 }

@@ -10,6 +10,7 @@ mod command_table;
 mod commands;
 mod dispatch;
 mod format;
+pub mod health_log;
 mod host;
 mod inbox;
 mod log;

@@ -38,6 +38,7 @@ use crate::cluster::{Cluster, ClusterError};
 
 pub(super) use mon::pong;
 pub(crate) use pg_stats::query as group_query;
+pub(super) use status::current_checks;
 pub use table::COMMANDS;
 
 /// What a handler works with.

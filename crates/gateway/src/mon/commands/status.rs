@@ -2,15 +2,19 @@
 
 use std::time::{Duration, SystemTime};
 
-use encoding::maps::pool_flags;
+use bytes::Bytes;
+use encoding::{features::Features, maps::pool_flags};
 use serde_json::{Map, Value, json};
 
 use super::{CommandResult, Context, mgr::created, pg};
 use crate::{
     cluster::{MGR_NAME, MON_NAME, PoolUsage, Rates},
     mon::{
+        args::Args,
         format::{Format, bytes, count},
+        health_log::Failing,
         reply::Reply,
+        shared::MonShared,
         show::{operator_flags, osd_counts, osds, pg_count},
         time,
     },
@@ -121,6 +125,24 @@ fn checks(ctx: &Context<'_>) -> Vec<Check> {
         });
     }
     out
+}
+
+/// What is not as it should be at this moment.
+pub(in crate::mon) fn current_checks(shared: &MonShared) -> Vec<Failing> {
+    let args = Args::default();
+    let ctx = Context {
+        mon: shared,
+        args: &args,
+        input: &Bytes::new(),
+        format: Format::Plain,
+        features: Features::OURS,
+    };
+    let failing = |check: Check| Failing {
+        code: check.code,
+        error: check.error,
+        summary: check.summary,
+    };
+    checks(&ctx).into_iter().map(failing).collect()
 }
 
 /// Whether the backend is nearly full, or full, by the ratios of the map.
