@@ -10,6 +10,7 @@ use encoding::messages::{MOsdOp, MOsdOpReply};
 use encoding::types::OpCode;
 use encoding::{Message, MessageType, RawMessage};
 use msgr::auth::ConMode;
+use rbdgate_tests::exec::Program;
 use rbdgate_tests::old_client::{on_range, request};
 use rbdgate_tests::raw_client::{Pipeline, RawClient};
 
@@ -20,6 +21,9 @@ const BLOCK: u64 = 4096;
 const OBJECT: u64 = 4 << 20;
 /// Objects written before: 1 GiB, which the page cache holds.
 const OBJECTS: u64 = 256;
+
+/// How long a job runs before it is measured.
+const WARM: Duration = Duration::from_millis(300);
 
 /// Options of `capacity`.
 #[derive(Debug, Args)]
@@ -107,8 +111,19 @@ struct Requests {
 }
 
 impl Requests {
-    /// Writes all objects, and reads them.
+    /// Creates the image, writes all its objects, and reads them.
     fn fill(server: &Server) -> Result<Self> {
+        let conf = server.conf().display().to_string();
+        let rbd = |args: &[&str]| {
+            Program::new("rbd")
+                .args(["-c", &conf])
+                .args(args)
+                .run()?
+                .success()
+        };
+        rbd(&["create", "--size", &format!("{}B", OBJECTS * OBJECT), "capacity"])?;
+        let info = rbd(&["info", "--format", "json", "capacity"])?.json();
+        let prefix = info["block_name_prefix"].as_str().unwrap_or_default();
         let Server::Rbdgate { server: rbdgate, .. } = server else {
             return Err(Failure("only for rbdgate".to_owned()));
         };
@@ -117,7 +132,7 @@ impl Requests {
         let client = RawClient::start(mon_port, &keyring, &[ConMode::CRC])?;
         let mut osd = client.osd(0)?;
         let all = |writes| {
-            let names = (0..OBJECTS).map(|n| format!("rbd_data.100000000001.{n:016x}"));
+            let names = (0..OBJECTS).map(|n| format!("{prefix}.{n:016x}"));
             let made = names.map(|oid| request(&client.map, "rbd", &oid, writes, Vec::new()));
             made.collect::<Result<Vec<_>>>()
         };
@@ -146,57 +161,72 @@ impl Requests {
 
     fn measure(&self, server: &Server, options: &Options, job: Job, mode: ConMode) -> Result<Sample> {
         let client = RawClient::start(self.mon_port, &self.keyring, &[mode])?;
-        let mut osd = client.osd(0)?;
-        let requests = match job {
-            Job::Read => &self.reads,
-            Job::Write => &self.writes,
+        let mut load = Load {
+            osd: client.osd(0)?,
+            requests: match job {
+                Job::Read => &self.reads,
+                Job::Write => &self.writes,
+            },
+            job,
+            data: Bytes::from(vec![0xa5; BLOCK as usize]),
+            random: Random(0x9e37_79b9_7f4a_7c15),
+            sent: 0,
+            done: 0,
         };
-        let features = osd.info().features;
-        let data = Bytes::from(vec![0xa5; BLOCK as usize]);
-        let mut random = Random(0x9e37_79b9_7f4a_7c15);
-        let mut make = |tid: u64| {
-            let mut request = requests[random.below(OBJECTS) as usize].clone();
-            let offset = random.below(OBJECT / BLOCK) * BLOCK;
-            let mut op = match job {
-                Job::Read => on_range(OpCode::READ, offset, BLOCK, &[]),
-                Job::Write => on_range(OpCode::WRITE, offset, BLOCK, &[]),
-            };
-            if job == Job::Write {
-                op.indata = data.clone();
+        load.run(options.depth as u64, WARM)?;
+        let (cpu, done, begun) = (server.cpu_micros(), load.done, Instant::now());
+        load.run(options.depth as u64, Duration::from_secs(options.seconds))?;
+        let count = (load.done - done) as f64;
+        Ok(Sample {
+            rate: count / begun.elapsed().as_secs_f64(),
+            cpu: server.cpu_micros().saturating_sub(cpu) as f64 / count,
+        })
+    }
+}
+
+/// Requests under way over one connection.
+struct Load<'a> {
+    osd: Pipeline,
+    requests: &'a [MOsdOp],
+    job: Job,
+    data: Bytes,
+    random: Random,
+    sent: u64,
+    done: u64,
+}
+
+impl Load<'_> {
+    /// Keeps `depth` of them under way for a time.
+    fn run(&mut self, depth: u64, time: Duration) -> Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < time {
+            while self.sent - self.done < depth {
+                self.sent += 1;
+                let request = self.next().encode(self.osd.info().features);
+                self.osd.queue(&request.with_tid(self.sent));
             }
-            request.ops = vec![op];
-            request.encode(features).with_tid(tid)
-        };
-        let (mut sent, mut done) = (0_u64, 0_u64);
-        let warm = Duration::from_millis(300);
-        let mut begin = Instant::now();
-        let mut measured = None;
-        loop {
-            let measuring = measured.is_some();
-            if !measuring && begin.elapsed() >= warm {
-                measured = Some((server.cpu_micros(), done));
-                begin = Instant::now();
-            }
-            if measuring && begin.elapsed() >= Duration::from_secs(options.seconds) {
-                break;
-            }
-            while sent - done < options.depth as u64 {
-                sent += 1;
-                osd.queue(&make(sent));
-            }
-            osd.flush()?;
-            osd.wait()?;
-            while let Some(message) = osd.received()? {
-                done += u64::from(is_answer(&message)?);
+            self.osd.flush()?;
+            self.osd.wait()?;
+            while let Some(message) = self.osd.received()? {
+                self.done += u64::from(is_answer(&message)?);
             }
         }
-        let (seconds, (cpu, first)) = (begin.elapsed().as_secs_f64(), measured.unwrap_or_default());
-        let count = (done - first) as f64;
-        let cpu = server.cpu_micros().saturating_sub(cpu) as f64;
-        Ok(Sample {
-            rate: count / seconds,
-            cpu: cpu / count,
-        })
+        Ok(())
+    }
+
+    /// A request for a block at random.
+    fn next(&mut self) -> MOsdOp {
+        let mut request = self.requests[self.random.below(OBJECTS) as usize].clone();
+        let offset = self.random.below(OBJECT / BLOCK) * BLOCK;
+        let mut op = match self.job {
+            Job::Read => on_range(OpCode::READ, offset, BLOCK, &[]),
+            Job::Write => on_range(OpCode::WRITE, offset, BLOCK, &[]),
+        };
+        if self.job == Job::Write {
+            op.indata = self.data.clone();
+        }
+        request.ops = vec![op];
+        request
     }
 }
 

@@ -25,9 +25,10 @@ use crate::{
     backend::commands::ServerCommands,
     cluster::{Cluster, Endpoints, Entrance, MGR_NAME, MON_NAME, OsdEndpoint},
     config::{Auth, Listener, MaxMsgr, Settings, offset},
-    mon::{MgrDispatcher, MonDispatcher, MonShared, health_log},
+    mon::{MgrDispatcher, MonDispatcher, MonShared, health_log, report_pgmap},
     open::ServeError,
     osd::{Osd, OsdDispatcher},
+    rbd_support::RbdSupport,
 };
 
 /// One daemon's sockets.
@@ -224,6 +225,7 @@ impl Listeners {
         settings: &Settings,
         cluster: &Arc<Cluster>,
         osd: &Arc<Osd>,
+        rbd_support: &Arc<RbdSupport>,
         stopping: &watch::Receiver<bool>,
     ) -> io::Result<JoinSet<io::Result<()>>> {
         let mut server = Server {
@@ -239,9 +241,12 @@ impl Listeners {
             nonce: self.nonce,
         };
         let shared = MonShared::new(Arc::clone(cluster));
+        shared.set_rbd_support(Arc::clone(rbd_support));
         for (number, daemons) in (0..).zip(self.daemons) {
             server.serve_all(number, daemons, &shared)?;
         }
+        let reports = report_pgmap(Arc::clone(&shared), stopping.clone());
+        server.servers.spawn(reports);
         server.serve_admin(self.http);
         let health = health_log::run(shared, server.stopping.clone());
         server.servers.spawn(health);

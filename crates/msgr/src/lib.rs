@@ -21,4 +21,4 @@ pub use config::{ClientAuth, ClientConfig, Crc, MonMapSource, Protocol, ServerCo
 pub use error::{Error, Incompatible, Malformed, Misbehaved, Result};
 pub use gate::{Gate, GateLimits};
 pub use lossless::{Policies, Policy, SessionTable};
-pub use session::{Dispatcher, PeerInfo, Session};
+pub use session::{Deliver, Dispatcher, PeerInfo, Session};

@@ -161,13 +161,19 @@ struct Lossless {
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
+/// Takes what is sent to a peer within this process. It is called where [`Session::send`] is: it must not block.
+pub type Deliver = Box<dyn Fn(RawMessage) + Send + Sync>;
+
 /// An established session. Sending never blocks and may be done from any thread.
 pub struct Session {
     id: u64,
     peer: PeerInfo,
     mon_auth: Mutex<Option<MonAuthSession>>,
     outbox: Mutex<VecDeque<Outgoing>>,
-    writer: Mutex<Writer>,
+    /// None if the peer is within this process.
+    writer: Mutex<Option<Writer>>,
+    /// What takes the messages of a peer within this process.
+    deliver: Option<Deliver>,
     /// Bytes in the outbox and in the writer.
     pending: AtomicUsize,
     /// Bytes of requests under way.
@@ -218,10 +224,11 @@ impl Session {
             peer,
             mon_auth: Mutex::new(mon_auth),
             outbox: Mutex::default(),
-            writer: Mutex::new(Writer {
+            writer: Mutex::new(Some(Writer {
                 half,
                 socket: Some(socket),
-            }),
+            })),
+            deliver: None,
             pending: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
             wake_at: AtomicUsize::new(0),
@@ -231,6 +238,29 @@ impl Session {
             wake_writer: Notify::new(),
             wake_reader: Notify::new(),
             lossless,
+            extension: OnceLock::new(),
+        }
+    }
+
+    /// A session of a peer within this process: no bytes travel, messages are handed over as they are.
+    #[must_use]
+    pub fn in_process(peer: PeerInfo, deliver: Deliver) -> Self {
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            peer,
+            mon_auth: Mutex::new(None),
+            outbox: Mutex::default(),
+            writer: Mutex::new(None),
+            deliver: Some(deliver),
+            pending: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            wake_at: AtomicUsize::new(0),
+            budget: Arc::new(Budget::unlimited()),
+            open: AtomicBool::new(true),
+            corked: AtomicBool::new(false),
+            wake_writer: Notify::new(),
+            wake_reader: Notify::new(),
+            lossless: None,
             extension: OnceLock::new(),
         }
     }
@@ -290,6 +320,12 @@ impl Session {
         if !self.is_open() {
             return;
         }
+        if let Some(deliver) = &self.deliver {
+            if let Outgoing::Message(message) = outgoing {
+                deliver(message);
+            }
+            return;
+        }
         self.pending.fetch_add(outgoing.cost(), Ordering::SeqCst);
         self.outbox().push_back(outgoing);
         // Either this sees the cork gone, or who removes it sees something pending: hence SeqCst, there too.
@@ -337,7 +373,10 @@ impl Session {
         self.flush_with(&mut self.writer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn flush_with(&self, writer: &mut Writer) -> Flushed {
+    fn flush_with(&self, writer: &mut Option<Writer>) -> Flushed {
+        let Some(writer) = writer else {
+            return Flushed::All;
+        };
         loop {
             let batch = std::mem::take(&mut *self.outbox());
             let (queued, cost) = (batch.len(), batch.iter().map(Outgoing::cost).sum::<usize>());
@@ -386,7 +425,9 @@ impl Session {
 
     /// Closes the socket of a session that is over.
     pub(crate) fn hang_up(&self) {
-        self.drop_output(&mut self.writer.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(writer) = &mut *self.writer.lock().unwrap_or_else(PoisonError::into_inner) {
+            self.drop_output(writer);
+        }
     }
 
     /// Waits until there is something to write that nobody else writes.
@@ -490,9 +531,10 @@ impl Session {
             return;
         };
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(writer) = &mut *writer else { return };
         // Connections are taken over in one order, and may get here in another.
         if transport > lossless.transport.load(Ordering::Acquire) {
-            self.drop_output(&mut writer);
+            self.drop_output(writer);
             *writer = Writer {
                 half,
                 socket: Some(socket),
@@ -501,7 +543,6 @@ impl Session {
                 .fetch_add(writer.half.output().len(), Ordering::Relaxed);
             lossless.transport.store(transport, Ordering::Release);
         }
-        drop(writer);
         self.wake_reader.notify_one();
         self.wake_writer.notify_one();
     }
@@ -510,8 +551,10 @@ impl Session {
     pub(crate) fn detach(&self, transport: u64) {
         let Some(lossless) = &self.lossless else { return };
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if lossless.transport.load(Ordering::Acquire) == transport {
-            self.give_up_connection(&mut writer);
+        if lossless.transport.load(Ordering::Acquire) == transport
+            && let Some(writer) = &mut *writer
+        {
+            self.give_up_connection(writer);
         }
         lossless.link.lost(transport, Instant::now());
     }

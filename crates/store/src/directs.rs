@@ -87,7 +87,7 @@ impl DirectJob {
             }
             if let Some(file) = core.volumes.file_or_create(&write.volume)? {
                 for data in &write.pieces {
-                    write.volume.write_durable_at(&file, write.offset, data)?;
+                    write.volume.write_durable_at(&*file, write.offset, data)?;
                 }
             }
         }
@@ -98,12 +98,28 @@ impl DirectJob {
 /// One of the writing threads.
 pub(crate) fn run_directs(core: &Core) {
     while let Some(job) = next_job(core) {
-        let seq = job.seq;
-        match job.write(core) {
-            Ok(()) => done(core, seq),
-            Err(error) => core.fail("direct write", &error),
-        }
+        run(core, job);
     }
+}
+
+fn run(core: &Core, job: DirectJob) {
+    let seq = job.seq;
+    match job.write(core) {
+        Ok(()) => done(core, seq),
+        Err(error) => core.fail("direct write", &error),
+    }
+}
+
+/// Does one of the writes that may start, if there is any.
+pub(crate) fn step(core: &Core) -> bool {
+    let job = ready_job(&mut core.order.lock());
+    job.map(|job| run(core, job)).is_some()
+}
+
+/// A write that may start.
+fn ready_job(order: &mut Order) -> Option<DirectJob> {
+    let at = order.directs.iter().position(|job| job.after <= order.applied)?;
+    order.directs.remove(at)
 }
 
 fn next_job(core: &Core) -> Option<DirectJob> {
@@ -112,9 +128,8 @@ fn next_job(core: &Core) -> Option<DirectJob> {
         if core.has_failed() || order.journal_ended {
             return None;
         }
-        let applied = order.applied;
-        if let Some(at) = order.directs.iter().position(|job| job.after <= applied) {
-            return order.directs.remove(at);
+        if let Some(job) = ready_job(&mut order) {
+            return Some(job);
         }
         core.direct_work.wait(&mut order);
     }

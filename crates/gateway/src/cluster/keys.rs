@@ -16,6 +16,8 @@ pub(super) const CREATED: &[u8] = b"c/created";
 pub(super) const MONMAP: &[u8] = b"c/monmap";
 /// The epoch of the last manager map.
 pub(super) const MGR_EPOCH: &[u8] = b"c/mgr_epoch";
+/// The RADOS clients that the manager's modules have, or had when the process ended.
+pub(super) const MGR_CLIENTS: &[u8] = b"c/mgr_clients";
 /// The newest OSD map.
 pub(super) const OSDMAP: &[u8] = b"c/osdmap/full";
 /// Incremental OSD maps, by epoch.

@@ -13,6 +13,8 @@ mod config;
 mod config_history;
 mod embedded_state;
 mod entrance;
+pub mod erasure_code;
+mod erasure_pools;
 mod error;
 mod global_id;
 mod keys;
@@ -24,6 +26,7 @@ mod pools;
 mod snaps;
 pub mod state_store;
 mod stats;
+mod tiers;
 
 use std::{
     sync::{
@@ -35,7 +38,7 @@ use std::{
 
 use encoding::{
     maps::{MgrMap, MonMap, OsdMap},
-    types::{Utime, Uuid},
+    types::{EntityAddrVec, Utime, Uuid},
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -56,10 +59,11 @@ pub use options::{
 };
 pub use osd_maps::MapsSince;
 pub use osd_up::MarkedDown;
-pub use pools::{PoolQuota, PoolRequest};
+pub use pools::{PoolLayout, PoolQuota, PoolRequest};
 pub use stats::{
     BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, ScrubState, Space, WatcherAt,
 };
+pub use tiers::CacheMode;
 
 use state_store::{Change, StateStore};
 
@@ -74,7 +78,9 @@ pub struct Cluster {
     fsid: Uuid,
     created: Utime,
     mon_maps: ciphers::MonMaps,
-    mgrmap: Arc<MgrMap>,
+    mgrmap: RwLock<Arc<MgrMap>>,
+    /// Clients that modules of the manager had in an earlier process, which did not end in order.
+    former_mgr_clients: Mutex<Vec<(String, EntityAddrVec)>>,
     host: String,
     started: SystemTime,
     osd_maps: osd_maps::OsdMaps,
@@ -145,7 +151,7 @@ impl Cluster {
     /// The managers.
     #[must_use]
     pub fn mgrmap(&self) -> Arc<MgrMap> {
-        self.mgrmap.clone()
+        self.mgrmap.read().clone()
     }
 
     /// The newest OSD map.

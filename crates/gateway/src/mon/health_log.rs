@@ -83,7 +83,7 @@ pub async fn run(shared: Arc<MonShared>, mut stopping: watch::Receiver<bool>) ->
             _ = ticks.tick() => {}
             _ = stopping.wait_for(|stop| *stop) => return Ok(()),
         }
-        for (level, line) in told.lines(&current_checks(&shared), Instant::now()) {
+        for (level, line) in told.lines(&current_checks(shared.cluster()), Instant::now()) {
             shared.log().say("cluster", level, line);
         }
     }

@@ -18,6 +18,8 @@ use crate::cluster::MON_NAME;
 const ENTRIES: usize = 1000;
 /// How many channels are kept. Clients may name their own.
 const CHANNELS: usize = 16;
+/// How many of a channel's may be for debugging: there is one every two seconds, and they must not push out the others.
+const DEBUG_ENTRIES: usize = 300;
 
 /// How much an entry matters (`clog_type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +59,12 @@ struct KeptEntry {
     entry: LogEntry,
 }
 
+impl KeptEntry {
+    fn is_debug(&self) -> bool {
+        LogLevel(self.entry.prio) == LogLevel::DEBUG
+    }
+}
+
 #[derive(Debug, Default)]
 struct Kept {
     /// The last entries of each channel.
@@ -77,8 +85,14 @@ impl Kept {
             version,
             entry,
         });
-        if of_channel.len() > ENTRIES {
-            of_channel.pop_front();
+        let debug = of_channel.iter().filter(|e| e.is_debug()).count();
+        let oldest = match of_channel.iter().position(KeptEntry::is_debug) {
+            Some(oldest) if debug > DEBUG_ENTRIES => Some(oldest),
+            _ if of_channel.len() > ENTRIES => Some(0),
+            _ => None,
+        };
+        if let Some(oldest) = oldest {
+            of_channel.remove(oldest);
         }
         if self.channels.len() > CHANNELS {
             self.drop_stalest();
@@ -144,6 +158,15 @@ impl Log {
 
     /// Keeps an entry of the monitor's own, in that channel (`cluster` or `audit`).
     pub fn say(&self, channel: &str, level: LogLevel, msg: String) {
+        let rank = EntityName {
+            kind: EntityType::MON,
+            num: 0,
+        };
+        self.say_as(rank, MON_NAME, channel, level, msg);
+    }
+
+    /// Keeps an entry of one of our daemons, by its rank and name.
+    pub(super) fn say_as(&self, rank: EntityName, name: &str, channel: &str, level: LogLevel, msg: String) {
         let seq = {
             let mut kept = self.kept.lock();
             kept.seq += 1;
@@ -151,13 +174,10 @@ impl Log {
         };
         self.append([LogEntry {
             name: EntityTypeId {
-                kind: EntityType::MON,
-                id: MON_NAME.to_owned(),
+                kind: rank.kind,
+                id: name.to_owned(),
             },
-            rank: EntityName {
-                kind: EntityType::MON,
-                num: 0,
-            },
+            rank,
             addrs: EntityAddrVec::default(),
             stamp: Utime::from_system_time(SystemTime::now()),
             seq,
@@ -249,6 +269,18 @@ mod tests {
         }
         assert!(log.last(|e| e.channel == "cluster", 1).is_empty());
         assert_eq!(log.last(|_| true, usize::MAX).len(), CHANNELS);
+    }
+
+    #[test]
+    fn entries_for_debugging_do_not_push_out_others() {
+        let log = log();
+        for i in 0..3 * ENTRIES {
+            log.say("cluster", LogLevel::DEBUG, i.to_string());
+        }
+        let all = texts(&log, 1, LogLevel::DEBUG);
+        assert_eq!(all.len(), DEBUG_ENTRIES + 1);
+        assert!(all[0].contains("is new leader"));
+        assert_eq!(all.last().unwrap(), "2999");
     }
 
     #[test]

@@ -167,6 +167,7 @@ impl MonSession {
             input: &Bytes::new(),
             format: Format::default(),
             features: self.session.peer().features,
+            asker: &self.asker,
         })
     }
 

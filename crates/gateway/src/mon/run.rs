@@ -164,5 +164,6 @@ fn run_parsed(
         args,
         input,
         features: asker.features,
+        asker,
     })
 }

@@ -8,9 +8,8 @@ use store::StoreError;
 use super::{
     Objects, SCAN_BATCH,
     id::ObjectId,
-    images::{DataName, ImageVolume},
+    images::{DataName, ImageVolume, split_image_key},
     keys,
-    list::split_image_key,
     onode::{Onode, Placement},
     usage::Figures,
 };

@@ -8,7 +8,7 @@ use store::{StoreError, Transaction};
 use super::{
     Objects, SCAN_BATCH,
     id::ObjectId,
-    images::{DataName, ImageVolume, recorded_volume},
+    images::{DataName, ImageVolume, recorded_volume, split_image_key},
     keys,
     onode::{Entry, Onode, PAGE_ENTRIES, Placement},
 };
@@ -383,18 +383,6 @@ impl Objects {
             self.store().submit(tx)?;
         }
     }
-}
-
-/// A volume record's image part: the header's pool if it is another one, and the image id.
-pub(super) fn split_image_key(key: &[u8]) -> (Option<i64>, Bytes) {
-    let split = key.iter().position(|b| *b == b'.').and_then(|at| {
-        let pool = std::str::from_utf8(&key[..at]).ok()?.parse().ok()?;
-        Some((pool, Bytes::copy_from_slice(&key[at + 1..])))
-    });
-    split.map_or_else(
-        || (None, Bytes::copy_from_slice(key)),
-        |(pool, image)| (Some(pool), image),
-    )
 }
 
 #[cfg(test)]

@@ -177,6 +177,7 @@ impl Osd {
         let bytes_read = ctx.bytes_read();
         if result < 0 || !ctx.modified() {
             if result >= 0 {
+                self.image_stats.count(&op, 0, bytes_read);
                 self.apply_effects(object, inner, &op, effects, state.version, &request);
             }
             let version = if state.recorded() { state.version } else { 0 };
@@ -199,8 +200,7 @@ impl Osd {
             Ok(true) => {}
             Ok(false) => return Outcome::Blocked(unanswered(op, &before)),
             Err(error) => {
-                op.session
-                    .send(op.error_reply(store_error(&object.id, &error), epoch));
+                self.refuse(&op, store_error(&object.id, &error), epoch);
                 return Outcome::Done;
             }
         }
@@ -223,8 +223,7 @@ impl Osd {
         let version = match self.objects.next_version() {
             Ok(version) => version,
             Err(error) => {
-                op.session
-                    .send(op.error_reply(store_error(&object.id, &error), epoch));
+                self.refuse(&op, store_error(&object.id, &error), epoch);
                 return Outcome::Done;
             }
         };
@@ -257,7 +256,7 @@ impl Osd {
                     CommitError::Store(e) => self.write_failed(&object.id, e),
                     _ => Errno::EFBIG,
                 };
-                op.session.send(op.error_reply(errno, epoch));
+                self.refuse(&op, errno, epoch);
                 return Outcome::Done;
             }
         };
@@ -271,7 +270,7 @@ impl Osd {
         }
         self.apply_effects(object, inner, &op, effects, change.new.version, request);
         inner.state = Some(change.new);
-        self.reply_when_durable(object, op, recorded, seq, epoch);
+        self.reply_when_durable(object, op, recorded, seq, epoch, written as u64);
         if removed && object.id.name.starts_with(b"rbd_header.") {
             self.header_removed(object);
         }
@@ -285,19 +284,34 @@ impl Osd {
         recorded: Recorded,
         seq: store::Seq,
         epoch: u32,
+        written: u64,
     ) {
         let osd = Arc::clone(self);
         let object = Arc::clone(object);
-        self.objects.store().after(seq, move |durable| {
-            let reply = match durable {
-                Ok(()) => {
-                    op.tracked.committed();
-                    op.write_reply(&recorded, epoch)
-                }
-                Err(error) => op.error_reply(osd.write_failed(&object.id, &error), epoch),
-            };
-            op.session.send(reply);
+        self.objects.store().after(seq, move |durable| match durable {
+            Ok(()) => {
+                op.tracked.committed();
+                osd.image_stats.count(&op, written, 0);
+                op.session.send(op.write_reply(&recorded, epoch));
+            }
+            Err(error) => osd.refuse(&op, osd.write_failed(&object.id, &error), epoch),
         });
+    }
+
+    /// Answers a request that the store could not carry out. If that is the end of the store, and so of the server, there is no
+    /// answer: the client asks again when the server is back, as it would where an OSD aborts.
+    fn refuse(&self, op: &PendingOp, errno: Errno, epoch: u32) {
+        if self.has_ended() {
+            op.session.close();
+        } else {
+            op.session.send(op.error_reply(errno, epoch));
+        }
+    }
+
+    /// Whether the store has failed for good, and the server ends. One on devices goes on, and says EIO to everything.
+    fn has_ended(&self) -> bool {
+        let store = self.objects.store();
+        store.has_failed() && !store.on_devices()
     }
 
     /// Answers a vector that changed nothing.
@@ -340,6 +354,7 @@ impl Osd {
     fn reply_when_seen(&self, inner: &Inner, op: &PendingOp, reply: RawMessage) {
         let store = self.objects.store();
         match inner.last_seq {
+            _ if self.has_ended() => op.session.close(),
             Some(seq) if store.durable() < seq => {
                 let (session, tracked) = (Arc::clone(&op.session), Arc::clone(&op.tracked));
                 store.after(seq, move |durable| {
@@ -362,8 +377,7 @@ impl Osd {
             Ok(Some(recorded)) => recorded,
             Ok(None) => return Some(op),
             Err(error) => {
-                op.session
-                    .send(op.error_reply(store_error(&op.object_id(), &error), epoch));
+                self.refuse(&op, store_error(&op.object_id(), &error), epoch);
                 return None;
             }
         };
@@ -426,6 +440,7 @@ impl Osd {
             now: Utime::from_system_time(SystemTime::now()),
             require_osd_release: map.require_osd_release.0,
             min_compat_client: map.require_min_compat_client.0,
+            pool: op.pool,
         }
     }
 

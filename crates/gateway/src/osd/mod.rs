@@ -10,8 +10,12 @@ mod bench;
 mod cache;
 mod context;
 mod copy_source;
+#[cfg(test)]
+mod crash_tests;
+mod erasure;
 mod execute;
 mod full;
+pub mod image_stats;
 #[cfg(test)]
 mod memory_device;
 mod ops;
@@ -30,7 +34,7 @@ mod request;
 mod scrub;
 mod session;
 #[cfg(test)]
-mod snap_tests;
+pub(crate) mod snap_tests;
 mod snaps;
 mod stats;
 mod ticker;
@@ -60,6 +64,7 @@ use store::{Store, StoreError};
 
 use self::{
     cache::{Cache, Object},
+    erasure::PoolKind,
     ops::Modes,
     request::PendingOp,
     session::OsdSession,
@@ -100,6 +105,7 @@ pub struct Osd {
     load: Mutex<stats::Load>,
     /// The ops of each OSD.
     ops: Mutex<BTreeMap<i32, Arc<OpTracker>>>,
+    image_stats: image_stats::ImageStats,
     /// For work that must not be done where it turns up: on a connection's task, or on the journal's thread.
     runtime: tokio::runtime::Handle,
 }
@@ -153,6 +159,7 @@ impl Osd {
             clients: Mutex::new(clients),
             load: Mutex::default(),
             ops: Mutex::default(),
+            image_stats: image_stats::ImageStats::default(),
             runtime: tokio::runtime::Handle::current(),
         };
         osd.restore_watches()?;
@@ -163,6 +170,12 @@ impl Osd {
     #[must_use]
     pub fn objects(&self) -> &Arc<Objects> {
         &self.objects
+    }
+
+    /// What clients do to each image, while somebody wants to know.
+    #[must_use]
+    pub const fn image_stats(&self) -> &image_stats::ImageStats {
+        &self.image_stats
     }
 
     /// Brings back the watches that were recorded before a restart.
@@ -244,7 +257,9 @@ impl Osd {
             tid,
             message,
             modes: Modes::default(),
+            pool: PoolKind::default(),
             copied: Vec::new(),
+            arrived: self.image_stats.now(),
         });
         match self.admit(&mut op, &state, &map, raw.data_len()) {
             Ok(Admitted::Object) => self.dispatch(op),
@@ -277,7 +292,16 @@ impl Osd {
         };
         op.modes = Modes::of(&m.ops, m.flags)?;
         state.check(op, map)?;
+        op.pool = PoolKind::of(pool);
         let m = &op.message;
+        if pool.cache_mode != 0 {
+            let name = map.pool_names.get(&(m.pg.pg.pool as i64));
+            tracing::info!(
+                pool = name,
+                "refused: the pool is a cache tier, which serves no objects here"
+            );
+            return Err(Errno::EOPNOTSUPP);
+        }
         let pg = pool.raw_seed_to_pg(m.hash);
         if m.ops.iter().any(|o| o.op.is_pg()) {
             return Ok(Admitted::Group(pgls::Group {

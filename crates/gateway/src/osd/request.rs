@@ -1,6 +1,6 @@
 //! A request on its way through the OSD, and its reply.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use encoding::{
@@ -10,7 +10,7 @@ use encoding::{
 };
 use msgr::budget::Charge;
 
-use super::{ops::Modes, ops_copy::Copied, reply_log::Recorded};
+use super::{erasure::PoolKind, ops::Modes, ops_copy::Copied, reply_log::Recorded};
 use crate::{
     objects::id::ObjectId,
     op_tracker::{Kind, TrackedOp},
@@ -29,8 +29,12 @@ pub struct PendingOp {
     pub message: MOsdOp,
     /// What it does.
     pub modes: Modes,
+    /// The kind of pool that its object is in.
+    pub pool: PoolKind,
     /// The sources of its copies, once they were read.
     pub copied: Vec<Copied>,
+    /// When it arrived, if somebody wants to know.
+    pub arrived: Option<Instant>,
 }
 
 /// What a reply that confirms no change says of versions.

@@ -8,6 +8,7 @@ mod config_history;
 mod crash;
 mod crush;
 mod df;
+mod erasure;
 mod mgr;
 mod modules;
 mod mon;
@@ -19,9 +20,11 @@ mod pg;
 mod pg_stats;
 mod pool;
 mod pool_vars;
+mod rbd_support;
 mod report;
 mod status;
 mod table;
+mod tier;
 
 use std::sync::Arc;
 
@@ -32,13 +35,15 @@ use super::{
     args::Args,
     format::Format,
     reply::{CommandError, Reply},
+    run::Asker,
     shared::MonShared,
 };
 use crate::cluster::{Cluster, ClusterError};
 
 pub(super) use mon::pong;
+pub(super) use pg::states;
 pub(crate) use pg_stats::query as group_query;
-pub(super) use status::current_checks;
+pub(super) use status::{current_checks, io_line};
 pub use table::COMMANDS;
 
 /// What a handler works with.
@@ -54,6 +59,8 @@ pub struct Context<'a> {
     pub format: Format,
     /// The client's features.
     pub features: Features,
+    /// Who asks.
+    pub asker: &'a Asker,
 }
 
 impl Context<'_> {

@@ -28,10 +28,24 @@ pub(super) struct Group {
     pub(super) created: u32,
     /// The one OSD that serves it; none where clients choose among several.
     pub(super) osd: Option<i32>,
+    /// Positions of its set: 1, or the chunks of an erasure-coded pool, of which the one OSD takes the first.
+    pub(super) positions: u8,
     pub(super) active: bool,
     pub(super) scrub: ScrubState,
     /// Zeros until [`counted`] has filled them in.
     pub(super) usage: PoolUsage,
+}
+
+/// `CRUSH_ITEM_NONE`: nobody at a position.
+const NONE: i32 = 0x7fff_ffff;
+
+/// A set as text (`pg_vector_string`).
+pub(super) fn set_text(set: &[i32]) -> String {
+    let shown = set.iter().map(|osd| match *osd {
+        NONE => "NONE".to_owned(),
+        osd => osd.to_string(),
+    });
+    format!("[{}]", shown.collect::<Vec<_>>().join(","))
 }
 
 impl Group {
@@ -53,7 +67,11 @@ impl Group {
     }
 
     pub(super) fn acting(&self) -> Vec<i32> {
-        self.osd.into_iter().collect()
+        let mut set: Vec<i32> = self.osd.into_iter().collect();
+        if !set.is_empty() {
+            set.resize(self.positions.into(), NONE);
+        }
+        set
     }
 
     pub(super) fn primary(&self) -> i32 {
@@ -61,7 +79,7 @@ impl Group {
     }
 
     fn set(&self) -> String {
-        format!("[{}]", self.osd.map(|o| o.to_string()).unwrap_or_default())
+        set_text(&self.acting())
     }
 
     fn set_with_primary(&self) -> String {
@@ -82,6 +100,7 @@ fn groups_of(map: &OsdMap, id: i64, pool: &PgPool) -> Vec<Group> {
         pg: Pg { pool: pool_id, seed },
         created: pool.last_change,
         osd: only,
+        positions: if pool.is_erasure() { pool.size.max(1) } else { 1 },
         active: !up.is_empty(),
         scrub: ScrubState::default(),
         usage: PoolUsage::default(),
@@ -90,9 +109,9 @@ fn groups_of(map: &OsdMap, id: i64, pool: &PgPool) -> Vec<Group> {
 }
 
 /// All groups.
-fn groups(ctx: &Context<'_>) -> Vec<Group> {
-    let map = ctx.cluster().osdmap();
-    let scrubs = ctx.cluster().stats().scrubs();
+fn groups(cluster: &Cluster) -> Vec<Group> {
+    let map = cluster.osdmap();
+    let scrubs = cluster.stats().scrubs();
     let pools = map.pools.iter();
     let mut out: Vec<Group> = pools.flat_map(|(id, pool)| groups_of(&map, *id, pool)).collect();
     for group in &mut out {
@@ -117,9 +136,9 @@ fn counted(stats: &dyn ClusterStats, mut groups: Vec<Group>) -> Vec<Group> {
 }
 
 /// How many groups are in each state.
-pub(super) fn states(ctx: &Context<'_>) -> BTreeMap<String, u64> {
+pub(in crate::mon) fn states(cluster: &Cluster) -> BTreeMap<String, u64> {
     let mut out = BTreeMap::new();
-    for group in groups(ctx) {
+    for group in groups(cluster) {
         *out.entry(group.state()).or_default() += 1;
     }
     out
@@ -372,7 +391,7 @@ pub(super) fn dump_pools_json(ctx: &Context<'_>) -> CommandResult {
 fn dump_of(ctx: &Context<'_>, what: Vec<String>) -> CommandResult {
     let has = |name: &str| what.iter().any(|w| w == name);
     let all = has("all");
-    let mut groups = groups(ctx);
+    let mut groups = groups(ctx.cluster());
     if all || has("pgs") {
         groups = counted(&*ctx.cluster().stats(), groups);
     }
@@ -422,7 +441,7 @@ pub(super) fn dump_stuck(ctx: &Context<'_>) -> CommandResult {
 /// The groups that a command's `pool` and `states` ask for.
 fn selected(ctx: &Context<'_>, pool: Option<i64>) -> Vec<Group> {
     let states = ctx.args.list("states");
-    let mut all = groups(ctx);
+    let mut all = groups(ctx.cluster());
     all.retain(|g| {
         let in_pool = pool.is_none_or(|id| u64::try_from(id) == Ok(g.pg.pool));
         let in_state = |s: &String| s == "all" || g.state().split('+').any(|part| part == s);

@@ -2,19 +2,17 @@
 
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use encoding::{features::Features, maps::pool_flags};
+use encoding::maps::pool_flags;
 use serde_json::{Map, Value, json};
 
 use super::{CommandResult, Context, mgr::created, pg};
 use crate::{
-    cluster::{MGR_NAME, MON_NAME, PoolUsage, Rates},
+    cluster::{Cluster, MGR_NAME, MON_NAME, PoolUsage, Rates},
     mon::{
-        args::Args,
         format::{Format, bytes, count},
         health_log::Failing,
+        pgmap,
         reply::Reply,
-        shared::MonShared,
         show::{operator_flags, osd_counts, osds, pg_count},
         time,
     },
@@ -50,8 +48,8 @@ impl Check {
     }
 }
 
-fn checks(ctx: &Context<'_>) -> Vec<Check> {
-    let map = ctx.cluster().osdmap();
+fn checks(cluster: &Cluster) -> Vec<Check> {
+    let map = cluster.osdmap();
     let mut out = Vec::new();
     let (exists, up, _) = osd_counts(&map);
     if up < exists {
@@ -74,10 +72,10 @@ fn checks(ctx: &Context<'_>) -> Vec<Check> {
             detail: Vec::new(),
         });
     }
-    out.extend(space_check(ctx, &map));
-    out.extend(slow_ops_check(ctx, &map));
-    out.extend(scrub_checks(ctx));
-    out.extend(ctx.cluster().stats().checks().into_iter().map(|check| Check {
+    out.extend(space_check(cluster, &map));
+    out.extend(slow_ops_check(cluster, &map));
+    out.extend(scrub_checks(cluster));
+    out.extend(cluster.stats().checks().into_iter().map(|check| Check {
         code: check.code,
         error: check.error,
         summary: check.summary,
@@ -106,7 +104,7 @@ fn checks(ctx: &Context<'_>) -> Vec<Check> {
             detail: full,
         });
     }
-    let stats = ctx.cluster().stats();
+    let stats = cluster.stats();
     let unused = |id: &i64| stats.pool(*id).objects == 0;
     let untagged: Vec<String> = map
         .pools
@@ -128,26 +126,18 @@ fn checks(ctx: &Context<'_>) -> Vec<Check> {
 }
 
 /// What is not as it should be at this moment.
-pub(in crate::mon) fn current_checks(shared: &MonShared) -> Vec<Failing> {
-    let args = Args::default();
-    let ctx = Context {
-        mon: shared,
-        args: &args,
-        input: &Bytes::new(),
-        format: Format::Plain,
-        features: Features::OURS,
-    };
+pub(in crate::mon) fn current_checks(cluster: &Cluster) -> Vec<Failing> {
     let failing = |check: Check| Failing {
         code: check.code,
         error: check.error,
         summary: check.summary,
     };
-    checks(&ctx).into_iter().map(failing).collect()
+    checks(cluster).into_iter().map(failing).collect()
 }
 
 /// Whether the backend is nearly full, or full, by the ratios of the map.
-fn space_check(ctx: &Context<'_>, map: &encoding::maps::OsdMap) -> Option<Check> {
-    let space = ctx.cluster().stats().space();
+fn space_check(cluster: &Cluster, map: &encoding::maps::OsdMap) -> Option<Check> {
+    let space = cluster.stats().space();
     if space.total == 0 {
         return None;
     }
@@ -170,8 +160,8 @@ fn space_check(ctx: &Context<'_>, map: &encoding::maps::OsdMap) -> Option<Check>
 }
 
 /// Whether ops have been in flight for too long (`SlowOps` in Ceph `src/mgr/DaemonHealthMetricCollector.cc`).
-fn slow_ops_check(ctx: &Context<'_>, map: &encoding::maps::OsdMap) -> Option<Check> {
-    let stats = ctx.cluster().stats();
+fn slow_ops_check(cluster: &Cluster, map: &encoding::maps::OsdMap) -> Option<Check> {
+    let stats = cluster.stats();
     let slow: Vec<_> = osds(map)
         .filter_map(|(id, _)| Some((id, stats.ops(Some(id)).first()?.slow_ops()?)))
         .collect();
@@ -193,8 +183,8 @@ fn slow_ops_check(ctx: &Context<'_>, map: &encoding::maps::OsdMap) -> Option<Che
 }
 
 /// Whether scrubs found what cannot be read (`PGMap::get_health_checks`).
-fn scrub_checks(ctx: &Context<'_>) -> Vec<Check> {
-    let scrubs = ctx.cluster().stats().scrubs();
+fn scrub_checks(cluster: &Cluster) -> Vec<Check> {
+    let scrubs = cluster.stats().scrubs();
     let bad: Vec<_> = scrubs.iter().filter(|(_, state)| state.errors > 0).collect();
     if bad.is_empty() {
         return Vec::new();
@@ -236,17 +226,17 @@ fn health_value(checks: &[Check], detail: bool) -> Value {
 
 /// Health as `health` has it in JSON, without details.
 pub(super) fn short_health(ctx: &Context<'_>) -> Value {
-    health_value(&checks(ctx), false)
+    health_value(&checks(ctx.cluster()), false)
 }
 
 /// The same with details.
 pub(super) fn full_health(ctx: &Context<'_>) -> Value {
-    health_value(&checks(ctx), true)
+    health_value(&checks(ctx.cluster()), true)
 }
 
 /// `health [detail]`.
 pub(super) fn health(ctx: &Context<'_>) -> CommandResult {
-    let checks = checks(ctx);
+    let checks = checks(ctx.cluster());
     let detail = ctx.args.str("detail").is_some();
     let value = health_value(&checks, detail);
     Ok(Reply::either(ctx.format, "health", &value, || {
@@ -268,21 +258,7 @@ pub(super) fn health(ctx: &Context<'_>) -> CommandResult {
 
 /// What the pools hold in sum, and how busy they are.
 pub(super) fn totals(ctx: &Context<'_>) -> (PoolUsage, Rates) {
-    let stats = ctx.cluster().stats();
-    let mut usage = PoolUsage::default();
-    let mut rates = Rates::default();
-    for id in ctx.cluster().osdmap().pools.keys() {
-        let (u, r) = (stats.pool(*id), stats.rates(*id));
-        usage.objects += u.objects;
-        usage.clones += u.clones;
-        usage.bytes_stored += u.bytes_stored;
-        usage.bytes_used += u.bytes_used;
-        rates.read_ops += r.read_ops;
-        rates.read_bytes += r.read_bytes;
-        rates.write_ops += r.write_ops;
-        rates.write_bytes += r.write_bytes;
-    }
-    (usage, rates)
+    pgmap::totals(ctx.cluster())
 }
 
 /// How long this process has been serving.
@@ -325,7 +301,7 @@ fn pgmap_value(ctx: &Context<'_>) -> Value {
     let space = ctx.cluster().stats().space();
     let (usage, rates) = totals(ctx);
     let pgs = pg_count(&map);
-    let states: Vec<Value> = pg::states(ctx)
+    let states: Vec<Value> = pg::states(ctx.cluster())
         .into_iter()
         .map(|(state, count)| json!({"state_name": state, "count": count}))
         .collect();
@@ -348,6 +324,14 @@ fn pgmap_value(ctx: &Context<'_>) -> Value {
     out
 }
 
+/// What is in progress: by id, and in lines.
+fn progress_events(ctx: &Context<'_>) -> (Value, Vec<String>) {
+    match ctx.mon.rbd_support() {
+        Some(module) => module.progress().in_status(),
+        None => (json!({}), Vec::new()),
+    }
+}
+
 /// `status`.
 pub(super) fn status(ctx: &Context<'_>) -> CommandResult {
     if ctx.format == Format::Plain {
@@ -357,7 +341,7 @@ pub(super) fn status(ctx: &Context<'_>) -> CommandResult {
     let mgrmap = ctx.cluster().mgrmap();
     let value = json!({
         "fsid": ctx.cluster().fsid().to_string(),
-        "health": health_value(&checks(ctx), false),
+        "health": health_value(&checks(ctx.cluster()), false),
         "election_epoch": 1,
         "quorum": [0],
         "quorum_names": [MON_NAME],
@@ -374,13 +358,13 @@ pub(super) fn status(ctx: &Context<'_>) -> CommandResult {
             "available": true, "num_standbys": 0, "modules": mgrmap.modules, "services": mgrmap.services,
         },
         "servicemap": ctx.mon.services().map_value(created(ctx)),
-        "progress_events": {},
+        "progress_events": progress_events(ctx).0,
     });
     Ok(Reply::value(ctx.format, "status", &value))
 }
 
 fn status_text(ctx: &Context<'_>) -> String {
-    let checks = checks(ctx);
+    let checks = checks(ctx.cluster());
     let map = ctx.cluster().osdmap();
     let space = ctx.cluster().stats().space();
     let (usage, rates) = totals(ctx);
@@ -423,12 +407,20 @@ fn status_text(ctx: &Context<'_>) -> String {
     if rates != Rates::default() {
         out += &format!("  io:\n    client:   {}\n \n", io_line(rates));
     }
+    let (_, events) = progress_events(ctx);
+    if !events.is_empty() {
+        out += "  progress:\n";
+        for event in events {
+            out += &format!("    {event}\n");
+        }
+        out += " \n";
+    }
     out
 }
 
 /// How many groups are in each state, a line for each, the most frequent first.
 fn states_text(ctx: &Context<'_>) -> String {
-    let mut states: Vec<_> = pg::states(ctx).into_iter().collect();
+    let mut states: Vec<_> = pg::states(ctx.cluster()).into_iter().collect();
     states.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let width = states.first().map_or(0, |(_, count)| count.to_string().len());
     let lines: Vec<String> = states
@@ -439,7 +431,7 @@ fn states_text(ctx: &Context<'_>) -> String {
 }
 
 /// `14 KiB/s rd, 1.9 KiB/s wr, 16 op/s rd, 2 op/s wr`; what is zero is left out.
-pub(super) fn io_line(rates: Rates) -> String {
+pub(in crate::mon) fn io_line(rates: Rates) -> String {
     let mut parts = Vec::new();
     for (v, word) in [(rates.read_bytes, "rd"), (rates.write_bytes, "wr")] {
         if v > 0 {
@@ -458,9 +450,9 @@ pub(super) fn io_line(rates: Rates) -> String {
 pub(super) fn pg_stat(ctx: &Context<'_>) -> CommandResult {
     let map = ctx.cluster().osdmap();
     let space = ctx.cluster().stats().space();
-    let (usage, rates) = totals(ctx);
+    let (usage, _) = totals(ctx);
     let pgs = pg_count(&map);
-    let by_state = pg::states(ctx);
+    let by_state = pg::states(ctx.cluster());
     let states: Vec<Value> = by_state
         .iter()
         .map(|(state, count)| json!({"name": state, "num": count}))
@@ -478,19 +470,6 @@ pub(super) fn pg_stat(ctx: &Context<'_>) -> CommandResult {
         },
     });
     Ok(Reply::either(ctx.format, "pg_info", &value, || {
-        let mut out = format!("{pgs} pgs: ");
-        let states: Vec<_> = by_state.iter().map(|(state, n)| format!("{n} {state}")).collect();
-        out += &states.join(", ");
-        out += &format!(
-            "; {} data, {} used, {} / {} avail",
-            bytes(usage.bytes_stored),
-            bytes(space.used),
-            bytes(space.avail),
-            bytes(space.total)
-        );
-        if rates != Rates::default() {
-            out += &format!("; {}", io_line(rates));
-        }
-        out
+        pgmap::summary(ctx.cluster())
     }))
 }
