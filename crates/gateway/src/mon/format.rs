@@ -203,8 +203,8 @@ mod tests {
     fn xml_is_well_formed() {
         let value = json!({"pools": [{"name": "a<b"}], "removed ranks: ": ""});
         assert_eq!(
-            Format::Xml.render(&value, "osd"),
-            "<osd><pools><pool><name>a&lt;b</name></pool></pools><removed_ranks__></removed_ranks__></osd>"
+            Format::Xml.render(&value, "osdmap"),
+            "<osdmap><pools><pool><name>a&lt;b</name></pool></pools><removed_ranks__></removed_ranks__></osdmap>"
         );
     }
 }
