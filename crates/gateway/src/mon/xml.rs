@@ -15,6 +15,7 @@ const ELEMENTS: &[(&str, &str, &str, &str)] = &[
     ("", "always_on_modules", "*", "module"),
     ("", "", "always_on_modules", "module"),
     ("", "", "available_modules", "module"),
+    ("", "", "active_clients", "client"),
     ("", "", "enabled_modules", "module"),
     ("", "", "disabled_modules", "module"),
     ("auth", "", "auth_dump", "auth_entities"),
