@@ -10,6 +10,7 @@ mod command_table;
 mod commands;
 mod dispatch;
 mod format;
+pub mod health_log;
 mod host;
 mod inbox;
 mod log;
@@ -24,6 +25,7 @@ mod services;
 mod shared;
 mod show;
 mod time;
+mod xml;
 
 pub use args::Args;
 pub use command_table::{Command, DEPRECATED, MGR, TELL, describe_all};
