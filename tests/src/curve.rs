@@ -71,6 +71,12 @@ impl CurveSim {
         }
     }
 
+    /// The addresses of the MDS, as the client's tools take them.
+    #[must_use]
+    pub fn mds(&self) -> &str {
+        &self.mds
+    }
+
     /// Writes a configuration file for `rbdgate serve` that puts images on this cluster.
     pub fn configuration(&self, folder: &Path) -> Result<PathBuf> {
         let path = folder.join("curve.toml");

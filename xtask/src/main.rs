@@ -26,6 +26,8 @@ struct Arguments {
 enum Command {
     /// Runs fio against Ceph's own daemons and rbdgate on the same disk, and prints both with their ratio.
     Bench(bench::Options),
+    /// Runs the same jobs through rbdgate and with the CurveBS client alone on a simulated cluster, and prints what rbdgate adds.
+    BenchCurve(bench::curve::Options),
     /// Prints what a thousand snapshots of an image cost.
     Snapshots(snapshots::Options),
     /// Checks that every dependency has a licence that deny.toml allows.
@@ -37,6 +39,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::BenchCurve(options) => bench::curve::run(&options),
         Command::Snapshots(options) => snapshots::run(&options),
         Command::Licences => licences::run(),
         Command::Fuzz(options) => fuzz::run(&options),

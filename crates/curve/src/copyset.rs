@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use election::{Ballot, Suspicion};
@@ -95,6 +95,8 @@ struct Known {
     /// Grows with each search.
     generation: u64,
     suspicion: Suspicion,
+    /// Since when a leader is looked for.
+    searching_since: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -113,6 +115,22 @@ impl Copyset {
         let known = self.known();
         let generation = known.generation;
         known.leader.map(|address| Leader { address, generation })
+    }
+}
+
+/// A search for a leader, as long as somebody waits for its end.
+struct Search<'a>(&'a Copyset);
+
+impl<'a> Search<'a> {
+    fn begin(copyset: &'a Copyset) -> Self {
+        copyset.known().searching_since = Some(Instant::now());
+        Self(copyset)
+    }
+}
+
+impl Drop for Search<'_> {
+    fn drop(&mut self) {
+        self.0.known().searching_since = None;
     }
 }
 
@@ -137,6 +155,20 @@ impl Copysets {
         }
     }
 
+    /// Copysets for whose leader somebody has waited for so long or longer, by id, with how long it has been.
+    #[must_use]
+    pub fn leaderless(&self, longer_than: Duration) -> Vec<(CopysetId, Duration)> {
+        let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = |copyset: &Copyset| copyset.known().searching_since.map(|since| since.elapsed());
+        let mut found: Vec<_> = sets
+            .iter()
+            .filter_map(|(id, copyset)| waited(copyset).map(|time| (*id, time)))
+            .filter(|(_, time)| *time >= longer_than)
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
     fn copyset(&self, id: CopysetId) -> Arc<Copyset> {
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         sets.entry(id).or_default().clone()
@@ -152,6 +184,7 @@ impl Copysets {
             return Ok(leader);
         }
         let _one_at_a_time = copyset.searching.lock().await;
+        let _noted = Search::begin(&copyset);
         let mut round = 0;
         loop {
             if let Some(leader) = copyset.leader() {

@@ -25,6 +25,12 @@ pub struct DeviceSpace {
 
 /// Makes devices. All methods may be called from any thread, and may block.
 pub trait Devices: Send + Sync {
+    /// What tells this cluster of devices from all others, if it has such a thing. A store keeps to the cluster whose identity
+    /// it recorded when it was first opened.
+    fn identity(&self) -> Option<String> {
+        None
+    }
+
     /// Where a new volume of this name is to lie. Recorded with the volume; nothing is made yet.
     ///
     /// # Errors

@@ -291,6 +291,38 @@ fn a_store_stays_with_the_backend_it_was_made_with() {
 }
 
 #[test]
+fn a_store_refuses_the_devices_of_another_cluster_and_deletes_nothing_there() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let name = |text: &str| *memory.identity.lock().unwrap() = Some(text.to_owned());
+    name("one");
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("v").unwrap();
+    store.commit(write(volume, 0, vec![1; 10])).unwrap();
+    let place = store.volume_place(volume).unwrap();
+    memory.delete_fails.store(true, SeqCst);
+    let mut tx = Transaction::new();
+    tx.delete_volume(volume);
+    store.commit(tx).unwrap();
+    drop(store);
+    memory.delete_fails.store(false, SeqCst);
+    name("two");
+    let options = Options {
+        devices: Some(memory.devices()),
+        ..Options::new(dir.path())
+    };
+    match Store::open(options).map(|_| ()) {
+        Err(StoreError::OtherCluster { recorded, found }) => {
+            assert_eq!((&*recorded, &*found), ("one", "two"));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(memory.content(&place).is_some());
+    name("one");
+    let _store = open(dir.path(), &memory);
+    wait_until("removed", || memory.content(&place).is_none());
+}
+
+#[test]
 fn a_backup_made_while_the_store_is_open_is_a_store_again() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
     let store = open(dir.path(), &memory);

@@ -56,7 +56,7 @@ async fn obey(sim: &Sim) {
             Err(error) => println!("error {error}"),
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[tokio::main]

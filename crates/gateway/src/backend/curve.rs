@@ -27,7 +27,10 @@ use super::{
     health::{Health, watch},
     names::{path_of, pool_of},
 };
-use crate::{cluster::Cluster, config::CurveSettings};
+use crate::{
+    cluster::{BackendCheck, Cluster},
+    config::CurveSettings,
+};
 
 /// Volumes are made and grow in multiples of this, in bytes.
 const GROWTH: u64 = 1 << 30;
@@ -51,6 +54,8 @@ struct Shared {
     devices: Mutex<HashMap<String, Weak<CurveDevice>>>,
     cluster: OnceLock<Weak<Cluster>>,
     health: Arc<Health>,
+    /// The CurveBS cluster's own id.
+    identity: OnceLock<String>,
 }
 
 impl Drop for Shared {
@@ -87,6 +92,7 @@ impl CurveDevices {
             devices: Mutex::default(),
             cluster: OnceLock::new(),
             health,
+            identity: OnceLock::new(),
         };
         let this = Self {
             shared: Arc::new(shared),
@@ -96,6 +102,8 @@ impl CurveDevices {
             tracing::error!(%error, "the CurveBS cluster does not answer");
             error
         })?);
+        let identity = this.wait(async { this.shared.client.mds().cluster_id().await })?;
+        this.shared.identity.get_or_init(|| identity);
         this.shared.handle.spawn(watch(
             this.shared.client.clone(),
             Arc::downgrade(&this.shared.health),
@@ -108,9 +116,10 @@ impl CurveDevices {
         let _ = self.shared.cluster.set(Arc::downgrade(cluster));
     }
 
-    /// How the cluster is.
-    pub(super) fn health(&self) -> &Arc<Health> {
-        &self.shared.health
+    /// What is wrong with the cluster.
+    pub(super) fn checks(&self) -> Vec<BackendCheck> {
+        let leaderless = self.shared.client.chunks().copysets().leaderless(SLOW);
+        self.shared.health.checks(Instant::now(), &leaderless)
     }
 
     /// Tries the owner, and tells what the cluster holds.
@@ -185,6 +194,10 @@ fn wait<T>(handle: &Handle, work: impl Future<Output = T>) -> T {
 }
 
 impl Devices for CurveDevices {
+    fn identity(&self) -> Option<String> {
+        self.shared.identity.get().cloned()
+    }
+
     /// A path that nobody uses: with a number behind the name if need be. The directory is made.
     fn place(&self, name: &str) -> io::Result<String> {
         let cluster = self.shared.cluster.get().and_then(Weak::upgrade);

@@ -42,6 +42,7 @@ pub(crate) struct Memory {
     /// Writes to the slots wait while this is set.
     pub(crate) held: AtomicBool,
     pub(crate) written: AtomicU64,
+    pub(crate) identity: Mutex<Option<String>>,
     random: AtomicU64,
 }
 
@@ -57,6 +58,7 @@ impl Memory {
             reads: AtomicU64::new(0),
             held: AtomicBool::new(false),
             written: AtomicU64::new(0),
+            identity: Mutex::default(),
             random: AtomicU64::new(1),
         })
     }
@@ -74,6 +76,10 @@ impl Memory {
 struct Handle(Arc<Memory>);
 
 impl Devices for Handle {
+    fn identity(&self) -> Option<String> {
+        self.0.identity.lock().unwrap().clone()
+    }
+
     fn place(&self, name: &str) -> io::Result<String> {
         // Names are used again; places are not.
         let n = self.0.random.fetch_add(1, SeqCst);
