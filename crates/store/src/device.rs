@@ -47,6 +47,9 @@ pub trait Devices: Send + Sync {
     fn close(&self) {}
 }
 
+/// Told of the end of a write.
+pub type WriteDone = Box<dyn FnOnce(io::Result<()>) + Send>;
+
 /// One volume's bytes. Offsets and lengths of reads and writes are multiples of [`Device::block`].
 pub trait Device: Send + Sync {
     /// The smallest piece that can be written, in bytes: a divisor of [`DEVICE_UNIT`]. Asked for after the first
@@ -71,6 +74,11 @@ pub trait Device: Send + Sync {
     /// # Errors
     /// After an error the state of the range is unknown, and the store fails.
     fn write_at(&self, offset: u64, pieces: Vec<Bytes>) -> io::Result<()>;
+
+    /// The same without waiting: `done` is told of the end, on any thread, and must be told.
+    fn start_write(&self, offset: u64, pieces: Vec<Bytes>, done: WriteDone) {
+        done(self.write_at(offset, pieces));
+    }
 
     /// Whether a range reads as zeros, as far as that is known without much ado.
     ///

@@ -5,15 +5,15 @@
 //! when they are done. So they may reach the disk before older transactions are durable: as long as their own transaction is not
 //! acknowledged, they may only overwrite what nothing else needs. Whoever submits sees to that.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use bytes::Bytes;
 
 use crate::{
-    core::{Core, DataKind, Order, Queued},
+    core::{Core, DataKind, Queued},
     device::DEVICE_UNIT,
     error::{Context, Result},
-    remote::Clear,
+    remote::{Clear, Remote},
     transaction::Seq,
     volume::Volume,
 };
@@ -21,8 +21,10 @@ use crate::{
 /// The direct writes of one transaction, in its order.
 pub(crate) struct DirectJob {
     seq: Seq,
-    /// They must not overtake this transaction on its way to the file.
+    /// They must not overtake what is up to this transaction on the way to the file,
     after: Seq,
+    /// nor these.
+    behind: Vec<Seq>,
     writes: Vec<DirectWrite>,
 }
 
@@ -37,6 +39,20 @@ struct DirectWrite {
 impl DirectWrite {
     fn end(&self) -> u64 {
         self.offset + self.pieces.iter().map(|piece| piece.len() as u64).sum::<u64>()
+    }
+
+    fn whole_blocks(&self, remote: &Remote) -> Result<(u64, Vec<Bytes>)> {
+        let filled = remote.whole_blocks(self.offset, self.pieces.clone(), self.clear);
+        filled.context(|| format!("read from {}", remote.record.place))
+    }
+
+    fn to_file(&self, core: &Core) -> Result<()> {
+        if let Some(file) = core.volumes.file_or_create(&self.volume)? {
+            for data in &self.pieces {
+                self.volume.write_durable_at(&file, self.offset, data)?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes up a write that goes on where this one ends, if both meet at the border of a block.
@@ -73,35 +89,56 @@ impl DirectJob {
         Some(Self {
             seq: queued.seq,
             after,
+            behind: queued.direct_behind.clone(),
             writes,
         })
     }
 
-    fn write(self, core: &Core) -> Result<()> {
+    /// Carries the writes out, or starts what is done later.
+    fn run(mut self, core: &Arc<Core>) -> Result<()> {
+        let seq = self.seq;
+        let Some(last) = self.writes.pop() else {
+            done(core, seq);
+            return Ok(());
+        };
         for write in self.writes {
             if let Some(remote) = write.volume.remote() {
-                remote
-                    .write(write.offset, write.pieces, write.clear)
-                    .context(|| format!("write to {}", remote.record.place))?;
-                continue;
-            }
-            if let Some(file) = core.volumes.file_or_create(&write.volume)? {
-                for data in &write.pieces {
-                    write.volume.write_durable_at(&file, write.offset, data)?;
-                }
+                let (start, pieces) = write.whole_blocks(remote)?;
+                let written = remote.device.write_at(start, pieces);
+                written.context(|| format!("write to {}", remote.record.place))?;
+            } else {
+                write.to_file(core)?;
             }
         }
+        // Most have but one, which needs no thread to wait for it.
+        let Some(remote) = last.volume.remote() else {
+            last.to_file(core)?;
+            done(core, seq);
+            return Ok(());
+        };
+        let (start, pieces) = last.whole_blocks(remote)?;
+        let (core, volume) = (Arc::clone(core), Arc::clone(&last.volume));
+        let written = move |written: io::Result<()>| {
+            let place = || {
+                volume
+                    .remote()
+                    .map_or_else(String::new, |remote| remote.record.place.clone())
+            };
+            match written.context(|| format!("write to {}", place())) {
+                Ok(()) => done(&core, seq),
+                Err(error) => core.fail("direct write", &error),
+            }
+        };
+        remote.device.start_write(start, pieces, Box::new(written));
         Ok(())
     }
 }
 
 /// One of the writing threads.
-pub(crate) fn run_directs(core: &Core) {
+pub(crate) fn run_directs(core: &Arc<Core>) {
     while let Some(job) = next_job(core) {
-        let seq = job.seq;
-        match job.write(core) {
-            Ok(()) => done(core, seq),
-            Err(error) => core.fail("direct write", &error),
+        if let Err(error) = job.run(core) {
+            core.fail("direct write", &error);
         }
     }
 }
@@ -112,8 +149,10 @@ fn next_job(core: &Core) -> Option<DirectJob> {
         if core.has_failed() || order.journal_ended {
             return None;
         }
-        let applied = order.applied;
-        if let Some(at) = order.directs.iter().position(|job| job.after <= applied) {
+        let (applied, open) = (order.applied(), &order.open);
+        let may_start =
+            |job: &DirectJob| job.after <= applied && !job.behind.iter().any(|seq| open.contains(seq));
+        if let Some(at) = order.directs.iter().position(may_start) {
             return order.directs.remove(at);
         }
         core.direct_work.wait(&mut order);
@@ -123,19 +162,8 @@ fn next_job(core: &Core) -> Option<DirectJob> {
 /// Lets the journal have the transaction.
 fn done(core: &Core, seq: Seq) {
     let mut order = core.order.lock();
-    order.written(seq);
+    order.queue.written(seq);
     drop(order);
     core.work.notify_one();
     core.progress.notify_all();
-}
-
-impl Order {
-    /// Notes that the direct writes of a transaction are done.
-    fn written(&mut self, seq: Seq) {
-        // The queue has consecutive numbers.
-        let first = self.queue.front().map_or(seq, |tx| tx.seq);
-        if let Some(tx) = self.queue.get_mut((seq - first) as usize) {
-            tx.direct_after = None;
-        }
-    }
 }

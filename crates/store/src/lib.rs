@@ -31,6 +31,7 @@ mod map;
 mod meta;
 mod options;
 mod pending;
+mod queue;
 mod ranges;
 mod reclaim;
 mod record;
@@ -44,7 +45,7 @@ mod volumes;
 mod waiters;
 
 pub use backup::restore;
-pub use device::{DEVICE_UNIT, Device, DeviceSpace, Devices};
+pub use device::{DEVICE_UNIT, Device, DeviceSpace, Devices, WriteDone};
 pub use error::{Result, StoreError};
 pub use options::Options;
 pub use store::{Progress, Space, Store, prefix_end};

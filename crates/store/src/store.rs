@@ -85,8 +85,8 @@ impl Store {
         for _ in 0..this.core().options.direct_writers {
             this.spawn("store-direct", run_directs)?;
         }
-        this.spawn("store-apply", stages::run_apply)?;
-        this.spawn("store-checkpoint", stages::run_checkpoints)?;
+        this.spawn("store-apply", |core| stages::run_apply(core))?;
+        this.spawn("store-checkpoint", |core| stages::run_checkpoints(core))?;
         if let Some(devices) = &this.core().options.devices {
             let mut in_use = Vec::new();
             for volume in this.core().volumes.all() {
@@ -98,12 +98,12 @@ impl Store {
                     this.core().reclaim.doom(id, devices.open(&place));
                 }
             }
-            this.spawn("store-reclaim", reclaim::run_reclaim)?;
+            this.spawn("store-reclaim", |core| reclaim::run_reclaim(core))?;
         }
         Ok(this)
     }
 
-    fn spawn(&self, name: &str, run: impl FnOnce(&Core) + Send + 'static) -> Result<()> {
+    fn spawn(&self, name: &str, run: impl FnOnce(&Arc<Core>) + Send + 'static) -> Result<()> {
         let core = Arc::clone(self.core());
         let thread = thread::Builder::new().name(name.into()).spawn(move || run(&core));
         self.handle
@@ -133,6 +133,18 @@ impl Store {
     /// The callback holds up the journal, so it must be short, and must neither block nor submit.
     pub fn after(&self, seq: Seq, callback: impl FnOnce(Result<()>) + Send + 'static) {
         self.core().waiters.after(seq, Box::new(callback));
+    }
+
+    /// Runs `callback` once transaction `seq` is durable, with what it builds on: on devices that may be before older ones are, which
+    /// wait for a device. Else as [`Store::after`].
+    pub fn after_alone(&self, seq: Seq, callback: impl FnOnce(Result<()>) + Send + 'static) {
+        self.core().waiters.after_alone(seq, Box::new(callback));
+    }
+
+    /// Whether transaction `seq` is durable, with what it builds on.
+    #[must_use]
+    pub fn is_durable(&self, seq: Seq) -> bool {
+        self.core().waiters.is_durable(seq)
     }
 
     /// A future that resolves once everything up to `seq` is durable.
@@ -177,7 +189,7 @@ impl Store {
         Progress {
             submitted: order.submitted,
             durable: self.durable(),
-            applied: order.applied,
+            applied: order.applied(),
             checkpointed: order.checkpointed,
             checkpointing: order.checkpointing,
             journal_used: order.head - order.tail,

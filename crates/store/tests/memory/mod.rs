@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use rbdgate_store::{Device, DeviceSpace, Devices};
+use rbdgate_store::{Device, DeviceSpace, Devices, WriteDone};
 
 /// Bytes of a segment.
 pub(crate) const SEGMENT: u64 = 8 << 20;
@@ -176,6 +176,14 @@ impl Device for InMemory {
         content.bytes[offset as usize..end as usize].copy_from_slice(&data);
         self.memory.written.fetch_add(1, SeqCst);
         Ok(())
+    }
+
+    fn start_write(&self, offset: u64, pieces: Vec<Bytes>, done: WriteDone) {
+        let this = Self {
+            memory: Arc::clone(&self.memory),
+            place: self.place.clone(),
+        };
+        thread::spawn(move || done(this.write_at(offset, pieces)));
     }
 
     fn segment(&self) -> u64 {
