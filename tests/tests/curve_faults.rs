@@ -174,3 +174,54 @@ fn everything_goes_wrong_at_once() {
         });
     });
 }
+
+#[test]
+fn a_copyset_without_a_leader_holds_up_its_own_chunks_alone_and_is_named_by_health() {
+    if !on_curve() {
+        eprintln!("skipped: not on CurveBS");
+        return;
+    }
+    const FAR: usize = 96 << 20;
+    let cluster = Cluster::start_on_curve(&[]);
+    // Without a lock that the one who waits would have to give up.
+    cluster.rbd(&["create", "--size", "128M", "--image-feature", "layering", "disk"]);
+    let mut bytes = vec![0; 128 << 20];
+    images::fill(&cluster, "disk", &mut bytes, 1, 0, 1 << 20);
+    images::fill(&cluster, "disk", &mut bytes, 2, FAR, 1 << 20);
+    let info = cluster.rbd(&["info", "--format", "json", "disk"]).json();
+    let place = format!("/rbd/{}", info["id"].as_str().unwrap());
+    let curve = cluster.curve().unwrap();
+    let copyset = curve.tell(&format!("copyset {place} 0")).unwrap();
+    let _ = curve.tell(&format!("hold {copyset}")).unwrap();
+    // More than the server has writing threads.
+    let bench = [
+        "bench",
+        "--io-type",
+        "write",
+        "--io-size",
+        "4K",
+        "--io-total",
+        "400K",
+    ];
+    let bench = [&bench[..], &["--io-threads", "100", "--rbd_cache=false", "disk"]].concat();
+    std::thread::scope(|scope| {
+        let stuck = scope.spawn(|| cluster.run(cluster.client("rbd", &bench)));
+        std::thread::sleep(Duration::from_secs(2));
+        for n in 3..9 {
+            images::fill(&cluster, "disk", &mut bytes, n, FAR, 256 << 10);
+        }
+        cluster.rbd(&["create", "--size", "1G", "other"]);
+        cluster.rbd(&["snap", "create", "other@s"]);
+        assert!(!stuck.is_finished());
+        let wanted = format!("copyset {copyset} of logical pool 2");
+        let since = std::time::Instant::now();
+        while !cluster.ceph(&["health", "detail"]).text().contains(&wanted) {
+            assert!(since.elapsed() < HANG, "{}", cluster.ceph(&["health", "detail"]));
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        let _ = curve.tell(&format!("let-go {copyset}")).unwrap();
+        let _ = stuck.join().unwrap();
+    });
+    let read = images::export(&cluster, "disk");
+    assert!(read[1 << 20..] == bytes[1 << 20..]);
+}

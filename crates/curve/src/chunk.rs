@@ -9,7 +9,7 @@ use crate::{
     backoff::Backoff,
     buffers::Buffers,
     config::Config,
-    copyset::{CopysetId, Copysets, Leader},
+    copyset::{CopysetId, Copysets, Leader, Unserved},
     error::{Error, Inconsistent, Result},
     proto::chunk::{CHUNK_SERVICE, ChunkRequest, ChunkResponse, ChunkStatus, GetChunkInfoRequest, OpType},
     rpc::{Call, Frame, Rpc, RpcError, code},
@@ -70,6 +70,8 @@ struct Tries {
     /// Where a try may still be on its way.
     unknown_at: Option<SocketAddr>,
     redirected_by: Option<Leader>,
+    /// The last try found no leader.
+    unserved: Option<Unserved>,
 }
 
 impl Chunks {
@@ -96,6 +98,7 @@ impl Chunks {
             backward: 0,
             unknown_at: None,
             redirected_by: None,
+            unserved: None,
         }
     }
 
@@ -277,6 +280,13 @@ impl Chunks {
         }
     }
 
+    fn no_leader(&self, address: ChunkAddress, leader: Leader, unreachable: bool, tries: &mut Tries) {
+        self.copysets.suspect(address.copyset, leader, unreachable);
+        tries
+            .unserved
+            .get_or_insert_with(|| self.copysets.unserved(address.copyset));
+    }
+
     fn timeout(&self, timeouts: u32) -> Duration {
         let doublings = timeouts.saturating_sub(SHORT_TIMEOUTS).min(16);
         (self.config.chunk_timeout * (1 << doublings)).min(self.config.chunk_max_timeout)
@@ -292,6 +302,9 @@ impl Chunks {
         let Some(status) = status.map(ChunkStatus) else {
             return Verdict::Retry(self.config.retry_pause);
         };
+        if !matches!(status, ChunkStatus::Redirected | ChunkStatus::CopysetNotExist) {
+            tries.unserved = None;
+        }
         match status {
             ChunkStatus::Success | ChunkStatus::ChunkExist => Verdict::Done(Box::new(frame)),
             ChunkStatus::Redirected | ChunkStatus::CopysetNotExist => {
@@ -300,7 +313,7 @@ impl Chunks {
                     .redirected_by
                     .is_some_and(|before| before.address == leader.address);
                 tries.redirected_by = Some(leader);
-                self.copysets.suspect(address.copyset, leader, false);
+                self.no_leader(address, leader, false, tries);
                 Verdict::Retry(if again { REDIRECT_PAUSE } else { Duration::ZERO })
             }
             ChunkStatus::Overload => Verdict::Retry(tries.overload.pause()),
@@ -338,7 +351,7 @@ impl Chunks {
             RpcError::Connect(_) => true,
             _ => false,
         };
-        self.copysets.suspect(address.copyset, leader, unreachable);
+        self.no_leader(address, leader, unreachable, tries);
         let pause = match error {
             RpcError::Timeout | RpcError::Closed(_) => Duration::ZERO,
             RpcError::Connect(_) => REDIRECT_PAUSE,

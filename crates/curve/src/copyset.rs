@@ -95,8 +95,10 @@ struct Known {
     /// Grows with each search.
     generation: u64,
     suspicion: Suspicion,
-    /// Since when a leader is looked for.
-    searching_since: Option<Instant>,
+    /// How many wait for a leader that serves them,
+    unserved: usize,
+    /// and since when there is always one.
+    unserved_since: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -118,19 +120,26 @@ impl Copyset {
     }
 }
 
-/// A search for a leader, as long as somebody waits for its end.
-struct Search<'a>(&'a Copyset);
+/// Somebody waits for a leader that serves him, until this is dropped.
+pub(crate) struct Unserved(Arc<Copyset>);
 
-impl<'a> Search<'a> {
-    fn begin(copyset: &'a Copyset) -> Self {
-        copyset.known().searching_since = Some(Instant::now());
+impl Unserved {
+    fn new(copyset: Arc<Copyset>) -> Self {
+        let mut known = copyset.known();
+        known.unserved += 1;
+        known.unserved_since.get_or_insert_with(Instant::now);
+        drop(known);
         Self(copyset)
     }
 }
 
-impl Drop for Search<'_> {
+impl Drop for Unserved {
     fn drop(&mut self) {
-        self.0.known().searching_since = None;
+        let mut known = self.0.known();
+        known.unserved -= 1;
+        if known.unserved == 0 {
+            known.unserved_since = None;
+        }
     }
 }
 
@@ -155,11 +164,11 @@ impl Copysets {
         }
     }
 
-    /// Copysets for whose leader somebody has waited for so long or longer, by id, with how long it has been.
+    /// Copysets that no leader has served for so long or longer while somebody waited, by id, with how long it has been.
     #[must_use]
     pub fn leaderless(&self, longer_than: Duration) -> Vec<(CopysetId, Duration)> {
         let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = |copyset: &Copyset| copyset.known().searching_since.map(|since| since.elapsed());
+        let waited = |copyset: &Copyset| copyset.known().unserved_since.map(|since| since.elapsed());
         let mut found: Vec<_> = sets
             .iter()
             .filter_map(|(id, copyset)| waited(copyset).map(|time| (*id, time)))
@@ -184,7 +193,7 @@ impl Copysets {
             return Ok(leader);
         }
         let _one_at_a_time = copyset.searching.lock().await;
-        let _noted = Search::begin(&copyset);
+        let _unserved = Unserved::new(copyset.clone());
         let mut round = 0;
         loop {
             if let Some(leader) = copyset.leader() {
@@ -205,6 +214,11 @@ impl Copysets {
             round += 1;
             tokio::time::sleep(ELECTION_PAUSE).await;
         }
+    }
+
+    /// Notes that somebody waits for this copyset.
+    pub(crate) fn unserved(&self, id: CopysetId) -> Unserved {
+        Unserved::new(self.copyset(id))
     }
 
     /// The leader did not serve a request: it is looked for again, unless that has happened since. `unreachable`: not even

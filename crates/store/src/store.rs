@@ -154,25 +154,13 @@ impl Store {
 
     /// Blocks until everything up to `seq` is durable.
     pub fn wait(&self, seq: Seq) -> Result<()> {
-        let slot = Arc::new((Mutex::new(None), Condvar::new()));
-        let told = Arc::clone(&slot);
-        self.after(seq, move |outcome| {
-            *told.0.lock() = Some(outcome);
-            told.1.notify_one();
-        });
-        let mut outcome = slot.0.lock();
-        loop {
-            if let Some(outcome) = outcome.take() {
-                return outcome;
-            }
-            slot.1.wait(&mut outcome);
-        }
+        wait_for(|told| self.after(seq, told))
     }
 
-    /// Submits and waits until it is durable.
+    /// Submits, and waits until it is durable with what it builds on.
     pub fn commit(&self, tx: Transaction) -> Result<Seq> {
         let seq = self.submit(tx)?;
-        self.wait(seq)?;
+        wait_for(|told| self.after_alone(seq, told))?;
         Ok(seq)
     }
 
@@ -519,6 +507,23 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Waits for what a callback is told.
+fn wait_for(ask: impl FnOnce(Box<dyn FnOnce(Result<()>) + Send>)) -> Result<()> {
+    let slot = Arc::new((Mutex::new(None), Condvar::new()));
+    let told = Arc::clone(&slot);
+    ask(Box::new(move |outcome| {
+        *told.0.lock() = Some(outcome);
+        told.1.notify_one();
+    }));
+    let mut outcome = slot.0.lock();
+    loop {
+        if let Some(outcome) = outcome.take() {
+            return outcome;
+        }
+        slot.1.wait(&mut outcome);
     }
 }
 

@@ -20,7 +20,7 @@ use curve::{
     proto::namespace::StatusCode,
 };
 use parking_lot::{Mutex, RwLock};
-use store::{DEVICE_UNIT, Device, DeviceSpace, Devices};
+use store::{DEVICE_UNIT, Device, DeviceSpace, Devices, WriteDone};
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 
 use super::{
@@ -168,7 +168,8 @@ impl CurveDevices {
         if let Some(device) = devices.get(place).and_then(Weak::upgrade) {
             return device;
         }
-        let device = Arc::new(CurveDevice {
+        let device = Arc::new_cyclic(|this| CurveDevice {
+            this: Weak::clone(this),
             shared: Arc::clone(&self.shared),
             place: place.to_owned(),
             length: AtomicU64::new(0),
@@ -257,6 +258,8 @@ impl Devices for CurveDevices {
 
 /// A volume, made and opened when it is needed.
 struct CurveDevice {
+    /// Itself, for what goes on without its caller.
+    this: Weak<Self>,
     shared: Arc<Shared>,
     place: String,
     /// As far as known; 0 before it is opened.
@@ -368,6 +371,13 @@ impl CurveDevice {
         Ok(all.freeze())
     }
 
+    async fn write(&self, offset: u64, pieces: Vec<Bytes>) -> io::Result<()> {
+        let _timed = self.shared.health.started(&self.place, Instant::now());
+        let volume = self.volume().await?.ok_or(io::ErrorKind::NotFound)?;
+        let data = pieces.into_iter().collect::<Buffers>();
+        Ok(volume.write(offset, data).await?)
+    }
+
     /// Waits for what is under way, and takes the record away.
     async fn shut(&self) -> io::Result<()> {
         let _opening = self.opening.lock().await;
@@ -430,13 +440,17 @@ impl Device for CurveDevice {
     }
 
     fn write_at(&self, offset: u64, pieces: Vec<Bytes>) -> io::Result<()> {
-        self.timed(async {
-            let volume = self.volume().await?.ok_or(io::ErrorKind::NotFound)?;
-            volume
-                .write(offset, pieces.into_iter().collect::<Buffers>())
-                .await?;
-            Ok(())
-        })
+        self.wait(self.write(offset, pieces))
+    }
+
+    fn start_write(&self, offset: u64, pieces: Vec<Bytes>, done: WriteDone) {
+        let this = self.this.upgrade();
+        self.shared.handle.spawn(async move {
+            done(match this {
+                Some(this) => this.write(offset, pieces).await,
+                None => Err(io::ErrorKind::NotFound.into()),
+            });
+        });
     }
 
     fn segment(&self) -> u64 {

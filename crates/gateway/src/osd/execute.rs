@@ -113,8 +113,6 @@ impl Osd {
             .objects
             .load(&object.id)
             .map_err(|e| store_error(&object.id, &e))?;
-        // What preserved data before the object left the memory may not be durable yet.
-        inner.preserved = state.clones.then(|| self.objects.store().progress().submitted);
         inner.state = Some(state.clone());
         Ok(state)
     }
@@ -188,8 +186,8 @@ impl Osd {
             }
             Some(Refusal::Dropped) => return Outcome::Done,
         }
-        let durable = self.objects.store().durable();
-        change.preserved = inner.preserved.filter(|seq| durable < *seq);
+        let store = self.objects.store();
+        change.preserved = inner.preserved.filter(|seq| !store.is_durable(*seq));
         change.journaled = change.preserved.is_some();
         match self.objects.prepare(&object.id, &mut change, may_block) {
             Ok(true) => {}
@@ -242,7 +240,13 @@ impl Osd {
         let reqid = op.reqid();
         let committed = self.objects.commit(&object.id, &mut change, |tx| {
             reply_log::record(tx, &reqid, &recorded);
+            for seq in inner.last_seq.into_iter().chain(op.saw()) {
+                tx.builds_on(seq);
+            }
         });
+        // Whatever became of the change: what it preserved is preserved.
+        inner.preserved = inner.preserved.max(change.preserved);
+        inner.last_seq = inner.last_seq.max(change.preserved);
         let seq = match committed {
             Ok(seq) => seq,
             Err(CommitError::Stale) => return Outcome::Stale(op),
@@ -282,7 +286,7 @@ impl Osd {
     ) {
         let osd = Arc::clone(self);
         let object = Arc::clone(object);
-        self.objects.store().after(seq, move |durable| {
+        self.objects.store().after_alone(seq, move |durable| {
             let reply = match durable {
                 Ok(()) => op.write_reply(&recorded, epoch),
                 Err(error) => op.error_reply(osd.write_failed(&object.id, &error), epoch),
@@ -330,9 +334,9 @@ impl Osd {
     fn reply_when_seen(&self, inner: &Inner, op: &PendingOp, reply: RawMessage) {
         let store = self.objects.store();
         match inner.last_seq {
-            Some(seq) if store.durable() < seq => {
+            Some(seq) if !store.is_durable(seq) => {
                 let session = Arc::clone(&op.session);
-                store.after(seq, move |durable| match durable {
+                store.after_alone(seq, move |durable| match durable {
                     Ok(()) => session.send(reply),
                     // What was read never came to be: the client must ask again, elsewhere or later.
                     Err(_) => session.close(),
@@ -360,10 +364,12 @@ impl Osd {
         let reply = op.write_reply(&recorded, epoch);
         let session = Arc::clone(&op.session);
         let seq = inner.last_seq.unwrap_or_else(|| self.objects.store().durable());
-        self.objects.store().after(seq, move |durable| match durable {
-            Ok(()) => session.send(reply),
-            Err(_) => session.close(),
-        });
+        self.objects
+            .store()
+            .after_alone(seq, move |durable| match durable {
+                Ok(()) => session.send(reply),
+                Err(_) => session.close(),
+            });
         None
     }
 
