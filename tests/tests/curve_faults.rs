@@ -40,6 +40,12 @@ impl Trouble<'_> {
     }
 }
 
+/// A ceph.conf without a cache in the client, which would take the requests that are to be late.
+fn uncached(cluster: &Cluster) -> String {
+    let conf = std::fs::read_to_string(cluster.conf()).unwrap();
+    cluster.file("uncached.conf", format!("{conf}\n[client]\nrbd_cache = false\n"))
+}
+
 /// Two jobs write and read back an image twice while there is trouble; then the server is killed, and has to have all.
 fn under(trouble: impl FnOnce(&Trouble<'_>) + Send) {
     if !on_curve() {
@@ -48,9 +54,6 @@ fn under(trouble: impl FnOnce(&Trouble<'_>) + Send) {
     }
     let mut cluster = Cluster::start_on_curve(&["--mds", "0,0,0"]);
     cluster.rbd(&["create", "--size", "256M", "disk"]);
-    // A cache in the client would take the requests that are to be late.
-    let conf = std::fs::read_to_string(cluster.conf()).unwrap();
-    let conf = cluster.file("uncached.conf", format!("{conf}\n[client]\nrbd_cache = false\n"));
     let load = [
         "--name=load",
         "--rw=randwrite",
@@ -66,7 +69,7 @@ fn under(trouble: impl FnOnce(&Trouble<'_>) + Send) {
         "--verify=crc32c",
         "--do_verify=1",
     ];
-    let fio = fio::fio(&cluster, "disk", &load).env("CEPH_CONF", conf);
+    let fio = fio::fio(&cluster, "disk", &load).env("CEPH_CONF", uncached(&cluster));
     let stop = AtomicBool::new(false);
     let outcome = std::thread::scope(|scope| {
         let (cluster, stop) = (&cluster, &stop);
@@ -193,19 +196,17 @@ fn a_copyset_without_a_leader_holds_up_its_own_chunks_alone_and_is_named_by_heal
     let curve = cluster.curve().unwrap();
     let copyset = curve.tell(&format!("copyset {place} 0")).unwrap();
     let _ = curve.tell(&format!("hold {copyset}")).unwrap();
-    // More than the server has writing threads.
-    let bench = [
-        "bench",
-        "--io-type",
-        "write",
-        "--io-size",
-        "4K",
-        "--io-total",
-        "400K",
+    // More at a time than the server has threads to write with.
+    let load = [
+        "--name=stuck",
+        "--rw=randwrite",
+        "--bs=4k",
+        "--iodepth=100",
+        "--size=1M",
     ];
-    let bench = [&bench[..], &["--io-threads", "100", "--rbd_cache=false", "disk"]].concat();
+    let fio = fio::fio(&cluster, "disk", &load).env("CEPH_CONF", uncached(&cluster));
     std::thread::scope(|scope| {
-        let stuck = scope.spawn(|| cluster.run(cluster.client("rbd", &bench)));
+        let stuck = scope.spawn(|| cluster.run(fio));
         std::thread::sleep(Duration::from_secs(2));
         for n in 3..9 {
             images::fill(&cluster, "disk", &mut bytes, n, FAR, 256 << 10);
