@@ -8,6 +8,8 @@
 #                            default
 #                            generations: chroots with clients of other Ceph releases (the first time, several
 #                            minutes and 1.3 GB in /var/tmp), then docs/clients.md from a run with all of them
+#                            drivers: Cinder's, Glance's and Nova's drivers and libvirt in those chroots (the first
+#                            time, ten minutes and 3 GB more), then docs/drivers.md from a run with all of them
 #                            kernels: kernels of Debian's releases in QEMU (without hardware support, some minutes), then
 #                            docs/kernels.md from a run with all of them
 #                            suites: Ceph's own suites (docs/suites.md) with the clients of their releases, all of
@@ -18,6 +20,10 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 
 # Packages of Debian bookworm. The clients are those of Ceph 16.2.15.
 packages=(ceph-common python3-rbd python3-rados fio e2fsprogs g++ curl ca-certificates tshark)
+
+# Drivers of clouds, and mount, which libvirt's test calls.
+driver_packages=(mount python3-cinder python3-glance-store python3-nova libvirt-daemon
+    libvirt-daemon-driver-storage-rbd libvirt-clients)
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
@@ -110,6 +116,18 @@ stage_generations() {
     tests/chroots.sh || echo "going on without it" >&2
     RBDGATE_BIN=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate} RBDGATE_CLIENTS_TABLE=$PWD/docs/clients.md \
         cargo test -p rbdgate-tests --test generations
+}
+
+stage_drivers() {
+    local suite
+    for suite in bookworm trixie; do
+        # A release that cannot be had is in the table as not run.
+        { tests/chroots.sh "$suite" && tests/chroots.sh add "$suite" "${driver_packages[@]}"; } || echo "going on without it" >&2
+    done
+    # Part of libvirt-daemon before.
+    tests/chroots.sh add trixie libvirt-daemon-driver-secret || echo "going on without it" >&2
+    RBDGATE_BIN=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate} RBDGATE_DRIVERS_TABLE=$PWD/docs/drivers.md \
+        cargo test -p rbdgate-tests --test drivers
 }
 
 # Ceph's own suites, those that RBDGATE_SUITES_ONLY names or all.

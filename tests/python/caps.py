@@ -81,6 +81,10 @@ def attempt(cluster, operation):
         if words[0] == "osd":
             osd(cluster, *words[1:])
             return "yes"
+        if words[0] == "tell" and not words[1].startswith("osd."):
+            kind, name = words[1].split(".")
+            send = {"mon": cluster.mon_command, "mgr": cluster.mgr_command}[kind]
+            return outcome(send(command(words[2:]), b"", timeout=10, target=name)[0])
         if words[0] == "tell":
             return outcome(cluster.osd_command(0, command(words[2:]), b"", timeout=10)[0])
         send = {"mon": cluster.mon_command, "mgr": cluster.mgr_command}[words[0]]

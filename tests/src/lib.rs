@@ -19,6 +19,7 @@ pub mod op_vectors;
 pub mod peer;
 pub mod playback;
 pub mod ports;
+pub mod raw_client;
 pub mod rbdgate;
 pub mod record;
 pub mod reference;

@@ -102,6 +102,12 @@ impl Peer {
         &self.info
     }
 
+    /// The socket, both directions of the session, and what the handshake told.
+    #[must_use]
+    pub fn into_parts(self) -> (TcpStream, ReadHalf, WriteHalf, PeerInfo) {
+        (self.socket, self.read, self.write, self.info)
+    }
+
     /// The tickets that the monitor gave, for a connection to a service.
     pub fn tickets(&self) -> Result<ClientAuth> {
         let credentials = self.credentials.clone();

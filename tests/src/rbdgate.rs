@@ -158,6 +158,12 @@ impl Rbdgate {
         self.child.as_ref().map(Child::id)
     }
 
+    /// Whether it runs. One that has ended by itself is still to be killed before it is launched again.
+    pub fn is_running(&mut self) -> bool {
+        let ended = self.child.as_mut().map(|child| child.try_wait());
+        matches!(ended, Some(Ok(None)))
+    }
+
     /// Lines on standard output since the ready line.
     #[must_use]
     pub fn further_output(&self) -> Vec<String> {

@@ -57,8 +57,9 @@ fn two_hundred_sessions_at_once_are_all_served_and_leave_nothing_behind() {
         eprintln!("{times}, of the server's processor time {taken:.2} s");
         taken
     };
-    round(&mut cluster);
-    let before = memory(&mut cluster);
+    // The allocator's arenas, one of which each thread fills, reach their size in the first rounds.
+    let before = (0..3).map(|_| (round(&mut cluster), memory(&mut cluster)).1);
+    let before = before.max().unwrap_or_default();
     let taken = (0..3).map(|_| round(&mut cluster)).fold(f64::MAX, f64::min);
     let after = memory(&mut cluster);
     // What the server needs for all of them is the longest that it can keep the last one waiting on a single processor. The clients'

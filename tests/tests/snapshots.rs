@@ -118,7 +118,9 @@ fn the_first_small_write_after_a_snapshot_preserves_64_kib() {
     cluster.rbdgate().stop(rustix::process::Signal::TERM).unwrap();
     let preserved = volume_bytes(&mut cluster) - before;
     println!("8 writes of 4 KiB preserved {preserved} bytes");
-    assert_eq!(preserved, 8 * (64 << 10));
+    // A file system may count a few blocks of its own, such as those of an extent tree.
+    let blocks = 64 << 10;
+    assert!((8 * blocks..9 * blocks).contains(&preserved), "{preserved}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use rbdgate_tests::Failure;
 
 mod bench;
+mod capacity;
 mod fuzz;
 mod licences;
 mod snapshots;
@@ -28,6 +29,8 @@ enum Command {
     Bench(bench::Options),
     /// Runs the same jobs through rbdgate and with the CurveBS client alone on a simulated cluster, and prints what rbdgate adds.
     BenchCurve(bench::curve::Options),
+    /// Prints what the server's processor time allows, driven by a lean client.
+    Capacity(capacity::Options),
     /// Prints what a thousand snapshots of an image cost.
     Snapshots(snapshots::Options),
     /// Checks that every dependency has a licence that deny.toml allows.
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Bench(options) => bench::run(&options),
         Command::BenchCurve(options) => bench::curve::run(&options),
+        Command::Capacity(options) => capacity::run(&options),
         Command::Snapshots(options) => snapshots::run(&options),
         Command::Licences => licences::run(),
         Command::Fuzz(options) => fuzz::run(&options),

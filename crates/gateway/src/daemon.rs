@@ -1,6 +1,8 @@
 //! Commands to one daemon: what `ceph tell mon.a|mgr.x|osd.0 ...` and the admin socket answer (Ceph
 //! `src/common/ceph_context.cc`). All daemons are this process, so counters are the same for each; options are each one's own.
 
+use std::sync::Arc;
+
 use encoding::features::Features;
 use rustix::io::Errno;
 use serde_json::{Map, Value, json};
@@ -8,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     cluster::{Cluster, KnownOption, known_option, known_options, normalized},
     mon::{self, Args, Command, CommandError, Format, Reply, TELL, describe_all},
+    op_tracker::{OpTracker, dump},
     perf,
 };
 
@@ -61,9 +64,40 @@ pub const DAEMON_COMMANDS: &[DaemonCommand] = &[
         config_unset,
     ),
     row(
+        "dump_blocked_ops",
+        "show the ops that have been in flight for too long",
+        |d, _| Ok(dump::blocked(&d.ops(), false)),
+    ),
+    row(
+        "dump_blocked_ops_count",
+        "count the ops that have been in flight for too long",
+        |d, _| Ok(dump::blocked(&d.ops(), true)),
+    ),
+    row(
         "dump_blocklist",
         "list the clients that are shut out",
         dump_blocklist,
+    ),
+    row(
+        "dump_historic_ops",
+        "show the ops that took longest, by arrival",
+        |d, _| Ok(dump::historic(&d.ops(), false)),
+    ),
+    row(
+        "dump_historic_ops_by_duration",
+        "show the ops that took longest, the longest first",
+        |d, _| Ok(dump::historic(&d.ops(), true)),
+    ),
+    row("dump_historic_slow_ops", "show the last slow ops", |d, _| {
+        Ok(dump::slow(&d.ops()))
+    }),
+    row("dump_ops_in_flight", "show the ops in flight", |d, _| {
+        Ok(dump::in_flight(&d.ops()))
+    }),
+    row(
+        "dump_watchers",
+        "show clients that watch objects, and which",
+        dump_watchers,
     ),
     row("git_version", "get git sha1", |_, _| {
         Ok(json!({"git_version": crate::VERSION}))
@@ -76,19 +110,45 @@ pub const DAEMON_COMMANDS: &[DaemonCommand] = &[
     row("log flush", "write out the log: it is never held back", |_, _| {
         Ok(json!({}))
     }),
+    row("ops", "show the ops in flight", |d, _| {
+        Ok(dump::in_flight(&d.ops()))
+    }),
     row(
         "perf dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false",
         "dump counters",
         perf_dump,
     ),
     row("perf schema", "describe the counters", |d, _| {
-        Ok(perf::schema(&perf::dump(d.cluster, d.sessions)))
+        Ok(perf::schema(&d.counters()))
     }),
     row("status", "show the state of the daemon", status),
     row("query name=pgid,type=CephPgid", "show a placement group", query),
+    // The same as clients write it without `tell`: `ceph pg PGID query`.
+    row(
+        "pg name=pgid,type=CephPgid name=cmd,type=CephChoices,strings=query",
+        "show a placement group",
+        query,
+    ),
     row("uptime", "seconds since the start", uptime),
     row("version", "get version", |_, _| Ok(perf::version())),
 ];
+
+impl Daemon<'_> {
+    /// The number of the OSD that this is.
+    fn osd(&self) -> Option<i32> {
+        self.name.strip_prefix("osd.")?.parse().ok()
+    }
+
+    /// The ops of the OSD; of all of them where another daemon is asked.
+    fn ops(&self) -> Vec<Arc<OpTracker>> {
+        self.cluster.stats().ops(self.osd())
+    }
+
+    /// Its counters.
+    fn counters(&self) -> Value {
+        perf::dump(self.cluster, self.sessions, &self.ops())
+    }
+}
 
 impl DaemonCommand {
     /// The command as clients are told of it: it asks for all permissions, as Ceph's daemons do of whoever tells them something.
@@ -242,7 +302,7 @@ fn injectargs(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
 }
 
 fn perf_dump(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
-    let all = perf::dump(daemon.cluster, daemon.sessions);
+    let all = daemon.counters();
     let Some(logger) = args.str("logger").filter(|l| *l != "all") else {
         return Ok(all);
     };
@@ -262,14 +322,23 @@ fn dump_blocklist(daemon: &Daemon<'_>, _: &Args) -> Result<Value, CommandError> 
     Ok(Value::Array(entries.collect()))
 }
 
+/// All OSDs of this process share objects, and so their watches.
+fn dump_watchers(daemon: &Daemon<'_>, _: &Args) -> Result<Value, CommandError> {
+    let all = daemon.cluster.stats().watchers().into_iter().map(|w| {
+        json!({
+            "namespace": w.namespace, "object": w.object,
+            "entity_name": {"type": w.item.name.kind.name(), "num": w.item.name.num},
+            "cookie": w.item.cookie, "timeout": w.item.timeout_seconds,
+            "entity_addr_t": perf::address(&w.item.addr),
+        })
+    });
+    Ok(Value::Array(all.collect()))
+}
+
 fn status(daemon: &Daemon<'_>, _: &Args) -> Result<Value, CommandError> {
     let map = daemon.cluster.osdmap();
     let fsid = daemon.cluster.fsid().to_string();
-    let Some(id) = daemon
-        .name
-        .strip_prefix("osd.")
-        .and_then(|n| n.parse::<usize>().ok())
-    else {
+    let Some(id) = daemon.osd().and_then(|id| usize::try_from(id).ok()) else {
         return Ok(json!({"cluster_fsid": fsid, "name": daemon.name, "state": "active"}));
     };
     let oldest = daemon.cluster.oldest_osdmap();

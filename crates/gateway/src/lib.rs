@@ -13,12 +13,17 @@ pub mod compatibility;
 pub mod config;
 pub mod daemon;
 pub mod decode;
+pub mod fsck;
 mod listeners;
 pub mod mon;
 pub mod objects;
+pub mod op_tracker;
 pub mod open;
 pub mod osd;
 pub mod perf;
+pub mod rados;
+pub mod rbd;
+pub mod rbd_support;
 pub mod serve;
 
 /// The version of this program.

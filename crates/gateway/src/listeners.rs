@@ -9,8 +9,9 @@ use encoding::{
     types::{EntityAddr, EntityAddrVec, EntityName, EntityType},
 };
 use msgr::{
-    Dispatcher, MonMapSource, Protocol, ServerConfig,
+    Dispatcher, Gate, MonMapSource, Protocol, ServerConfig,
     auth::{AuthConfig, AuthMethod},
+    budget::Budget,
     cephx::KeyServer,
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
@@ -24,9 +25,10 @@ use crate::{
     backend::commands::ServerCommands,
     cluster::{Cluster, Endpoints, Entrance, MGR_NAME, MON_NAME, OsdEndpoint},
     config::{Auth, Listener, MaxMsgr, Settings, offset},
-    mon::{MgrDispatcher, MonDispatcher, MonShared},
+    mon::{MgrDispatcher, MonDispatcher, MonShared, report_pgmap},
     open::ServeError,
     osd::{Osd, OsdDispatcher},
+    rbd_support::RbdSupport,
 };
 
 /// One daemon's sockets.
@@ -166,6 +168,8 @@ struct Server<'a> {
     cluster: &'a Arc<Cluster>,
     osd: &'a Arc<Osd>,
     auth: AuthConfig,
+    budget: Arc<Budget>,
+    gate: Arc<Gate>,
     sessions: Arc<Sessions>,
     servers: JoinSet<io::Result<()>>,
     stopping: &'a watch::Receiver<bool>,
@@ -221,12 +225,15 @@ impl Listeners {
         settings: &Settings,
         cluster: &Arc<Cluster>,
         osd: &Arc<Osd>,
+        rbd_support: &Arc<RbdSupport>,
         stopping: &watch::Receiver<bool>,
     ) -> io::Result<JoinSet<io::Result<()>>> {
         let mut server = Server {
             settings,
             cluster,
             osd,
+            budget: settings.limits.budget(),
+            gate: settings.limits.gate(),
             auth: auth_config(settings, Arc::clone(cluster) as _),
             sessions: Arc::default(),
             servers: JoinSet::new(),
@@ -234,9 +241,12 @@ impl Listeners {
             nonce: self.nonce,
         };
         let shared = MonShared::new(Arc::clone(cluster));
+        shared.set_rbd_support(Arc::clone(rbd_support));
         for (number, daemons) in (0..).zip(self.daemons) {
             server.serve_all(number, daemons, &shared)?;
         }
+        let reports = report_pgmap(shared, stopping.clone());
+        server.servers.spawn(reports);
         server.serve_admin(self.http);
         Ok(server.servers)
     }
@@ -254,6 +264,8 @@ impl Server<'_> {
             let mut config = ServerConfig::new(name, addrs, self.auth.clone());
             config.supported = config.supported.without(mask);
             config.compression = self.settings.compression.clone();
+            config.budget = Arc::clone(&self.budget);
+            config.gate = Arc::clone(&self.gate);
             if name.kind != EntityType::MGR {
                 config.required = Features::REQUIRED;
             }

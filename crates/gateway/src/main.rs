@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, builder::NonEmptyStringValuePars
 use rbdgate::{
     VERSION, admin, backend,
     config::{ConfigError, SETTINGS, Settings, Sources, commented_defaults},
-    decode, serve,
+    decode, fsck, serve,
 };
 
 const ABOUT: &str =
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
             None => Ok(ExitCode::FAILURE),
         },
         Some((name @ ("map" | "adopt" | "release"), args)) => run_on_backend(name, args),
+        Some(("fsck", args)) => run_fsck(args),
         Some(("config", _)) => {
             print!("{}", commented_defaults());
             Ok(ExitCode::SUCCESS)
@@ -60,6 +61,9 @@ fn command() -> Command {
         .subcommand(with_settings(serve))
         .subcommand(with_settings(check))
         .subcommand(sessions_command())
+        .subcommand(with_some_settings(fsck::command(), |key| {
+            key == "data" || key == "log"
+        }))
         .subcommand(decode::command())
         .subcommands(backend_commands())
         .subcommand(
@@ -115,6 +119,8 @@ fn value_name(key: &str) -> &'static str {
         "osd-count" => "N",
         "mask-features" => "FEATURES",
         "max-msgr" => "VERSION",
+        "max-connections" | "max-handshakes" | "max-refusals" => "N",
+        "session-memory" | "sessions-memory" => "BYTES",
         "log" => "FILTER",
         "modes" => "MODES",
         "listen" => "LISTENER",
@@ -164,6 +170,17 @@ fn run_on_backend(name: &str, args: &ArgMatches) -> Result<ExitCode, Box<dyn std
         &settings.log
     })?;
     backend::commands::run(name, args, &settings)
+}
+
+fn run_fsck(args: &ArgMatches) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let settings = settings(args)?;
+    // What is found goes to standard output.
+    start_log(if settings.log == "info" {
+        "error"
+    } else {
+        &settings.log
+    })?;
+    Ok(fsck::run(args, &settings))
 }
 
 fn run_serve(args: &ArgMatches) -> Result<ExitCode, Box<dyn std::error::Error>> {

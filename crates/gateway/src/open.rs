@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use store::{Options, Store, StoreError};
+use store::{Disk, Options, RealDisk, Store, StoreError};
 
 use crate::{backend::CurveDevices, cluster::ClusterError, config::Settings};
 
@@ -44,6 +44,9 @@ pub enum ServeError {
         /// Why.
         reason: io::Error,
     },
+    /// What is in the data folder is damaged.
+    #[error("{0}; `rbdgate fsck` tells more")]
+    Damaged(StoreError),
     /// The store failed.
     #[error("store: {0}")]
     Store(#[from] StoreError),
@@ -103,24 +106,50 @@ pub fn open_store(
         reason,
     };
     // What images hold, and the keys, are nobody else's business.
-    std::fs::create_dir_all(data).map_err(fail)?;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(store_dir(data))
-        .map_err(fail)?;
+    RealDisk.create_dir(data).map_err(fail)?;
+    match std::fs::DirBuilder::new().mode(0o700).create(store_dir(data)) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(fail(error)),
+        Err(_) => {}
+        Ok(()) => RealDisk.sync_dir(data).map_err(fail)?,
+    }
+    open_with(store_options(data)?, data, settings, devices)
+}
+
+/// How the store in the data folder is opened.
+///
+/// # Errors
+/// If the folder cannot be looked at.
+pub fn store_options(data: &Path) -> Result<Options, ServeError> {
+    let fail = |reason| ServeError::Data {
+        dir: data.to_owned(),
+        reason,
+    };
     let fs = rustix::fs::statvfs(data).map_err(|e| fail(e.into()))?;
     let total = fs.f_blocks.saturating_mul(fs.f_frsize);
     let mut options = Options::new(store_dir(data));
     // On a small disk the journal and the reserve must leave room for data.
     options.journal_bytes = options.journal_bytes.min((total / 16).max(8 << 20));
     options.reserve_bytes = options.reserve_bytes.min(total / 20);
+    Ok(options)
+}
+
+/// Opens the store with such options.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn open_with(
+    mut options: Options,
+    data: &Path,
+    settings: &Settings,
+    devices: Option<&CurveDevices>,
+) -> Result<Store, ServeError> {
     if let (Some(curve), Some(devices)) = (&settings.curve, devices) {
         options.devices = Some(Arc::new(devices.clone()));
         options.direct_writers = curve.writers;
     }
     match Store::open(options) {
         Err(StoreError::InUse { .. }) => Err(ServeError::InUse(data.to_owned())),
+        Err(error @ StoreError::Corrupt(_)) => Err(ServeError::Damaged(error)),
         other => Ok(other?),
     }
 }

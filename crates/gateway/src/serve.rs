@@ -8,7 +8,7 @@ use std::{
 };
 
 use encoding::types::EntityAddrVec;
-use store::Store;
+use store::{Seq, Store};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -18,10 +18,11 @@ use crate::{
     backend::BackendStats,
     client_files::{conf_path, write_conf, write_keyring},
     cluster::{Cluster, ClusterStats},
-    config::Settings,
+    config::{Auth, Settings},
     listeners::Listeners,
     open::{ServeError, connect_backend, open_store},
     osd::Osd,
+    rbd_support::RbdSupport,
 };
 
 /// How long sessions have to end, and the store to close, once the process is told to stop.
@@ -66,6 +67,10 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     let store = open_store(&settings.data, settings, devices.as_ref())?;
     let listeners = Listeners::bind(settings).await?;
     let cluster = Cluster::open(Arc::new(store.clone()), &listeners.endpoints()?)?;
+    cluster.set_auth_method(match settings.auth {
+        Auth::Cephx => "cephx",
+        Auth::None => "none",
+    });
     let osd = Osd::open(store.clone(), Arc::clone(&cluster))?;
     let stats: Arc<dyn ClusterStats> = Arc::clone(&osd) as _;
     cluster.set_stats(match &devices {
@@ -78,18 +83,34 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     write_client_files(settings, &cluster)?;
 
     let (stop, stopping) = watch::channel(false);
-    let mut servers = listeners.start(settings, &cluster, &osd, &stopping)?;
+    let rbd_support = RbdSupport::new(Arc::clone(&cluster), Arc::clone(&osd));
+    let mut servers = listeners.start(settings, &cluster, &osd, &rbd_support, &stopping)?;
+    rbd_support.start();
     servers.spawn(tick_cluster(Arc::clone(&cluster), stopping.clone()));
     let ticker = tokio::spawn(Arc::clone(&osd).run_ticker());
     announce(&settings.data)?;
 
+    let failed = async {
+        // Nothing ever becomes durable up to there: it ends only with an error. On devices the server goes on, and refuses.
+        match store.durable_at(Seq::MAX).await {
+            Err(error) if !store.on_devices() => error,
+            _ => std::future::pending().await,
+        }
+    };
     tokio::select! {
+        error = failed => {
+            tracing::error!(%error, "the disk failed: stopping; everything acknowledged is there when it works again");
+        }
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
         // A server ends by itself only if something is broken.
         Some(ended) = servers.join_next() => tracing::error!(?ended, "a server ended: stopping"),
     }
     stop.send_replace(true);
+    let module = tokio::task::spawn_blocking(move || rbd_support.stop());
+    if tokio::time::timeout(STOP_DEADLINE / 4, module).await.is_err() {
+        tracing::warn!("a task is still at work: it is taken up at the next start");
+    }
     ticker.abort();
     let all_ended = async { while servers.join_next().await.is_some() {} };
     if tokio::time::timeout(STOP_DEADLINE / 2, all_ended).await.is_err() {

@@ -17,7 +17,9 @@ use encoding::{
 
 use crate::{
     auth::{AuthConfig, ConMode},
+    budget::Budget,
     cephx::{AuthEntityName, CephxClient},
+    gate::Gate,
     lossless::{Bounds, Link, Policies, Policy, SessionTable},
     v2::{Compression, Limits},
 };
@@ -83,8 +85,10 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,
-    /// A session is not read from while more bytes than this wait to be written to it.
-    pub send_high_water: usize,
+    /// Bounds on what sessions hold in memory. Listeners of one process share it.
+    pub budget: Arc<Budget>,
+    /// Who is let in. Listeners of one process share it.
+    pub gate: Arc<Gate>,
     /// What becomes of sessions when their connection breaks, by type of peer. At a monitor sessions of msgr v1 are lossy
     /// in any case: they stand before the client is authenticated.
     pub policies: Policies,
@@ -115,7 +119,8 @@ impl ServerConfig {
             compression: Compression::default(),
             limits: Limits::default(),
             handshake_timeout: Duration::from_secs(10),
-            send_high_water: 64 << 20,
+            budget: Arc::default(),
+            gate: Arc::default(),
             policies: Policies::all(Policy::stateless_server()),
             sessions: Arc::default(),
             global_seq: AtomicU64::new(0),

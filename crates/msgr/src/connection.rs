@@ -125,6 +125,12 @@ impl Connection {
         }
     }
 
+    /// How often the peer was refused as it tried to authenticate; 0 in the client role.
+    #[must_use]
+    pub fn refusals(&self) -> u32 {
+        either!(self, Self, c => c.refusals())
+    }
+
     /// Where to put received bytes.
     pub fn read_buf(&mut self) -> &mut BytesMut {
         either!(self, Self, c => c.read_buf())

@@ -5,11 +5,13 @@
 //! protocol, both sides of it. Sessions that outlive their connection are kept in [`lossless`].
 
 pub mod auth;
+pub mod budget;
 pub mod cephx;
 mod config;
 pub mod connection;
 pub mod driver;
 mod error;
+mod gate;
 pub mod lossless;
 pub mod session;
 pub mod v1;
@@ -17,5 +19,6 @@ pub mod v2;
 
 pub use config::{ClientAuth, ClientConfig, Crc, MonMapSource, Protocol, ServerConfig};
 pub use error::{Error, Incompatible, Malformed, Misbehaved, Result};
+pub use gate::{Gate, GateLimits};
 pub use lossless::{Policies, Policy, SessionTable};
-pub use session::{Dispatcher, PeerInfo, Session};
+pub use session::{Deliver, Dispatcher, PeerInfo, Session};

@@ -21,6 +21,7 @@ use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
 use crate::{
     auth::{AuthMethod, ConMode},
+    budget::{Budget, Share},
     cephx::{AuthCapsInfo, KeyType, MonAuthSession},
     connection::WriteHalf,
     lossless::{Attachment, Link},
@@ -160,16 +161,26 @@ struct Lossless {
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
+/// Takes what is sent to a peer within this process. It is called where [`Session::send`] is: it must not block.
+pub type Deliver = Box<dyn Fn(RawMessage) + Send + Sync>;
+
 /// An established session. Sending never blocks and may be done from any thread.
 pub struct Session {
     id: u64,
     peer: PeerInfo,
     mon_auth: Mutex<Option<MonAuthSession>>,
     outbox: Mutex<VecDeque<Outgoing>>,
-    writer: Mutex<Writer>,
+    /// None if the peer is within this process.
+    writer: Mutex<Option<Writer>>,
+    /// What takes the messages of a peer within this process.
+    deliver: Option<Deliver>,
     /// Bytes in the outbox and in the writer.
     pending: AtomicUsize,
-    high_water: usize,
+    /// Bytes of requests under way.
+    held: AtomicUsize,
+    /// While the reader waits for the session to hold less: how little; else 0.
+    wake_at: AtomicUsize,
+    budget: Arc<Budget>,
     open: AtomicBool,
     /// While the connection's task hands on what it has read, answers are gathered.
     corked: AtomicBool,
@@ -196,7 +207,7 @@ impl Session {
         mon_auth: Option<MonAuthSession>,
         half: WriteHalf,
         socket: Arc<TcpStream>,
-        high_water: usize,
+        budget: Arc<Budget>,
     ) -> Self {
         let lossless = half.attachment().map(|attachment| {
             Box::new(Lossless {
@@ -213,17 +224,41 @@ impl Session {
             peer,
             mon_auth: Mutex::new(mon_auth),
             outbox: Mutex::default(),
-            writer: Mutex::new(Writer {
+            writer: Mutex::new(Some(Writer {
                 half,
                 socket: Some(socket),
-            }),
+            })),
+            deliver: None,
             pending: AtomicUsize::new(0),
-            high_water,
+            held: AtomicUsize::new(0),
+            wake_at: AtomicUsize::new(0),
+            budget,
             open: AtomicBool::new(true),
             corked: AtomicBool::new(false),
             wake_writer: Notify::new(),
             wake_reader: Notify::new(),
             lossless,
+            extension: OnceLock::new(),
+        }
+    }
+
+    /// A session of a peer within this process: no bytes travel, messages are handed over as they are.
+    #[must_use]
+    pub fn in_process(peer: PeerInfo, deliver: Deliver) -> Self {
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            peer,
+            mon_auth: Mutex::new(None),
+            outbox: Mutex::default(),
+            writer: Mutex::new(None),
+            deliver: Some(deliver),
+            pending: AtomicUsize::new(0),
+            high_water: 0,
+            open: AtomicBool::new(true),
+            corked: AtomicBool::new(false),
+            wake_writer: Notify::new(),
+            wake_reader: Notify::new(),
+            lossless: None,
             extension: OnceLock::new(),
         }
     }
@@ -283,6 +318,12 @@ impl Session {
         if !self.is_open() {
             return;
         }
+        if let Some(deliver) = &self.deliver {
+            if let Outgoing::Message(message) = outgoing {
+                deliver(message);
+            }
+            return;
+        }
         self.pending.fetch_add(outgoing.cost(), Ordering::SeqCst);
         self.outbox().push_back(outgoing);
         // Either this sees the cork gone, or who removes it sees something pending: hence SeqCst, there too.
@@ -330,7 +371,10 @@ impl Session {
         self.flush_with(&mut self.writer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn flush_with(&self, writer: &mut Writer) -> Flushed {
+    fn flush_with(&self, writer: &mut Option<Writer>) -> Flushed {
+        let Some(writer) = writer else {
+            return Flushed::All;
+        };
         loop {
             let batch = std::mem::take(&mut *self.outbox());
             let (queued, cost) = (batch.len(), batch.iter().map(Outgoing::cost).sum::<usize>());
@@ -352,13 +396,8 @@ impl Session {
             self.pending.fetch_sub(cost, Ordering::Relaxed);
             match writer.write() {
                 Ok((all, written)) => {
-                    let left = self
-                        .pending
-                        .fetch_sub(written, Ordering::Relaxed)
-                        .saturating_sub(written);
-                    if left <= self.high_water / 2 {
-                        self.wake_reader.notify_one();
-                    }
+                    self.pending.fetch_sub(written, Ordering::SeqCst);
+                    self.wake_reader_if_allowed();
                     if !all {
                         return Flushed::Blocked;
                     }
@@ -384,7 +423,9 @@ impl Session {
 
     /// Closes the socket of a session that is over.
     pub(crate) fn hang_up(&self) {
-        self.drop_output(&mut self.writer.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(writer) = &mut *self.writer.lock().unwrap_or_else(PoisonError::into_inner) {
+            self.drop_output(writer);
+        }
     }
 
     /// Waits until there is something to write that nobody else writes.
@@ -397,11 +438,56 @@ impl Session {
         self.wake_writer.notify_one();
     }
 
-    /// Waits until the peer has taken enough of what waits for it to be read from again.
-    pub(crate) async fn writable_again(&self, transport: u64) {
-        while self.serves(transport) && self.pending() > self.high_water {
+    /// The bounds on what it holds.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Bytes of requests under way and of answers that the peer has not taken.
+    fn holds(&self) -> usize {
+        self.held
+            .load(Ordering::SeqCst)
+            .saturating_add(self.pending.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn hold(&self, bytes: usize) {
+        self.held.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    pub(crate) fn release(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::SeqCst);
+        self.wake_reader_if_allowed();
+    }
+
+    fn wake_reader_if_allowed(&self) {
+        let wake_at = self.wake_at.load(Ordering::SeqCst);
+        if wake_at > 0 && self.holds() <= wake_at {
+            self.wake_reader.notify_one();
+        }
+    }
+
+    /// Whether the session holds so much that its peer is not to be read from.
+    pub(crate) fn holds_too_much(&self, share: &mut Share<'_>) -> bool {
+        let holds = self.holds();
+        holds > share.allowance(holds)
+    }
+
+    /// Waits until the session holds so little that its peer may be read from again.
+    pub(crate) async fn may_be_read(&self, transport: u64, share: &mut Share<'_>) {
+        while self.serves(transport) {
+            let holds = self.holds();
+            let allowed = share.allowance(holds);
+            if holds <= allowed {
+                break;
+            }
+            // Not at each byte that goes: then once more after this is seen, as it may have gone before.
+            self.wake_at.store(allowed - allowed / 4, Ordering::SeqCst);
+            if self.holds() <= allowed {
+                break;
+            }
             self.wake_reader.notified().await;
         }
+        self.wake_at.store(0, Ordering::SeqCst);
     }
 
     /// Waits until this connection is over from this side.
@@ -443,9 +529,10 @@ impl Session {
             return;
         };
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(writer) = &mut *writer else { return };
         // Connections are taken over in one order, and may get here in another.
         if transport > lossless.transport.load(Ordering::Acquire) {
-            self.drop_output(&mut writer);
+            self.drop_output(writer);
             *writer = Writer {
                 half,
                 socket: Some(socket),
@@ -454,7 +541,6 @@ impl Session {
                 .fetch_add(writer.half.output().len(), Ordering::Relaxed);
             lossless.transport.store(transport, Ordering::Release);
         }
-        drop(writer);
         self.wake_reader.notify_one();
         self.wake_writer.notify_one();
     }
@@ -463,8 +549,10 @@ impl Session {
     pub(crate) fn detach(&self, transport: u64) {
         let Some(lossless) = &self.lossless else { return };
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if lossless.transport.load(Ordering::Acquire) == transport {
-            self.give_up_connection(&mut writer);
+        if lossless.transport.load(Ordering::Acquire) == transport
+            && let Some(writer) = &mut *writer
+        {
+            self.give_up_connection(writer);
         }
         lossless.link.lost(transport, Instant::now());
     }

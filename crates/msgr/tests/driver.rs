@@ -19,6 +19,7 @@ use encoding::{
 use rbdgate_msgr::{
     Dispatcher, Protocol, Session,
     auth::{AuthConfig, ConMode},
+    budget::Budget,
     cephx::{AuthEntityName, CephxClient, Keyring, KeyringServer},
     driver::{ConnectError, Connected, connect, serve},
     v2::{ClientAuth, ClientConfig, ServerConfig},
@@ -250,8 +251,8 @@ async fn replies_may_be_sent_from_any_thread() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_reads_slowly_is_read_from_slowly() {
-    const HIGH_WATER: usize = 1 << 20;
-    let server = start(Echo::default(), |c| c.send_high_water = HIGH_WATER).await;
+    const MOST: usize = 1 << 20;
+    let server = start(Echo::default(), |c| c.budget = Arc::new(Budget::new(MOST, MOST))).await;
     let (client, mut inbox) = dial_slowly(server.address, ConMode::CRC, Duration::from_millis(10))
         .await
         .unwrap();
@@ -262,7 +263,7 @@ async fn a_client_that_reads_slowly_is_read_from_slowly() {
         assert_eq!(receive(&mut inbox).await.unwrap().header.tid, tid);
     }
     let most = server.echo.most_pending.load(Ordering::SeqCst);
-    assert!(most < HIGH_WATER + (3 << 20), "{most} bytes of 64 MiB waited");
+    assert!(most < MOST + (3 << 20), "{most} bytes of 64 MiB waited");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 use std::{fs::File, io, path::Path, time::Duration};
 
 use crate::{
+    disk::RealDisk,
     error::{Context, Result, StoreError},
     kv::Kv,
     store::Store,
@@ -65,7 +66,7 @@ pub fn restore(from: &Path, dir: &Path) -> Result<Seq> {
     }
     let partial = dir.join("meta.partial");
     std::fs::copy(from, &partial).context(what)?;
-    let superblock = Kv::open(&partial, CACHE)?.superblock()?;
+    let superblock = Kv::open(&RealDisk, &partial, CACHE)?.superblock()?;
     let Some(superblock) = superblock.filter(|found| found.journal_bytes == 0) else {
         let _ = std::fs::remove_file(&partial);
         return Err(StoreError::corrupt(format!(

@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::{
     buffers::Buffers,
-    directs::DirectJob,
+    directs::{DirectJob, Writing},
     error::{Context, Result, StoreError},
     journal::batch_len,
     kv::Kv,
@@ -24,6 +24,7 @@ use crate::{
     reclaim::Reclaim,
     record,
     remote::{self, Clear},
+    step::Stepper,
     transaction::{Op, Seq, Transaction},
     volume::Volume,
     volumes::Volumes,
@@ -169,20 +170,24 @@ pub(crate) struct Core {
     /// Some stage has moved on.
     pub(crate) progress: Condvar,
     /// Volumes with data in their files that no fdatasync has covered.
-    pub(crate) dirty: Mutex<std::collections::HashMap<crate::VolumeId, Arc<Volume>>>,
+    pub(crate) dirty: Mutex<std::collections::BTreeMap<crate::VolumeId, Arc<Volume>>>,
     pub(crate) epoch: u64,
     failed: OnceLock<Arc<str>>,
     /// Free bytes on the filesystem, and when they were asked for, in ms since `started`.
     available: AtomicU64,
     available_at: AtomicU64,
     started: Instant,
+    /// Writes that devices were given and have not told the end of.
+    pub(crate) writing: Arc<Writing>,
     /// Makes creating volumes one at a time.
     pub(crate) creating: Mutex<()>,
     /// Makes transactions with data on devices take their places one at a time.
     pub(crate) mapping: Mutex<()>,
     pub(crate) reclaim: Reclaim,
     /// Held locked as long as the store lives.
-    pub(crate) _lock: std::fs::File,
+    pub(crate) _lock: Box<dyn Send + Sync>,
+    /// What the threads would hold, where there are none.
+    pub(crate) stepper: Mutex<Option<Stepper>>,
 }
 
 impl Core {
@@ -192,7 +197,7 @@ impl Core {
     )]
     pub(crate) fn new(
         options: Options,
-        lock: std::fs::File,
+        lock: Box<dyn Send + Sync>,
         kv: Kv,
         meta: Meta,
         volumes: Volumes,
@@ -239,10 +244,12 @@ impl Core {
             available: AtomicU64::new(0),
             available_at: AtomicU64::new(u64::MAX),
             started: Instant::now(),
+            writing: Arc::default(),
             creating: Mutex::new(()),
             mapping: Mutex::new(()),
             reclaim: Reclaim::default(),
             _lock: lock,
+            stepper: Mutex::default(),
         }
     }
 
@@ -331,7 +338,15 @@ impl Core {
                 order.checkpoint_wanted = true;
                 self.checkpoint_work.notify_one();
             }
-            self.progress.wait(&mut order);
+            if !self.options.stepped {
+                self.progress.wait(&mut order);
+                continue;
+            }
+            drop(order);
+            if !self.step_any()? {
+                return Err(StoreError::Closed);
+            }
+            order = self.order.lock();
         }
     }
 
@@ -440,10 +455,14 @@ impl Core {
                 continue;
             }
             self.check_space(len, frees)?;
+            let file = self.volumes.file_or_create(&op.volume);
+            if let Err(error @ StoreError::Failed(_)) = &file {
+                self.fail("new volume", error);
+            }
             // No file: deleted meanwhile, which the caller finds out under the lock.
-            if let Some(file) = self.volumes.file_or_create(&op.volume)? {
+            if let Some(file) = file? {
                 op.volume
-                    .allocate(&file, *offset, len, self.options.allocation_unit)?;
+                    .allocate(&*file, *offset, len, self.options.allocation_unit)?;
             }
         }
         Ok(())
@@ -505,8 +524,9 @@ impl Core {
         let age = now.saturating_sub(self.available_at.load(Relaxed));
         if more > 0 || self.available_at.load(Relaxed) > now || age > SPACE_MAX_AGE.as_millis() as u64 {
             let dir = &self.options.dir;
-            let stat = rustix::fs::statvfs(dir).context(|| format!("statvfs {}", dir.display()))?;
-            self.available.store(stat.f_bavail * stat.f_frsize, Relaxed);
+            let space = self.options.disk.space(dir);
+            let space = space.context(|| format!("statvfs {}", dir.display()))?;
+            self.available.store(space.available, Relaxed);
             self.available_at.store(now, Relaxed);
         }
         let available = self.available.load(Relaxed);

@@ -5,12 +5,13 @@
 //! when they are done. So they may reach the disk before older transactions are durable: as long as their own transaction is not
 //! acknowledged, they may only overwrite what nothing else needs. Whoever submits sees to that.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
 
 use crate::{
-    core::{Core, DataKind, Queued},
+    core::{Core, DataKind, Order, Queued},
     device::DEVICE_UNIT,
     error::{Context, Result},
     remote::{Clear, Remote},
@@ -49,7 +50,7 @@ impl DirectWrite {
     fn to_file(&self, core: &Core) -> Result<()> {
         if let Some(file) = core.volumes.file_or_create(&self.volume)? {
             for data in &self.pieces {
-                self.volume.write_durable_at(&file, self.offset, data)?;
+                self.volume.write_durable_at(&*file, self.offset, data)?;
             }
         }
         Ok(())
@@ -94,38 +95,44 @@ impl DirectJob {
         })
     }
 
-    /// Carries the writes out, or starts what is done later.
-    fn run(mut self, core: &Arc<Core>) -> Result<()> {
-        let seq = self.seq;
-        let Some(last) = self.writes.pop() else {
-            done(core, seq);
-            return Ok(());
-        };
+    /// Carries all writes out.
+    fn write(self, core: &Core) -> Result<()> {
         for write in self.writes {
-            if let Some(remote) = write.volume.remote() {
-                let (start, pieces) = write.whole_blocks(remote)?;
-                let written = remote.device.write_at(start, pieces);
-                written.context(|| format!("write to {}", remote.record.place))?;
-            } else {
-                write.to_file(core)?;
+            match write.volume.remote() {
+                None => write.to_file(core)?,
+                Some(remote) => {
+                    let (start, pieces) = write.whole_blocks(remote)?;
+                    let written = remote.device.write_at(start, pieces);
+                    written.context(|| format!("write to {}", remote.record.place))?;
+                }
             }
         }
-        // Most have but one, which needs no thread to wait for it.
-        let Some(remote) = last.volume.remote() else {
-            last.to_file(core)?;
+        Ok(())
+    }
+
+    /// The same, but what is last on a device is only started: most have but one write, which needs no thread to wait for it.
+    fn run(mut self, core: &Arc<Core>) -> Result<()> {
+        let seq = self.seq;
+        let last = match self.writes.last() {
+            Some(last) if last.volume.remote().is_some() => self.writes.pop(),
+            _ => None,
+        };
+        self.write(core)?;
+        let Some((remote, last)) = last.as_ref().and_then(|last| Some((last.volume.remote()?, last))) else {
             done(core, seq);
             return Ok(());
         };
         let (start, pieces) = last.whole_blocks(remote)?;
-        let (core, volume) = (Arc::clone(core), Arc::clone(&last.volume));
+        let (on, volume) = (Arc::clone(&core.writing).begin(core), Arc::clone(&last.volume));
         let written = move |written: io::Result<()>| {
+            let core = &on.core;
             let place = || {
                 volume
                     .remote()
                     .map_or_else(String::new, |remote| remote.record.place.clone())
             };
             match written.context(|| format!("write to {}", place())) {
-                Ok(()) => done(&core, seq),
+                Ok(()) => done(core, seq),
                 Err(error) => core.fail("direct write", &error),
             }
         };
@@ -134,13 +141,80 @@ impl DirectJob {
     }
 }
 
+/// How many writes devices were given and have not told the end of.
+#[derive(Default)]
+pub(crate) struct Writing {
+    count: Mutex<usize>,
+    none: Condvar,
+}
+
+/// What such a write holds. The store first, so that it is gone when the count says so.
+struct Held {
+    core: Arc<Core>,
+    _counted: Counted,
+}
+
+struct Counted(Arc<Writing>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut count = self.0.count.lock();
+        *count -= 1;
+        if *count == 0 {
+            self.0.none.notify_all();
+        }
+    }
+}
+
+impl Writing {
+    fn begin(self: Arc<Self>, core: &Arc<Core>) -> Held {
+        *self.count.lock() += 1;
+        Held {
+            core: Arc::clone(core),
+            _counted: Counted(self),
+        }
+    }
+
+    /// Waits for the end of all, but not for ever: a store that failed leaves behind what a device does not end.
+    pub(crate) fn wait(&self, limit: Duration) {
+        let mut count = self.count.lock();
+        self.none.wait_while_for(&mut count, |count| *count > 0, limit);
+    }
+}
+
 /// One of the writing threads.
 pub(crate) fn run_directs(core: &Arc<Core>) {
     while let Some(job) = next_job(core) {
-        if let Err(error) = job.run(core) {
-            core.fail("direct write", &error);
-        }
+        run(core, job);
     }
+}
+
+fn run(core: &Arc<Core>, job: DirectJob) {
+    if let Err(error) = job.run(core) {
+        core.fail("direct write", &error);
+    }
+}
+
+/// Does one of the writes that may start, if there is any.
+pub(crate) fn step(core: &Core) -> bool {
+    let Some(job) = ready_job(&mut core.order.lock()) else {
+        return false;
+    };
+    let seq = job.seq;
+    match job.write(core) {
+        Ok(()) => done(core, seq),
+        Err(error) => core.fail("direct write", &error),
+    }
+    true
+}
+
+/// A write that may start.
+fn ready_job(order: &mut Order) -> Option<DirectJob> {
+    let (applied, open) = (order.applied(), &order.open);
+    let may_start =
+        |job: &DirectJob| job.after <= applied && !job.behind.iter().any(|seq| open.contains(seq));
+    let at = order.directs.iter().position(may_start)?;
+    order.directs.remove(at)
 }
 
 fn next_job(core: &Core) -> Option<DirectJob> {
@@ -149,11 +223,8 @@ fn next_job(core: &Core) -> Option<DirectJob> {
         if core.has_failed() || order.journal_ended {
             return None;
         }
-        let (applied, open) = (order.applied(), &order.open);
-        let may_start =
-            |job: &DirectJob| job.after <= applied && !job.behind.iter().any(|seq| open.contains(seq));
-        if let Some(at) = order.directs.iter().position(may_start) {
-            return order.directs.remove(at);
+        if let Some(job) = ready_job(&mut order) {
+            return Some(job);
         }
         core.direct_work.wait(&mut order);
     }

@@ -1,11 +1,11 @@
 //! The journal file: preallocated, written in a circle, every write durable when it returns.
 
-use std::{fs::File, io, os::unix::fs::FileExt, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{io, path::Path, sync::Arc};
 
 use bytes::Bytes;
-use rustix::fs::OFlags;
 
 use crate::{
+    disk::{Access, Disk, DiskFile, read_exact},
     error::{Context, Result, StoreError},
     options::BLOCK,
     record::{self, HEADER, Header},
@@ -28,55 +28,35 @@ pub(crate) fn place(head: u64, len: u64, capacity: u64) -> u64 {
 }
 
 /// Makes a journal file of zeros, so that later writes change no metadata of the filesystem.
-pub(crate) fn create(path: &Path, capacity: u64) -> Result<()> {
+pub(crate) fn create(disk: &dyn Disk, path: &Path, capacity: u64) -> Result<()> {
     let write = || -> io::Result<()> {
-        let file = File::options()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .open(path)?;
-        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, capacity)?;
+        let file = disk.open(path, Access::CreateEmpty)?;
+        file.allocate(0, capacity)?;
         let zeros = vec![0; 1 << 20];
         let mut at = 0;
         while at < capacity {
             let n = (capacity - at).min(zeros.len() as u64);
-            file.write_all_at(zeros.get(..n as usize).unwrap_or_default(), at)?;
+            file.write_at(at, zeros.get(..n as usize).unwrap_or_default())?;
             at += n;
         }
-        file.sync_all()
+        file.sync_data()
     };
     write().context(|| format!("create the journal {}", path.display()))
 }
 
 /// The open journal.
 pub(crate) struct Journal {
-    file: File,
-    /// Opened with O_DSYNC; else each write is followed by fdatasync.
-    dsync: bool,
+    file: Arc<dyn DiskFile>,
     capacity: u64,
     epoch: u64,
     buffer: Vec<u8>,
 }
 
 impl Journal {
-    pub(crate) fn open(path: &Path, capacity: u64, epoch: u64) -> Result<Self> {
-        let flags = OFlags::DIRECT | OFlags::DSYNC;
-        let direct = File::options()
-            .write(true)
-            .custom_flags(flags.bits().cast_signed())
-            .open(path);
-        let (file, dsync) = match direct {
-            Ok(file) => (file, true),
-            // A filesystem without direct I/O.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                let file = File::options().write(true).open(path);
-                (file.context(|| format!("open {}", path.display()))?, false)
-            }
-            Err(error) => return Err(error).context(|| format!("open {}", path.display())),
-        };
+    pub(crate) fn open(disk: &dyn Disk, path: &Path, capacity: u64, epoch: u64) -> Result<Self> {
+        let file = disk.open(path, Access::Journal);
         Ok(Self {
-            file,
-            dsync,
+            file: file.context(|| format!("open {}", path.display()))?,
             capacity,
             epoch,
             buffer: Vec::new(),
@@ -123,12 +103,9 @@ impl Journal {
             target.copy_from_slice(&header);
         }
         buffer.resize(start + total, 0);
-        let write = || -> io::Result<()> {
-            self.file
-                .write_all_at(buffer.get(start..).unwrap_or_default(), pos % self.capacity)?;
-            if self.dsync { Ok(()) } else { self.file.sync_data() }
-        };
-        write().context(|| "write the journal".into())
+        self.file
+            .write_durable_at(pos % self.capacity, buffer.get(start..).unwrap_or_default())
+            .context(|| "write the journal".into())
     }
 }
 
@@ -138,9 +115,28 @@ pub(crate) struct Batch {
     pub(crate) transactions: Vec<Vec<Op>>,
 }
 
+/// Transactions that the journal had and that cannot be read any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// The first of them.
+    first: Seq,
+    /// One that is there again.
+    seen: Seq,
+}
+
+impl Lost {
+    pub(crate) fn text(&self) -> String {
+        format!(
+            "the journal is damaged: transaction {} and those behind it were acknowledged and cannot be read, \
+             transaction {} can",
+            self.first, self.seen
+        )
+    }
+}
+
 /// Reads batches in order until the first one that is missing, torn or stale.
 pub(crate) struct Replay {
-    file: File,
+    file: Arc<dyn DiskFile>,
     capacity: u64,
     epoch: u64,
     pos: u64,
@@ -152,8 +148,18 @@ pub(crate) struct Replay {
 
 impl Replay {
     /// Starts at `pos`, where the batch stands that has transaction `wanted`, if there is one.
-    pub(crate) fn new(path: &Path, capacity: u64, epoch: u64, pos: u64, wanted: Seq) -> Result<Self> {
-        let file = File::open(path).context(|| format!("open {}", path.display()))?;
+    pub(crate) fn new(
+        disk: &dyn Disk,
+        path: &Path,
+        capacity: u64,
+        epoch: u64,
+        pos: u64,
+        wanted: Seq,
+    ) -> Result<Self> {
+        let file = disk.open(path, Access::Read);
+        let file = file.context(|| format!("open {}", path.display()))?;
+        // What counts is what the disk has, also after a write that failed.
+        file.drop_cache(0, u64::MAX);
         Ok(Self {
             file,
             capacity,
@@ -187,25 +193,57 @@ impl Replay {
         Ok(None)
     }
 
+    /// Looks for batches behind the last one that was found, up to `reach` bytes on. There are none but if one in between was
+    /// damaged after it was written: each is written when the one before is durable. `last` is the newest transaction found.
+    pub(crate) fn lost(&self, last: Seq, reach: u64) -> Result<Option<Lost>> {
+        const CHUNK: u64 = 1 << 20;
+        let mut chunk = Vec::new();
+        let end = self.pos + reach.min(self.capacity);
+        let mut pos = self.pos;
+        while pos < end {
+            let at = pos % self.capacity;
+            let len = CHUNK.min(end - pos).min(self.capacity - at);
+            chunk.resize(len as usize, 0);
+            read_exact(&*self.file, at, &mut chunk).context(|| "read the journal".into())?;
+            for (block, head) in (pos..).step_by(BLOCK as usize).zip(chunk.chunks(BLOCK as usize)) {
+                let Some((header, _)) = Header::parse(head) else {
+                    continue;
+                };
+                let ours = header.epoch == self.epoch && header.pos == block && header.first > last;
+                if ours && self.read_batch(block, |_| true)?.is_some() {
+                    return Ok(Some(Lost {
+                        first: last + 1,
+                        seen: header.first,
+                    }));
+                }
+            }
+            pos += len;
+        }
+        Ok(None)
+    }
+
     fn read(&self, pos: u64) -> Result<Option<(Header, Bytes)>> {
+        self.read_batch(pos, |header| {
+            self.next
+                .map_or(header.first <= self.wanted, |next| header.first == next)
+        })
+    }
+
+    /// The batch at a place, if it is whole and the one that is wanted.
+    fn read_batch(&self, pos: u64, follows: impl FnOnce(&Header) -> bool) -> Result<Option<(Header, Bytes)>> {
         let at = pos % self.capacity;
         let what = || "read the journal".to_owned();
         let mut head = [0; HEADER];
-        self.file.read_exact_at(&mut head, at).context(what)?;
+        read_exact(&*self.file, at, &mut head).context(what)?;
         let Some((header, crc)) = Header::parse(&head) else {
             return Ok(None);
         };
         let fits = at + batch_len(u64::from(header.len)) <= self.capacity;
-        let follows = self
-            .next
-            .map_or(header.first <= self.wanted, |next| header.first == next);
-        if header.epoch != self.epoch || header.pos != pos || !fits || !follows {
+        if header.epoch != self.epoch || header.pos != pos || !fits || !follows(&header) {
             return Ok(None);
         }
         let mut payload = vec![0; header.len as usize];
-        self.file
-            .read_exact_at(&mut payload, at + HEADER as u64)
-            .context(what)?;
+        read_exact(&*self.file, at + HEADER as u64, &mut payload).context(what)?;
         Ok(header
             .matches(&payload, crc)
             .then(|| (header, Bytes::from(payload))))
@@ -216,14 +254,15 @@ impl Replay {
 #[allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
 mod tests {
     use super::*;
+    use crate::disk::RealDisk;
 
     const CAPACITY: u64 = 8 * BLOCK;
     const EPOCH: u64 = 0x5eed;
 
     /// A journal with batches of one transaction; the data makes each `size` bytes long.
     fn written(path: &Path, count: u64, size: usize) -> Vec<u64> {
-        create(path, CAPACITY).unwrap();
-        let mut journal = Journal::open(path, CAPACITY, EPOCH).unwrap();
+        create(&RealDisk, path, CAPACITY).unwrap();
+        let mut journal = Journal::open(&RealDisk, path, CAPACITY, EPOCH).unwrap();
         let mut head = 0;
         (1..=count)
             .map(|seq| {
@@ -242,7 +281,7 @@ mod tests {
     }
 
     fn replayed(path: &Path, epoch: u64, pos: u64, wanted: Seq) -> Vec<Seq> {
-        let mut replay = Replay::new(path, CAPACITY, epoch, pos, wanted).unwrap();
+        let mut replay = Replay::new(&RealDisk, path, CAPACITY, epoch, pos, wanted).unwrap();
         std::iter::from_fn(|| replay.next().unwrap())
             .map(|batch| batch.first)
             .collect()

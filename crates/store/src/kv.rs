@@ -1,12 +1,15 @@
 //! The metadata library (redb) behind the few calls that the store makes. Written to only by checkpoints.
 
-use std::{path::Path, sync::Arc};
+use std::{fmt, io, path::Path, sync::Arc};
 
 use bytes::Bytes;
-use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+};
 
 use crate::{
-    error::{Result, StoreError},
+    disk::{Access, Disk, DiskFile, read_exact},
+    error::{Context, Result, StoreError},
     layer::Layer,
     transaction::{Seq, VolumeId},
 };
@@ -15,6 +18,8 @@ const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
 const VOLUMES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("volumes");
 const SYSTEM: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("system");
 const SUPERBLOCK: &str = "superblock";
+/// Is there if the store was closed in order, and not opened since.
+const CLOSED: &str = "closed";
 /// Changes with the disk format. A store of another version is refused.
 const FORMAT: u64 = 1;
 
@@ -104,18 +109,58 @@ impl Snapshot {
     }
 }
 
+/// The library's file on the store's file layer. Who may open it is the store's lock to say.
+struct Backend(Arc<dyn DiskFile>);
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        read_exact(&*self.0, offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, data)
+    }
+}
+
 /// The open metadata database.
 pub(crate) struct Kv {
     db: Database,
 }
 
 impl Kv {
-    pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Self> {
+    pub(crate) fn open(disk: &dyn Disk, path: &Path, cache_bytes: usize) -> Result<Self> {
+        let file = disk.open(path, Access::Create);
+        let file = file.context(|| format!("open {}", path.display()))?;
+        // After a failed sync the cache may show what the disk does not have: what counts is the disk.
+        file.drop_cache(0, u64::MAX);
         let db = Database::builder()
             .set_cache_size(cache_bytes)
-            .create(path)
+            .create_with_backend(Backend(file))
             .map_err(failed)?;
         Ok(Self { db })
+    }
+
+    /// Checks all checksums. Returns false if what is free had to be counted anew.
+    pub(crate) fn check(&mut self) -> Result<bool> {
+        self.db.check_integrity().map_err(failed)
     }
 
     pub(crate) fn superblock(&self) -> Result<Option<Superblock>> {
@@ -130,6 +175,18 @@ impl Kv {
             .map_err(failed)?
             .map(|bytes| Superblock::decode(bytes.value()))
             .transpose()
+    }
+
+    /// Whether the store was closed in order.
+    pub(crate) fn was_closed(&self) -> Result<bool> {
+        let tx = self.db.begin_read().map_err(failed)?;
+        let table = tx.open_table(SYSTEM).map_err(failed)?;
+        Ok(table.get(CLOSED).map_err(failed)?.is_some())
+    }
+
+    /// Notes that the store was closed in order.
+    pub(crate) fn close(&self, superblock: &Superblock) -> Result<()> {
+        self.commit_with(&Layer::default(), superblock, true)
     }
 
     /// All volumes with their names.
@@ -188,6 +245,10 @@ impl Kv {
 
     /// Applies a layer and the superblock in one durable commit.
     pub(crate) fn commit(&self, layer: &Layer, superblock: &Superblock) -> Result<()> {
+        self.commit_with(layer, superblock, false)
+    }
+
+    fn commit_with(&self, layer: &Layer, superblock: &Superblock, closed: bool) -> Result<()> {
         let mut tx = self.db.begin_write().map_err(failed)?;
         tx.set_durability(Durability::Immediate).map_err(failed)?;
         // Without it, opening after a crash would walk the whole database.
@@ -221,6 +282,11 @@ impl Kv {
             system
                 .insert(SUPERBLOCK, &superblock.encode()[..])
                 .map_err(failed)?;
+            match closed {
+                true => system.insert(CLOSED, &[][..]).map(drop),
+                false => system.remove(CLOSED).map(drop),
+            }
+            .map_err(failed)?;
         }
         tx.commit().map_err(failed)
     }

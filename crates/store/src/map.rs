@@ -48,6 +48,11 @@ pub(crate) fn push_removal(volume: VolumeId, ops: &mut Vec<Op>) {
     ops.push(Op::DeleteRange { start, end });
 }
 
+/// Whether a key and value are a row's.
+pub(crate) fn is_row(key: &[u8], value: &[u8]) -> bool {
+    key.len() == 18 && parse_row(value).is_ok()
+}
+
 fn parse_row(value: &[u8]) -> Result<Row> {
     value
         .try_into()

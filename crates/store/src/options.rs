@@ -4,6 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     device::Devices,
+    disk::{Disk, RealDisk},
     error::{Result, StoreError},
 };
 
@@ -42,6 +43,14 @@ pub struct Options {
     pub direct_writers: usize,
     /// Where volumes lie. Default `None`: in files below `dir`. A store stays with what it was made with.
     pub devices: Option<Arc<dyn Devices>>,
+    /// Opens the store even where the journal is damaged in its midst: without what was acknowledged from there on. Otherwise it is
+    /// refused with [`StoreError::Corrupt`]. Default `false`.
+    pub accept_damage: bool,
+    /// What the store's own files lie on. Default: the system's files.
+    pub disk: Arc<dyn Disk>,
+    /// The store has no threads: whoever holds it drives its stages with [`crate::Store::step`], so that a simulation does the same
+    /// each time. Calls that would wait for a stage run it. Dropping the last handle is a crash, not a close. Default `false`.
+    pub stepped: bool,
 }
 
 impl fmt::Debug for Options {
@@ -71,6 +80,9 @@ impl Options {
             idle_checkpoint: Duration::from_secs(5),
             direct_writers: 4,
             devices: None,
+            accept_damage: false,
+            disk: Arc::new(RealDisk),
+            stepped: false,
         }
     }
 

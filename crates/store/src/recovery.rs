@@ -1,18 +1,18 @@
 //! Opening a store: what the journal has and the last checkpoint has not is applied again.
 
 use std::{
-    collections::{HashMap, HashSet},
-    fs::File,
+    collections::{BTreeSet, HashMap},
+    io,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use rustix::fs::{FlockOperation, flock};
 
 use crate::{
     core::Core,
+    disk::Disk,
     error::{Context, Result, StoreError},
     journal::{self, Journal, Replay},
     kv::{Kv, Snapshot, Superblock},
@@ -36,26 +36,34 @@ const REPORT_AFTER: Duration = Duration::from_secs(1);
 pub(crate) fn open(options: Options) -> Result<(Core, Journal)> {
     let options = options.validated()?;
     let dir = &options.dir;
-    std::fs::create_dir_all(dir).context(|| format!("create {}", dir.display()))?;
-    let lock = lock(dir)?;
-    let kv = Kv::open(&dir.join("meta.redb"), options.meta_cache_bytes)?;
+    let disk = &options.disk;
+    disk.create_dir(dir)
+        .context(|| format!("create {}", dir.display()))?;
+    let lock = lock(&**disk, dir)?;
+    let kv = open_metadata(&options)?;
     let mut superblock = match kv.superblock()? {
         Some(superblock) => superblock,
-        None => format(&kv)?,
+        None => format(&**disk, &kv)?,
     };
-    let volumes = Volumes::new(dir.join("volumes"), superblock.next_volume, options.open_files)?;
+    let volumes = Volumes::new(
+        Arc::clone(disk),
+        dir.join("volumes"),
+        superblock.next_volume,
+        options.open_files,
+        kv.was_closed()?,
+    )?;
     for (id, name) in kv.volumes()? {
         let name =
             std::str::from_utf8(&name).map_err(|_| StoreError::corrupt("a volume's name is not UTF-8"))?;
         volumes.list(&volumes.build(id, name)?);
     }
     let journal_path = dir.join("journal");
-    let capacity = std::fs::metadata(&journal_path).map_or(0, |metadata| metadata.len());
+    let capacity = disk.stat(&journal_path).map_or(0, |stat| stat.len);
     // The superblock is stored before a journal is made, so one of another length holds nothing yet.
     if capacity > 0 && capacity == superblock.journal_bytes {
-        superblock.checkpoint = replay(&kv, &volumes, &journal_path, &superblock, options.allocation_unit)?;
+        superblock.checkpoint = replay(&options, &kv, &volumes, &journal_path, &superblock)?;
     }
-    superblock.epoch = random_epoch()?;
+    superblock.epoch = random_epoch(&**disk)?;
     superblock.journal_pos = 0;
     superblock.journal_bytes = options.journal_bytes;
     superblock.next_volume = volumes.next_id();
@@ -63,11 +71,12 @@ pub(crate) fn open(options: Options) -> Result<(Core, Journal)> {
     let identity = check_identity(&options, &kv)?;
     kv.commit(&identity, &superblock)?;
     if capacity != options.journal_bytes {
-        journal::create(&journal_path, options.journal_bytes)?;
+        journal::create(&**disk, &journal_path, options.journal_bytes)?;
     }
     volumes.remove_orphans()?;
-    sync_dir(dir)?;
-    let journal = Journal::open(&journal_path, options.journal_bytes, superblock.epoch)?;
+    disk.sync_dir(dir)
+        .context(|| format!("fsync {}", dir.display()))?;
+    let journal = Journal::open(&**disk, &journal_path, options.journal_bytes, superblock.epoch)?;
     let meta = Meta::new(Layer::default(), kv.snapshot()?);
     attach_devices(&options, &meta, &volumes)?;
     let core = Core::new(
@@ -101,6 +110,38 @@ fn check_identity(options: &Options, kv: &Kv) -> Result<Layer> {
     Ok(layer)
 }
 
+/// Opens the metadata. A new store gets it under another name first, so that a crash leaves all of it or nothing.
+fn open_metadata(options: &Options) -> Result<Kv> {
+    let (disk, dir) = (&*options.disk, &options.dir);
+    let (path, unfinished) = (dir.join("meta.redb"), dir.join("meta.unfinished"));
+    let what = || format!("create {}", path.display());
+    match disk.stat(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        found => {
+            found.context(|| format!("stat {}", path.display()))?;
+            return Kv::open(disk, &path, options.meta_cache_bytes);
+        }
+    }
+    let volumes = match disk.list(&dir.join("volumes")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        files => files.context(what)?,
+    };
+    if !volumes.is_empty() {
+        return Err(StoreError::corrupt(format!(
+            "there are volumes, but {} is missing: restore a backup of it",
+            path.display()
+        )));
+    }
+    match disk.remove(&unfinished) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        removed => removed.context(what)?,
+    }
+    format(disk, &Kv::open(disk, &unfinished, options.meta_cache_bytes)?)?;
+    disk.rename(&unfinished, &path).context(what)?;
+    disk.sync_dir(dir).context(what)?;
+    Kv::open(disk, &path, options.meta_cache_bytes)
+}
+
 /// Gives volumes their devices, and makes sure that they lie where the options say.
 fn attach_devices(options: &Options, meta: &Meta, volumes: &Volumes) -> Result<()> {
     let Some(devices) = &options.devices else {
@@ -121,31 +162,20 @@ fn attach_devices(options: &Options, meta: &Meta, volumes: &Volumes) -> Result<(
 }
 
 /// Makes sure that nobody else uses the store.
-fn lock(dir: &Path) -> Result<File> {
+pub(crate) fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Send + Sync>> {
     let path = dir.join("LOCK");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path);
-    let file = file.context(|| format!("open {}", path.display()))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse { dir: dir.to_owned() }),
-        Err(error) => Err(error).context(|| format!("lock {}", path.display())),
+    match disk.lock(&path) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(StoreError::InUse { dir: dir.to_owned() })
+        }
+        locked => locked.context(|| format!("lock {}", path.display())),
     }
 }
 
-fn sync_dir(dir: &Path) -> Result<()> {
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .context(|| format!("fsync {}", dir.display()))
-}
-
 /// The first commit of a new store makes its tables.
-fn format(kv: &Kv) -> Result<Superblock> {
+fn format(disk: &dyn Disk, kv: &Kv) -> Result<Superblock> {
     let superblock = Superblock {
-        epoch: random_epoch()?,
+        epoch: random_epoch(disk)?,
         checkpoint: 0,
         journal_pos: 0,
         journal_bytes: 0,
@@ -155,11 +185,8 @@ fn format(kv: &Kv) -> Result<Superblock> {
     Ok(superblock)
 }
 
-fn random_epoch() -> Result<u64> {
-    let mut bytes = [0; 8];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .context(|| "draw a random number".into())?;
-    Ok(u64::from_le_bytes(bytes))
+fn random_epoch(disk: &dyn Disk) -> Result<u64> {
+    disk.random().context(|| "draw a random number".into())
 }
 
 /// A data change found in the journal.
@@ -178,7 +205,13 @@ struct DataChange {
 }
 
 /// Applies what the journal has. Returns the newest transaction's number.
-fn replay(kv: &Kv, volumes: &Volumes, path: &Path, superblock: &Superblock, unit: u64) -> Result<Seq> {
+fn replay(
+    options: &Options,
+    kv: &Kv,
+    volumes: &Volumes,
+    path: &Path,
+    superblock: &Superblock,
+) -> Result<Seq> {
     let started = Instant::now();
     let mut reported = started;
     let mut state = State {
@@ -189,6 +222,7 @@ fn replay(kv: &Kv, volumes: &Volumes, path: &Path, superblock: &Superblock, unit
     let done = superblock.checkpoint;
     let mut last = done;
     let mut batches = Replay::new(
+        &*options.disk,
         path,
         superblock.journal_bytes,
         superblock.epoch,
@@ -209,10 +243,16 @@ fn replay(kv: &Kv, volumes: &Volumes, path: &Path, superblock: &Superblock, unit
             tracing::info!(transactions = last - done, "recovery: reading the journal");
         }
     }
+    if let Some(lost) = batches.lost(last, 2 * options.max_transaction())? {
+        if !options.accept_damage {
+            return Err(StoreError::corrupt(lost.text()));
+        }
+        tracing::warn!("going on without what is lost: {}", lost.text());
+    }
     if last == done {
         return Ok(done);
     }
-    write_changes(volumes, &state.changes, unit, started)?;
+    write_changes(volumes, &state.changes, options.allocation_unit, started)?;
     let superblock = Superblock {
         checkpoint: last,
         next_volume: volumes.next_id(),
@@ -280,7 +320,7 @@ impl State {
 /// an older journaled write never overwrites a newer direct one.
 fn write_changes(volumes: &Volumes, changes: &[DataChange], unit: u64, started: Instant) -> Result<()> {
     let mut covered: HashMap<VolumeId, RangeSet> = HashMap::new();
-    let mut touched: HashSet<VolumeId> = HashSet::new();
+    let mut touched: BTreeSet<VolumeId> = BTreeSet::new();
     let mut reported = Instant::now();
     for (done, found) in changes.iter().rev().enumerate() {
         // Changes of volumes that were deleted later are of no use.
@@ -302,7 +342,7 @@ fn write_changes(volumes: &Volumes, changes: &[DataChange], unit: u64, started: 
     for id in touched {
         let volume = volumes.get(id)?;
         if let Some(file) = volumes.file(&volume)? {
-            rustix::fs::fdatasync(&file).context(|| format!("fdatasync of {id}"))?;
+            file.sync_data().context(|| format!("fdatasync of {id}"))?;
         }
     }
     Ok(())
@@ -322,8 +362,8 @@ fn write_change(
                 return Ok(());
             };
             let part = data.get((from - found.offset) as usize..(to - found.offset) as usize);
-            volume.allocate(&file, from, to - from, unit)?;
-            volume.write_at(&file, from, part.unwrap_or_default())
+            volume.allocate(&*file, from, to - from, unit)?;
+            volume.write_at(&*file, from, part.unwrap_or_default())
         }
         Change::Direct => Ok(()),
         Change::Discard => {
@@ -332,7 +372,7 @@ fn write_change(
             };
             // Nothing is promised to anybody yet but what newer changes have written, which is covered.
             volume.forget_allocated(from, to - from);
-            volume.punch(&file, from, to - from)
+            volume.punch(&*file, from, to - from)
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     error::{Context, Result, StoreError},
     journal::{Journal, batch_len, place},
     kv::Superblock,
+    layer::Layer,
     options::BLOCK,
     record::HEADER,
     transaction::Seq,
@@ -40,8 +41,7 @@ fn next_batch(core: &Core) -> Option<Vec<Queued>> {
         if core.has_failed() {
             return None;
         }
-        let barrier = order.barrier;
-        let batch = order.queue.take(barrier, core.options.max_batch());
+        let batch = take_batch(core, &mut order);
         if !batch.is_empty() {
             return Some(batch);
         }
@@ -50,6 +50,22 @@ fn next_batch(core: &Core) -> Option<Vec<Queued>> {
         }
         core.work.wait(&mut order);
     }
+}
+
+/// Makes one batch durable, if there is any that is ready.
+pub(crate) fn step_journal(core: &Core, journal: &mut Journal) -> Result<bool> {
+    let batch = take_batch(core, &mut core.order.lock());
+    if batch.is_empty() {
+        return Ok(false);
+    }
+    commit(core, journal, batch)?;
+    Ok(true)
+}
+
+/// The transactions that one journal write takes; none if none is ready.
+fn take_batch(core: &Core, order: &mut Order) -> Vec<Queued> {
+    let barrier = order.barrier;
+    order.queue.take(barrier, core.options.max_batch())
 }
 
 fn commit(core: &Core, journal: &mut Journal, batch: Vec<Queued>) -> Result<()> {
@@ -98,23 +114,36 @@ pub(crate) fn run_apply(core: &Core) {
         let count = order.to_apply.len().min(APPLY_CHUNK);
         let chunk: Vec<Queued> = order.to_apply.drain(..count).collect();
         drop(order);
-        if let Err(error) = chunk.iter().try_for_each(|tx| apply(core, tx)) {
+        if let Err(error) = apply_chunk(core, &chunk) {
             core.fail("volume write", &error);
-            continue;
         }
-        {
-            let mut order = core.order.lock();
-            for tx in &chunk {
-                order.open.remove(&tx.seq);
-            }
-            order.direct_bytes -= chunk.iter().map(|tx| tx.direct_bytes).sum::<u64>();
-            if !order.directs.is_empty() {
-                core.direct_work.notify_all();
-            }
-        }
-        core.progress.notify_all();
     }
     core.checkpoint_work.notify_all();
+}
+
+/// Applies one transaction, if any waits for it.
+pub(crate) fn step_apply(core: &Core) -> Result<bool> {
+    let next = core.order.lock().to_apply.pop_front();
+    match next {
+        Some(tx) => apply_chunk(core, &[tx]).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+fn apply_chunk(core: &Core, chunk: &[Queued]) -> Result<()> {
+    chunk.iter().try_for_each(|tx| apply(core, tx))?;
+    {
+        let mut order = core.order.lock();
+        for tx in chunk {
+            order.open.remove(&tx.seq);
+        }
+        order.direct_bytes -= chunk.iter().map(|tx| tx.direct_bytes).sum::<u64>();
+        if !order.directs.is_empty() {
+            core.direct_work.notify_all();
+        }
+    }
+    core.progress.notify_all();
+    Ok(())
 }
 
 fn apply(core: &Core, tx: &Queued) -> Result<()> {
@@ -123,7 +152,7 @@ fn apply(core: &Core, tx: &Queued) -> Result<()> {
         match &op.kind {
             DataKind::Journaled { offset, data } => {
                 if let Some(file) = core.volumes.file_or_create(volume)? {
-                    volume.write_at(&file, *offset, data)?;
+                    volume.write_at(&*file, *offset, data)?;
                     note_dirty(core, op);
                 }
             }
@@ -132,7 +161,7 @@ fn apply(core: &Core, tx: &Queued) -> Result<()> {
             DataKind::Discard { .. } if volume.remote().is_some() => {}
             DataKind::Discard { offset, len } => {
                 if let Some(file) = core.volumes.file(volume)? {
-                    volume.punch(&file, *offset, *len)?;
+                    volume.punch(&*file, *offset, *len)?;
                     note_dirty(core, op);
                 }
             }
@@ -180,6 +209,11 @@ pub(crate) fn run_checkpoints(core: &Core) {
             Err(error) => core.fail("checkpoint", &error),
         }
     }
+    if !core.has_failed()
+        && let Err(error) = close(core)
+    {
+        core.fail("close", &error);
+    }
     // Whoever waits for what will not come any more is told why: this may be here before what has failed tells it.
     let why = core.check_failed().err().unwrap_or(StoreError::Closed);
     core.waiters.end(why);
@@ -216,29 +250,67 @@ fn wait_for_checkpoint(core: &Core) -> bool {
 }
 
 fn checkpoint(core: &Core) -> Result<()> {
-    let started = Instant::now();
-    let (seq, frozen) = {
+    let begun = Checkpoint::begin(core);
+    // Nothing may reach the metadata that is not in the journal: a transaction would be there in part.
+    if !wait_applied(core, begun.seq) {
+        core.check_failed()?;
+        begun.abandon(core);
+        return Ok(());
+    }
+    begun.finish(core)
+}
+
+/// A checkpoint that is being made.
+pub(crate) struct Checkpoint {
+    started: Instant,
+    /// It takes up everything up to this transaction, which must have reached its files before it can end.
+    pub(crate) seq: Seq,
+    frozen: Arc<Layer>,
+}
+
+impl Checkpoint {
+    pub(crate) fn begin(core: &Core) -> Self {
         let mut order = core.order.lock();
         order.checkpoint_wanted = false;
         order.checkpointing = true;
         order.barrier = Some(order.submitted);
-        (order.submitted, core.meta.freeze())
-    };
-    // Nothing may reach the metadata that is not in the journal: a transaction would be there in part.
-    if !all_applied(core, seq) {
-        core.check_failed()?;
-        core.meta.unfreeze(frozen);
-        return Ok(());
+        Self {
+            started: Instant::now(),
+            seq: order.submitted,
+            frozen: core.meta.freeze(),
+        }
     }
+
+    /// A device makes it wait: later, then.
+    fn abandon(self, core: &Core) {
+        core.meta.unfreeze(self.frozen);
+        let mut order = core.order.lock();
+        order.barrier = None;
+        order.checkpointing = false;
+        order.checkpoint_wanted = true;
+        drop(order);
+        core.work.notify_one();
+    }
+
+    pub(crate) fn finish(self, core: &Core) -> Result<()> {
+        let Self { started, seq, frozen } = self;
+        core.order.lock().barrier = None;
+        core.work.notify_one();
+        finish_checkpoint(core, seq, &frozen)?;
+        tracing::debug!(
+            seq,
+            bytes = frozen.bytes(),
+            ms = started.elapsed().as_millis() as u64,
+            "checkpoint"
+        );
+        Ok(())
+    }
+}
+
+fn finish_checkpoint(core: &Core, seq: Seq, frozen: &Layer) -> Result<()> {
     sync_volumes(core)?;
-    let superblock = Superblock {
-        epoch: core.epoch,
-        checkpoint: seq,
-        journal_pos: replay_start(&core.order.lock(), seq),
-        journal_bytes: core.options.journal_bytes,
-        next_volume: core.volumes.next_id(),
-    };
-    core.kv.commit(&frozen, &superblock)?;
+    let superblock = superblock(core, seq);
+    core.kv.commit(frozen, &superblock)?;
     core.meta.thaw(core.kv.snapshot()?);
     {
         let mut order = core.order.lock();
@@ -250,26 +322,24 @@ fn checkpoint(core: &Core) -> Result<()> {
         order.tail = superblock.journal_pos;
     }
     core.progress.notify_all();
-    tracing::debug!(
-        seq,
-        bytes = frozen.bytes(),
-        ms = started.elapsed().as_millis() as u64,
-        "checkpoint"
-    );
     Ok(())
 }
 
-/// Waits for what a checkpoint covers, while the journal takes nothing newer. False: the store has failed, or a device makes
-/// it wait, so that the checkpoint is put off.
-fn all_applied(core: &Core, seq: Seq) -> bool {
-    let applied = wait_applied(core, seq);
-    let mut order = core.order.lock();
-    order.barrier = None;
-    order.checkpointing = applied;
-    order.checkpoint_wanted |= !applied;
-    drop(order);
-    core.work.notify_one();
-    applied
+/// The superblock of a checkpoint that has taken up everything up to `seq`.
+fn superblock(core: &Core, seq: Seq) -> Superblock {
+    Superblock {
+        epoch: core.epoch,
+        checkpoint: seq,
+        journal_pos: replay_start(&core.order.lock(), seq),
+        journal_bytes: core.options.journal_bytes,
+        next_volume: core.volumes.next_id(),
+    }
+}
+
+/// Notes that the store was closed in order: all of it is in a checkpoint.
+pub(crate) fn close(core: &Core) -> Result<()> {
+    let seq = core.order.lock().checkpointed;
+    core.kv.close(&superblock(core, seq))
 }
 
 /// False: the store has failed, or what is to be applied waits for a device.
@@ -303,7 +373,8 @@ fn sync_volumes(core: &Core) -> Result<()> {
     for volume in dirty.into_values() {
         // A deleted volume has no file any more.
         if let Some(file) = core.volumes.file(&volume)? {
-            rustix::fs::fdatasync(&file).context(|| format!("fdatasync of {}", volume.id))?;
+            file.sync_data()
+                .context(|| format!("fdatasync of {}", volume.id))?;
         }
     }
     Ok(())

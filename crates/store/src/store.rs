@@ -1,10 +1,10 @@
 //! The handle that users of the store hold.
 
 use std::{
-    fs::File,
     ops::Range,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use crate::{
     core::Core,
     device::DEVICE_UNIT,
     directs::run_directs,
+    disk::DiskFile,
     error::{Context, Result, StoreError},
     map,
     options::Options,
@@ -22,10 +23,14 @@ use crate::{
     reclaim, recovery,
     remote::{PlaceRecord, Remote},
     stages,
+    step::{Stage, Stepper},
     transaction::{MAX_VOLUME, Op, Seq, Transaction, VolumeId},
     volume::Volume,
     waiters::DurableAt,
 };
+
+/// How long writes that devices have not ended are waited for when a store that failed is closed.
+const LAST_WRITES: Duration = Duration::from_secs(2);
 
 /// How the filesystem under the store is filled, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +86,10 @@ impl Store {
         let this = Self {
             handle: Arc::new(handle),
         };
+        if this.core().options.stepped {
+            *this.core().stepper.lock() = Some(Stepper::new(journal));
+            return Ok(this);
+        }
         this.spawn("store-journal", move |core| stages::run_journal(core, journal))?;
         for _ in 0..this.core().options.direct_writers {
             this.spawn("store-direct", run_directs)?;
@@ -152,16 +161,36 @@ impl Store {
         DurableAt::new(&self.core().waiters, seq)
     }
 
+    /// Runs a stage of a stepped store ([`Options::stepped`]) once. Returns whether there was anything to do.
+    ///
+    /// # Errors
+    /// The stage's, which is the end of the store; or [`StoreError::Closed`] if the store has threads of its own.
+    pub fn step(&self, stage: Stage) -> Result<bool> {
+        self.core().step(stage)
+    }
+
     /// Blocks until everything up to `seq` is durable.
     pub fn wait(&self, seq: Seq) -> Result<()> {
+        self.step_until(|| self.durable() >= seq)?;
         wait_for(|told| self.after(seq, told))
     }
 
     /// Submits, and waits until it is durable with what it builds on.
     pub fn commit(&self, tx: Transaction) -> Result<Seq> {
         let seq = self.submit(tx)?;
+        self.step_until(|| self.is_durable(seq))?;
         wait_for(|told| self.after_alone(seq, told))?;
         Ok(seq)
+    }
+
+    /// Where there are no threads, does their work until this is so.
+    fn step_until(&self, done: impl Fn() -> bool) -> Result<()> {
+        while self.core().options.stepped && !done() {
+            if !self.core().step_any()? {
+                return Err(StoreError::Closed);
+            }
+        }
+        Ok(())
     }
 
     /// Everything up to this transaction is durable.
@@ -182,6 +211,12 @@ impl Store {
             checkpointing: order.checkpointing,
             journal_used: order.head - order.tail,
         }
+    }
+
+    /// Whether a durable write failed: nothing is acknowledged any more, and every call says why.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.core().has_failed()
     }
 
     /// The newest submitted value of a key. May read from disk.
@@ -370,7 +405,7 @@ impl Store {
         offset: u64,
         len: usize,
         may_block: bool,
-        from_file: impl Fn(&Volume, &File, u64, &mut [u8]) -> Result<bool>,
+        from_file: impl Fn(&Volume, &dyn DiskFile, u64, &mut [u8]) -> Result<bool>,
     ) -> Result<Option<Bytes>> {
         let core = self.core();
         core.check_failed()?;
@@ -396,7 +431,7 @@ impl Store {
             let covered: u64 = overlay.iter().map(|extent| extent.len).sum();
             if covered < len as u64 {
                 match core.volumes.file(&volume)? {
-                    Some(file) if !from_file(&volume, &file, offset, buf)? => return Ok(false),
+                    Some(file) if !from_file(&volume, &*file, offset, buf)? => return Ok(false),
                     Some(_) => {}
                     None => buf.fill(0),
                 }
@@ -425,7 +460,7 @@ impl Store {
         }
         let overlay = volume.overlay(offset, len);
         let mut found = match core.volumes.file(&volume)? {
-            Some(file) => volume.data_ranges(&file, offset, len)?,
+            Some(file) => volume.data_ranges(&*file, offset, len)?,
             None => Default::default(),
         };
         for extent in overlay {
@@ -461,12 +496,14 @@ impl Store {
             });
         }
         let dir = &core.options.dir;
-        let stat = rustix::fs::statvfs(dir).context(|| format!("statvfs {}", dir.display()))?;
+        let disk = &core.options.disk;
+        let space = disk.space(dir);
+        let space = space.context(|| format!("statvfs {}", dir.display()))?;
         let volumes: u64 = core.volumes.all().iter().map(|volume| volume.disk_bytes()).sum();
-        let meta = std::fs::metadata(dir.join("meta.redb")).map_or(0, |metadata| metadata.len());
+        let meta = disk.stat(&dir.join("meta.redb")).map_or(0, |stat| stat.len);
         Ok(Space {
-            total: stat.f_blocks * stat.f_frsize,
-            available: (stat.f_bavail * stat.f_frsize).saturating_sub(core.options.reserve_bytes),
+            total: space.total,
+            available: space.available.saturating_sub(core.options.reserve_bytes),
             used: volumes + meta + core.options.journal_bytes,
         })
     }
@@ -474,6 +511,9 @@ impl Store {
     /// Makes everything submitted durable, makes a checkpoint and stops. Other handles get [`StoreError::Closed`] from
     /// then on; the directory can be opened again when the last handle is dropped. Returns the error if the store has failed, now or before.
     pub fn close(&self) -> Result<()> {
+        if self.core().options.stepped {
+            return self.core().step_to_the_end();
+        }
         self.handle.close();
         self.core().check_failed()
     }
@@ -481,6 +521,9 @@ impl Store {
 
 impl Handle {
     fn close(&self) {
+        if self.core.options.stepped {
+            return;
+        }
         self.core.reclaim.close();
         self.core.order.lock().closing = true;
         self.core.work.notify_all();
@@ -498,6 +541,7 @@ impl Handle {
                 self.core.fail("a store thread panicked", &StoreError::Closed);
             }
         }
+        self.core.writing.wait(LAST_WRITES);
         if let Some(devices) = &self.core.options.devices {
             devices.close();
         }

@@ -1,10 +1,7 @@
 //! Volumes: sparse files, each with the space known to be allocated and the data not yet written to it.
 
 use std::{
-    fs::File,
-    io::{self, IoSlice, IoSliceMut},
-    num::NonZeroU64,
-    os::unix::fs::{FileExt, MetadataExt},
+    io,
     path::PathBuf,
     sync::{
         Arc, OnceLock,
@@ -12,15 +9,11 @@ use std::{
     },
 };
 
-use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use rustix::{
-    fs::{Advice, FallocateFlags, SeekFrom, fadvise, fallocate, seek},
-    io::ReadWriteFlags,
-};
 
 use crate::{
-    error::{Context, Result},
+    disk::{Access, Disk, DiskFile},
+    error::{Context, Result, StoreError},
     options::BLOCK,
     pending::{Extent, Pending},
     ranges::RangeSet,
@@ -35,8 +28,9 @@ const LARGE: usize = 256 << 10;
 pub(crate) struct Volume {
     pub(crate) id: VolumeId,
     pub(crate) name: Box<str>,
+    disk: Arc<dyn Disk>,
     path: PathBuf,
-    file: Mutex<Option<Arc<File>>>,
+    file: Mutex<Option<Arc<dyn DiskFile>>>,
     /// Whether the file was made.
     exists: AtomicBool,
     /// The file's length.
@@ -48,20 +42,31 @@ pub(crate) struct Volume {
     /// Submitted data, newest state.
     pub(crate) pending: RwLock<Pending>,
     pub(crate) deleted: AtomicBool,
+    /// Whether the system's cache may show what the disk does not have.
+    stale: AtomicBool,
     /// Its device, if it does not lie in a file.
     remote: OnceLock<Remote>,
 }
 
 impl Volume {
-    pub(crate) fn new(id: VolumeId, name: &str, path: PathBuf) -> Result<Self> {
-        let (exists, size) = match std::fs::metadata(&path) {
-            Ok(metadata) => (true, metadata.len()),
+    /// With `stale`, the first opening of the file forgets what the system's cache says of it: after a sync or a durable write
+    /// that failed, the cache shows what the disk does not have.
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        id: VolumeId,
+        name: &str,
+        path: PathBuf,
+        stale: bool,
+    ) -> Result<Self> {
+        let (exists, size) = match disk.stat(&path) {
+            Ok(stat) => (true, stat.len),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (false, 0),
             Err(error) => return Err(error).context(|| format!("stat {}", path.display())),
         };
         Ok(Self {
             id,
             name: name.into(),
+            disk,
             path,
             file: Mutex::new(None),
             exists: AtomicBool::new(exists),
@@ -70,6 +75,7 @@ impl Volume {
             allocated: Mutex::default(),
             pending: RwLock::default(),
             deleted: AtomicBool::new(false),
+            stale: AtomicBool::new(stale),
             remote: OnceLock::new(),
         })
     }
@@ -90,7 +96,7 @@ impl Volume {
     }
 
     /// The file, if it exists. The flag says whether it was opened by this call.
-    pub(crate) fn file(&self) -> Result<Option<(Arc<File>, bool)>> {
+    pub(crate) fn file(&self) -> Result<Option<(Arc<dyn DiskFile>, bool)>> {
         let mut slot = self.file.lock();
         if let Some(file) = &*slot {
             return Ok(Some((Arc::clone(file), false)));
@@ -98,8 +104,11 @@ impl Volume {
         if !self.exists.load(Relaxed) {
             return Ok(None);
         }
-        let file = File::options().read(true).write(true).open(&self.path);
-        let file = Arc::new(file.context(|| format!("open {}", self.path.display()))?);
+        let file = self.disk.open(&self.path, Access::Write);
+        let file = file.context(|| format!("open {}", self.path.display()))?;
+        if self.stale.swap(false, Relaxed) {
+            file.drop_cache(0, u64::MAX);
+        }
         *slot = Some(Arc::clone(&file));
         Ok(Some((file, true)))
     }
@@ -111,14 +120,11 @@ impl Volume {
             return Ok(());
         }
         let what = || format!("create {}", self.path.display());
-        File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&self.path)
-            .context(what)?;
+        self.disk.open(&self.path, Access::Create).context(what)?;
         if let Some(dir) = self.path.parent() {
-            File::open(dir).and_then(|dir| dir.sync_all()).context(what)?;
+            let synced = self.disk.sync_dir(dir).context(what);
+            // A sync that failed must not be tried again: it could only seem to work.
+            synced.map_err(|error| StoreError::Failed(Arc::from(error.to_string())))?;
         }
         self.exists.store(true, Relaxed);
         Ok(())
@@ -140,7 +146,7 @@ impl Volume {
         self.exists.store(false, Relaxed);
         self.size.store(0, Relaxed);
         *self.allocated.lock() = RangeSet::default();
-        match std::fs::remove_file(&self.path) {
+        match self.disk.remove(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(error).context(|| format!("remove {}", self.path.display()))
             }
@@ -154,17 +160,19 @@ impl Volume {
     }
 
     /// Takes the space for a range, rounded out to `unit` if there is room for that.
-    pub(crate) fn allocate(&self, file: &File, offset: u64, len: u64, unit: u64) -> Result<()> {
+    pub(crate) fn allocate(&self, file: &dyn DiskFile, offset: u64, len: u64, unit: u64) -> Result<()> {
         let mut allocated = self.allocated.lock();
         let start = offset / unit * unit;
         let end = (offset + len).next_multiple_of(unit);
         for (from, to) in allocated.gaps(offset, offset + len) {
             let (wide_from, wide_to) = (from / unit * unit, to.next_multiple_of(unit));
             let (wide_from, wide_to) = (wide_from.max(start), wide_to.min(end));
-            let take = |from, to: u64| fallocate(file, FallocateFlags::KEEP_SIZE, from, to - from);
+            let take = |from, to: u64| file.allocate(from, to - from);
             let taken = match take(wide_from, wide_to) {
                 Ok(()) => Ok((wide_from, wide_to)),
-                Err(rustix::io::Errno::NOSPC) => take(from, to).map(|()| (from, to)),
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    take(from, to).map(|()| (from, to))
+                }
                 Err(error) => Err(error),
             };
             let (from, to) = taken.context(|| format!("allocate space in volume {}", self.name))?;
@@ -179,18 +187,18 @@ impl Volume {
     }
 
     /// Carries out a discard. Parts that were taken again since it was submitted keep their space.
-    pub(crate) fn punch(&self, file: &File, offset: u64, len: u64) -> Result<()> {
+    pub(crate) fn punch(&self, file: &dyn DiskFile, offset: u64, len: u64) -> Result<()> {
         let allocated = self.allocated.lock();
         let end = (offset + len).min(self.size.load(Relaxed).max(offset));
         let what = || format!("discard in volume {}", self.name);
         for (from, to) in allocated.gaps(offset, offset + len) {
-            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            fallocate(file, flags, from, to - from).context(what)?;
+            file.punch(from, to - from).context(what)?;
         }
         for (from, to) in allocated.within(offset, end) {
-            let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
-            match fallocate(file, flags, from, to - from) {
-                Err(rustix::io::Errno::OPNOTSUPP) => write_zeros(file, from, to).context(what)?,
+            match file.zero(from, to - from) {
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    write_zeros(file, from, to).context(what)?;
+                }
                 done => done.context(what)?,
             }
         }
@@ -198,59 +206,35 @@ impl Volume {
     }
 
     /// Writes to the file.
-    pub(crate) fn write_at(&self, file: &File, offset: u64, data: &[u8]) -> Result<()> {
-        file.write_all_at(data, offset)
+    pub(crate) fn write_at(&self, file: &dyn DiskFile, offset: u64, data: &[u8]) -> Result<()> {
+        file.write_at(offset, data)
             .context(|| format!("write to volume {}", self.name))?;
         self.size.fetch_max(offset + data.len() as u64, Relaxed);
         Ok(())
     }
 
-    /// Writes to the file, durably. Syncs this range alone: fdatasync would wait for all the file's small writes too.
-    pub(crate) fn write_durable_at(&self, file: &File, offset: u64, data: &[u8]) -> Result<()> {
-        let what = || format!("durable write to volume {}", self.name);
-        let mut done = 0;
-        while let Some(rest) = data.get(done..)
-            && !rest.is_empty()
-        {
-            let at = offset + done as u64;
-            match rustix::io::pwritev2(file, &[IoSlice::new(rest)], at, ReadWriteFlags::DSYNC) {
-                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)).context(what),
-                Ok(n) => done += n,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error).context(what),
-            }
-        }
+    /// Writes to the file, durably.
+    pub(crate) fn write_durable_at(&self, file: &dyn DiskFile, offset: u64, data: &[u8]) -> Result<()> {
+        file.write_durable_at(offset, data)
+            .context(|| format!("durable write to volume {}", self.name))?;
         self.size.fetch_max(offset + data.len() as u64, Relaxed);
         // Large writes leave large folios in the page cache, and ext4 walks all buffers of a folio for each small
         // write to it: ten times the processor time. So they are dropped; a failure to do so changes nothing else.
-        if let Some(len) = NonZeroU64::new(data.len() as u64) {
-            let _ = fadvise(file, offset, Some(len), Advice::DontNeed);
-        }
+        file.drop_cache(offset, data.len() as u64);
         Ok(())
     }
 
     /// Reads from the file; what it does not have is zeros.
-    pub(crate) fn read_at(&self, file: &File, offset: u64, buf: &mut [u8]) -> Result<()> {
-        let mut done = 0;
-        while let Some(rest) = buf.get_mut(done..)
-            && !rest.is_empty()
-        {
-            match file.read_at(rest, offset + done as u64) {
-                Ok(0) => {
-                    rest.fill(0);
-                    break;
-                }
-                Ok(n) => done += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).context(|| format!("read from volume {}", self.name)),
-            }
-        }
+    pub(crate) fn read_at(&self, file: &dyn DiskFile, offset: u64, buf: &mut [u8]) -> Result<()> {
+        let read = file.read_at(offset, buf);
+        let done = read.context(|| format!("read from volume {}", self.name))?;
+        buf.get_mut(done..).unwrap_or_default().fill(0);
         Ok(())
     }
 
     /// Like [`Volume::read_at`], but returns false where the disk would have to be asked; the buffer's content is
     /// then of no use.
-    pub(crate) fn read_cached_at(&self, file: &File, offset: u64, buf: &mut [u8]) -> bool {
+    pub(crate) fn read_cached_at(&self, file: &dyn DiskFile, offset: u64, buf: &mut [u8]) -> bool {
         let in_file = self
             .size
             .load(Relaxed)
@@ -260,10 +244,10 @@ impl Volume {
         behind.fill(0);
         // The system call copies all that is there before it says that the rest is not: ask at the end first.
         let tail = in_file.len().saturating_sub(BLOCK as usize);
-        if in_file.len() >= LARGE && !read_nowait(file, offset + tail as u64, &mut in_file[tail..]) {
+        if in_file.len() >= LARGE && !file.read_cached_at(offset + tail as u64, &mut in_file[tail..]) {
             return false;
         }
-        in_file.is_empty() || read_nowait(file, offset, in_file)
+        in_file.is_empty() || file.read_cached_at(offset, in_file)
     }
 
     /// What the file does not tell about a range yet.
@@ -277,18 +261,15 @@ impl Volume {
     }
 
     /// Where the file has data in a range; a filesystem that cannot tell has it everywhere.
-    pub(crate) fn data_ranges(&self, file: &File, offset: u64, len: u64) -> Result<RangeSet> {
+    pub(crate) fn data_ranges(&self, file: &dyn DiskFile, offset: u64, len: u64) -> Result<RangeSet> {
         let mut found = RangeSet::default();
         let end = offset.saturating_add(len).min(self.size.load(Relaxed));
         let mut at = offset;
         while at < end {
-            let start = match seek(file, SeekFrom::Data(at)) {
-                Ok(start) => start,
-                Err(rustix::io::Errno::NXIO) => break,
-                Err(error) => return Err(error).context(|| format!("find data in volume {}", self.name)),
+            let next = file.next_data(at);
+            let Some((start, hole)) = next.context(|| format!("find data in volume {}", self.name))? else {
+                break;
             };
-            let hole = seek(file, SeekFrom::Hole(start));
-            let hole = hole.context(|| format!("find holes in volume {}", self.name))?;
             found.insert(start, hole);
             at = hole.max(at + 1);
         }
@@ -297,23 +278,16 @@ impl Volume {
 
     /// Bytes that the file takes on disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
-        std::fs::metadata(&self.path).map_or(0, |metadata| metadata.blocks() * 512)
+        self.disk.stat(&self.path).map_or(0, |stat| stat.allocated)
     }
 }
 
-/// Fills the buffer from the page cache; false if not all of it is there.
-fn read_nowait(file: &File, offset: u64, buf: &mut [u8]) -> bool {
-    let wanted = buf.len();
-    let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(buf)], offset, ReadWriteFlags::NOWAIT);
-    read.is_ok_and(|n| n == wanted)
-}
-
-fn write_zeros(file: &File, from: u64, to: u64) -> io::Result<()> {
-    let zeros = Bytes::from(vec![0; 64 << 10]);
+fn write_zeros(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    let zeros = vec![0; 64 << 10];
     let mut at = from;
     while at < to {
         let n = (to - at).min(zeros.len() as u64);
-        file.write_all_at(zeros.get(..n as usize).unwrap_or_default(), at)?;
+        file.write_at(at, zeros.get(..n as usize).unwrap_or_default())?;
         at += n;
     }
     Ok(())

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
     path::PathBuf,
     sync::{
         Arc,
@@ -13,6 +12,7 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 
 use crate::{
+    disk::{Disk, DiskFile},
     error::{Context, Result, StoreError},
     transaction::VolumeId,
     volume::Volume,
@@ -26,6 +26,7 @@ struct Index {
 
 /// All volumes of a store.
 pub(crate) struct Volumes {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     index: RwLock<Index>,
     next: AtomicU64,
@@ -33,18 +34,29 @@ pub(crate) struct Volumes {
     clock: AtomicU64,
     open: Mutex<Vec<Arc<Volume>>>,
     max_open: usize,
+    /// The store was closed in order the last time.
+    closed: bool,
 }
 
 impl Volumes {
-    pub(crate) fn new(dir: PathBuf, next: u64, max_open: usize) -> Result<Self> {
-        std::fs::create_dir_all(&dir).context(|| format!("create {}", dir.display()))?;
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        next: u64,
+        max_open: usize,
+        closed: bool,
+    ) -> Result<Self> {
+        disk.create_dir(&dir)
+            .context(|| format!("create {}", dir.display()))?;
         Ok(Self {
+            disk,
             dir,
             index: RwLock::default(),
             next: AtomicU64::new(next),
             clock: AtomicU64::new(1),
             open: Mutex::default(),
             max_open,
+            closed,
         })
     }
 
@@ -62,9 +74,11 @@ impl Volumes {
     pub(crate) fn build(&self, id: VolumeId, name: &str) -> Result<Arc<Volume>> {
         self.next.fetch_max(id.0 + 1, Relaxed);
         Ok(Arc::new(Volume::new(
+            Arc::clone(&self.disk),
             id,
             name,
             self.dir.join(file_name(name, id)),
+            !self.closed,
         )?))
     }
 
@@ -111,7 +125,7 @@ impl Volumes {
     }
 
     /// The volume's file, if it was ever written to.
-    pub(crate) fn file(&self, volume: &Arc<Volume>) -> Result<Option<Arc<File>>> {
+    pub(crate) fn file(&self, volume: &Arc<Volume>) -> Result<Option<Arc<dyn DiskFile>>> {
         volume.used_at.store(self.clock.fetch_add(1, Relaxed), Relaxed);
         match volume.file()? {
             Some((file, false)) => Ok(Some(file)),
@@ -124,7 +138,7 @@ impl Volumes {
     }
 
     /// The volume's file, made if need be; `None` if the volume was deleted meanwhile.
-    pub(crate) fn file_or_create(&self, volume: &Arc<Volume>) -> Result<Option<Arc<File>>> {
+    pub(crate) fn file_or_create(&self, volume: &Arc<Volume>) -> Result<Option<Arc<dyn DiskFile>>> {
         if let Some(file) = self.file(volume)? {
             return Ok(Some(file));
         }
@@ -150,16 +164,16 @@ impl Volumes {
     /// Removes files of volumes that do not exist: of creations or deletions that a crash cut short.
     pub(crate) fn remove_orphans(&self) -> Result<()> {
         let what = || format!("list {}", self.dir.display());
-        for entry in std::fs::read_dir(&self.dir).context(what)? {
-            let entry = entry.context(what)?;
-            let name = entry.file_name();
+        for name in self.disk.list(&self.dir).context(what)? {
             let Some(id) = name.to_str().and_then(parse_id) else {
                 continue;
             };
             if self.get(id).is_err() {
-                tracing::info!(file = %entry.path().display(), "removing the file of a volume that does not exist");
-                std::fs::remove_file(entry.path())
-                    .context(|| format!("remove {}", entry.path().display()))?;
+                let path = self.dir.join(&name);
+                tracing::info!(file = %path.display(), "removing the file of a volume that does not exist");
+                self.disk
+                    .remove(&path)
+                    .context(|| format!("remove {}", path.display()))?;
             }
         }
         Ok(())
@@ -179,7 +193,7 @@ fn file_name(name: &str, id: VolumeId) -> String {
     format!("{text}.{:016x}", id.0)
 }
 
-fn parse_id(file_name: &str) -> Option<VolumeId> {
+pub(crate) fn parse_id(file_name: &str) -> Option<VolumeId> {
     let (_, id) = file_name.rsplit_once('.')?;
     if id.len() != 16 {
         return None;

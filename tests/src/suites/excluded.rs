@@ -16,6 +16,8 @@ pub enum Kind {
     Skips,
     /// It runs and fails.
     Fails,
+    /// It passes, but sometimes its client crashes, whatever the server: then it is run again.
+    Crashes,
 }
 
 /// The excluded tests of one release.
@@ -47,6 +49,7 @@ impl Excluded {
                 Some("not-run") => Kind::NotRun,
                 Some("skips") => Kind::Skips,
                 Some("fails") => Kind::Fails,
+                Some("crashes") => Kind::Crashes,
                 other => return Err(Failure(format!("outcome {other:?} in {entry}"))),
             };
             let reason = entry
@@ -76,13 +79,13 @@ impl Excluded {
         self.0.get(name) != Some(&Kind::NotRun)
     }
 
-    /// The tests of the suite file `file` that are not to be run.
+    /// The tests of the suite file `file` that do that.
     #[must_use]
-    pub fn not_run(&self, file: &str) -> Vec<&str> {
+    pub fn of_kind(&self, wanted: Kind, file: &str) -> Vec<&str> {
         let tests = self
             .0
             .iter()
-            .filter(|(name, kind)| **kind == Kind::NotRun && belongs(name, file));
+            .filter(|(name, kind)| **kind == wanted && belongs(name, file));
         tests.map(|(name, _)| name.as_str()).collect()
     }
 
@@ -92,7 +95,7 @@ impl Excluded {
         let mut complaints = Vec::new();
         for (name, outcome) in outcomes {
             match (outcome, self.0.get(name)) {
-                (Outcome::Passed, None)
+                (Outcome::Passed, None | Some(Kind::Crashes))
                 | (Outcome::Skipped(_), Some(Kind::Skips))
                 | (Outcome::Failed(_), Some(Kind::Fails)) => {}
                 (Outcome::Passed, Some(_)) => {
@@ -165,6 +168,18 @@ mod tests {
                 1
             );
         }
+    }
+
+    #[test]
+    fn a_test_whose_client_may_crash_must_pass_all_the_same() {
+        let list = Excluded::parse(&LIST.replace("fails", "crashes"), "sid").unwrap_or_default();
+        assert_eq!(list.of_kind(Kind::Crashes, "t.py"), ["t.py::a"]);
+        assert!(
+            list.judge("t.py", &outcomes("t.py::a", Outcome::Passed))
+                .is_empty()
+        );
+        let failed = outcomes("t.py::a", Outcome::Failed(String::new()));
+        assert_eq!(list.judge("t.py", &failed).len(), 1);
     }
 
     #[test]

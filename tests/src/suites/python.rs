@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Outcome, Outcomes, PYTHON_FOLDER, Release};
+use super::{
+    Outcome, Outcomes, PYTHON_FOLDER, Release,
+    excluded::{Excluded, Kind},
+};
 use crate::exec::shorten;
 use crate::{Failure, Result};
 
@@ -15,13 +18,18 @@ const DEADLINE: Duration = Duration::from_secs(900);
 const TEST_SECONDS: &str = "90";
 /// How often a run that a test has ended is gone on with. More such tests mean that nothing works.
 const RUNS: usize = 8;
+/// How often a test whose client is known to crash is run.
+const ATTEMPTS: usize = 4;
 /// What Ceph's own runs of the suite set: `rbd_default_features` with journaling.
 const FEATURES: &str = "125";
 
 /// Runs pytest, again after each test that took the whole run with it (by a crash, or by a call that never returned).
-/// The tests `left_out` are not run.
-pub(super) fn run(release: &Release, left_out: &[&str], name: &str, work: &Path) -> Result<Outcomes> {
-    let left_out: String = left_out
+/// A test whose client is known to crash is then run again.
+pub(super) fn run(release: &Release, excluded: &Excluded, name: &str, work: &Path) -> Result<Outcomes> {
+    let crashing = excluded.of_kind(Kind::Crashes, name);
+    let mut crashes = 0;
+    let left_out: String = excluded
+        .of_kind(Kind::NotRun, name)
         .iter()
         .map(|test| format!(" --deselect {test}"))
         .collect();
@@ -49,6 +57,11 @@ pub(super) fn run(release: &Release, left_out: &[&str], name: &str, work: &Path)
             return Ok(outcomes);
         }
         match said.unfinished {
+            Some(test) if crashing.contains(&test.as_str()) && crashes + 1 < ATTEMPTS => {
+                crashes += 1;
+                let text = without(&text, &test);
+                std::fs::write(&report, text).map_err(|e| Failure::new(report.display(), e))?;
+            }
             Some(test) if !outcomes.contains_key(&test) => {
                 outcomes.insert(test, Outcome::Failed(format!("it ended the run: {ended}")));
             }
@@ -64,6 +77,18 @@ struct Report {
     /// The last test that began, if its end is not reported.
     unfinished: Option<String>,
     finished: bool,
+}
+
+/// What the plugin wrote, as if that test had not begun yet: the next run begins with it.
+fn without(text: &str, test: &str) -> String {
+    let begun = |line: &&str| {
+        let fields: Value = serde_json::from_str(line).unwrap_or_default();
+        fields["begun"] != test
+    };
+    text.lines()
+        .filter(begun)
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 /// What the plugin wrote.
@@ -101,6 +126,12 @@ mod tests {
         assert_eq!(report.outcomes.get("a"), Some(&Outcome::Passed));
         assert_eq!(report.unfinished.as_deref(), Some("b"));
         assert!(!report.finished);
+    }
+
+    #[test]
+    fn a_test_that_is_forgotten_has_not_begun() {
+        let text = "{\"begun\":\"a\"}\n{\"begun\":\"b\"}\n";
+        assert_eq!(without(text, "b"), "{\"begun\":\"a\"}\n");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Outcome, Outcomes, Release, SCRIPT_FOLDER};
+use crate::exec::Program;
 use crate::{Failure, Result};
 
 /// How long a script may take.
@@ -14,8 +15,14 @@ const DEADLINE: Duration = Duration::from_secs(1800);
 /// The scripts whose calls are tests.
 const IN_PARTS: [&str; 2] = ["cli_generic.sh", "permissions.sh"];
 
+/// Scripts that run at the same time and wait for each other; a run of the first one runs both.
+const PAIRS: [(&str, &str); 1] = [("notify_master.sh", "notify_slave.sh")];
+
 /// The names of the tests in the script `name`.
 pub(super) fn tests(release: &Release, name: &str) -> Result<Vec<String>> {
+    if PAIRS.iter().any(|(_, second)| *second == name) {
+        return Ok(Vec::new());
+    }
     if !IN_PARTS.contains(&name) {
         return Ok(vec![name.to_owned()]);
     }
@@ -29,6 +36,12 @@ pub(super) fn tests(release: &Release, name: &str) -> Result<Vec<String>> {
 /// Runs the script, or one of its calls, in an empty folder.
 pub(super) fn run(release: &Release, test: &str, work: &Path) -> Result<Outcomes> {
     let empty = work.join("run");
+    let programs = Program::new("cp").args([
+        "-r".as_ref(),
+        super::tool("suites/bin").as_os_str(),
+        work.as_os_str(),
+    ]);
+    programs.run()?.success()?;
     std::fs::create_dir_all(&empty).map_err(|e| Failure::new(empty.display(), e))?;
     let (name, part) = test.split_once("::").unwrap_or((test, ""));
     if !part.is_empty() {
@@ -38,16 +51,37 @@ pub(super) fn run(release: &Release, test: &str, work: &Path) -> Result<Outcomes
         let whole = work.join("ceph").join(SCRIPT_FOLDER).join(name);
         std::fs::write(&whole, part.script).map_err(|e| Failure::new(whole.display(), e))?;
     }
-    // What the scripts keep in temporary files may be larger than memory.
-    let command =
-        format!("cd /mnt/work/run && TMPDIR=/mnt/work/run exec ../ceph/{SCRIPT_FOLDER}/{name} 2>&1");
+    let Some((_, second)) = PAIRS.iter().find(|(first, _)| *first == name) else {
+        return Ok(Outcomes::from([(
+            test.to_owned(),
+            outcome(release, name, &empty, work),
+        )]));
+    };
+    let (first, other) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| outcome(release, second, &empty, work));
+        (outcome(release, name, &empty, work), other.join())
+    });
+    let other = other.map_err(|_| Failure(format!("{second}: panicked")))?;
+    Ok(Outcomes::from([
+        (test.to_owned(), first),
+        ((*second).to_owned(), other),
+    ]))
+}
+
+/// Runs a script in the folder `empty`.
+fn outcome(release: &Release, name: &str, empty: &Path, work: &Path) -> Outcome {
+    // In `bin` are programs in whose place Debian's crash or do nothing; each says why. What the scripts keep in temporary
+    // files may be larger than memory.
+    let folder = empty.file_name().unwrap_or_default().to_string_lossy();
+    let command = format!(
+        "cd /mnt/work/{folder} && PATH=/mnt/work/bin:$PATH TMPDIR=/mnt/work/{folder} exec ../ceph/{SCRIPT_FOLDER}/{name} 2>&1"
+    );
     let script = release.program(work, &["sh", "-c", &command]).deadline(DEADLINE);
-    let outcome = match script.run() {
+    match script.run() {
         Ok(outcome) if outcome.status.success() => Outcome::Passed,
         Ok(outcome) => Outcome::Failed(outcome.to_string()),
         Err(failure) => Outcome::Failed(failure.0),
-    };
-    Ok(Outcomes::from([(test.to_owned(), outcome)]))
+    }
 }
 
 fn text(release: &Release, name: &str) -> Result<String> {

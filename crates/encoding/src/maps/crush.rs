@@ -31,6 +31,10 @@ pub mod step_op {
     pub const CHOOSELEAF_FIRSTN: u32 = 6;
     /// The same, each at its own position.
     pub const CHOOSELEAF_INDEP: u32 = 7;
+    /// Attempts of the steps that follow, in place of the tunable.
+    pub const SET_CHOOSE_TRIES: u32 = 8;
+    /// Attempts below each item that the steps that follow choose.
+    pub const SET_CHOOSELEAF_TRIES: u32 = 9;
 }
 
 /// Weights as each algorithm keeps them, 16.16 fixed point.
@@ -93,7 +97,7 @@ pub struct CrushStep {
 /// A rule: how to come from the root to devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CrushRule {
-    /// 1 replicated, 3 erasure coded.
+    /// See [`super::pool_kind`].
     pub kind: u8,
     /// The smallest pool size it was meant for; ignored since Quincy.
     pub min_size: u8,
@@ -284,6 +288,47 @@ impl CrushMap {
         map
     }
 
+    /// The id of the rule of that name.
+    #[must_use]
+    pub fn rule_id(&self, name: &str) -> Option<u8> {
+        let (id, _) = self.rule_names.iter().find(|(_, n)| *n == name)?;
+        let id = u8::try_from(*id).ok()?;
+        self.rules.get(usize::from(id))?.as_ref().map(|_| id)
+    }
+
+    /// Adds a rule under the first free id. Returns none if all 256 are taken.
+    pub fn add_rule(&mut self, name: &str, rule: CrushRule) -> Option<u8> {
+        let free = self.rules.iter().position(Option::is_none);
+        let id = u8::try_from(free.unwrap_or(self.rules.len())).ok()?;
+        match self.rules.get_mut(usize::from(id)) {
+            Some(place) => *place = Some(rule),
+            None => self.rules.push(Some(rule)),
+        }
+        self.rule_names.insert(id.into(), name.to_owned());
+        Some(id)
+    }
+
+    /// Removes a rule; others keep their ids.
+    pub fn remove_rule(&mut self, id: u8) {
+        if let Some(place) = self.rules.get_mut(usize::from(id)) {
+            *place = None;
+        }
+        self.rule_names.remove(&id.into());
+    }
+
+    /// Whether clients need CRUSH_V2 for its rules: one of them chooses positions, or sets attempts.
+    #[must_use]
+    pub fn has_v2_rules(&self) -> bool {
+        let v2 = [
+            step_op::CHOOSE_INDEP,
+            step_op::CHOOSELEAF_INDEP,
+            step_op::SET_CHOOSE_TRIES,
+            step_op::SET_CHOOSELEAF_TRIES,
+        ];
+        let mut steps = self.rules.iter().flatten().flat_map(|rule| &rule.steps);
+        steps.any(|step| v2.contains(&step.op))
+    }
+
     /// The bucket of that (negative) id.
     #[must_use]
     pub fn bucket(&self, id: i32) -> Option<&CrushBucket> {
@@ -303,11 +348,37 @@ fn straw2(id: i32, kind: u16, items: Vec<i32>, weights: Vec<u32>) -> CrushBucket
     }
 }
 
+impl CrushRule {
+    /// A rule for erasure-coded pools: each chunk on a device of its own below different items of type `domain` (0: the
+    /// devices themselves) under bucket `root` (`CrushWrapper::add_simple_rule`), for pools of any size, as Quincy
+    /// and later write it.
+    #[must_use]
+    pub fn erasure(root: i32, domain: i32) -> Self {
+        let step = |op, arg1, arg2| CrushStep { op, arg1, arg2 };
+        let choose = match domain {
+            TYPE_OSD => step_op::CHOOSE_INDEP,
+            _ => step_op::CHOOSELEAF_INDEP,
+        };
+        Self {
+            kind: super::pool_kind::ERASURE,
+            min_size: 1,
+            max_size: 100,
+            steps: vec![
+                step(step_op::SET_CHOOSELEAF_TRIES, 5, 0),
+                step(step_op::SET_CHOOSE_TRIES, 100, 0),
+                step(step_op::TAKE, root, 0),
+                step(choose, 0, domain),
+                step(step_op::EMIT, 0, 0),
+            ],
+        }
+    }
+}
+
 /// Take the root, choose as many OSDs as the pool has copies, emit.
 fn replicated_rule(root: i32) -> CrushRule {
     let step = |op, arg1, arg2| CrushStep { op, arg1, arg2 };
     CrushRule {
-        kind: 1,
+        kind: super::pool_kind::REPLICATED,
         min_size: 1,
         max_size: 10,
         steps: vec![

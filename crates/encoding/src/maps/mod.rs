@@ -36,7 +36,7 @@ pub use osd_info::{OsdInfo, OsdXinfo};
 pub use osdmap::{OsdAddrs, OsdMap, StretchMode, osd_state, osdmap_flags, significant_features};
 pub use osdmap_apply::ApplyError;
 pub use pg_pool::{
-    HitSetParams, PeeringCrush, PgMergeMeta, PgPool, PoolOpt, PoolSnapInfo, pool_flags, pool_opt,
+    HitSetParams, PeeringCrush, PgMergeMeta, PgPool, PoolOpt, PoolSnapInfo, pool_flags, pool_kind, pool_opt,
 };
 pub use release::Release;
 pub use snap_intervals::SnapIntervals;

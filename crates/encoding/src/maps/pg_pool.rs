@@ -16,6 +16,10 @@ pub mod pool_flags {
     pub const HASHPSPOOL: u64 = 1 << 0;
     /// The pool is full: writes wait or fail.
     pub const FULL: u64 = 1 << 1;
+    /// Objects of an erasure-coded pool may be overwritten; never cleared again.
+    pub const EC_OVERWRITES: u64 = 1 << 2;
+    /// Objects may lack clones that their snapshots name: the pool is or was a cache tier.
+    pub const INCOMPLETE_CLONES: u64 = 1 << 3;
     /// The pool may not be deleted.
     pub const NODELETE: u64 = 1 << 4;
     /// The numbers of placement groups may not change.
@@ -42,6 +46,14 @@ pub mod pool_flags {
     pub const EIO: u64 = 1 << 16;
     /// The pool is going to be large.
     pub const BULK: u64 = 1 << 17;
+}
+
+/// Types of pools (`pg_pool_t::TYPE_*`).
+pub mod pool_kind {
+    /// Whole copies.
+    pub const REPLICATED: u8 = 1;
+    /// Erasure coded.
+    pub const ERASURE: u8 = 3;
 }
 
 /// Keys of a pool's options (`pool_opts_t::key_t`) that matter here.
@@ -121,9 +133,9 @@ pub struct PeeringCrush {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "cache tier and hit set fields are carried, not used")]
 pub struct PgPool {
-    /// 1 replicated, 3 erasure coded.
+    /// See [`pool_kind`].
     pub kind: u8,
-    /// Copies of each object.
+    /// Copies of each object, or chunks of each stripe.
     pub size: u8,
     /// Copies that must be there to serve.
     pub min_size: u8,
@@ -270,7 +282,7 @@ impl PgPool {
     pub fn replicated(pg_num: u32, size: u8, crush_rule: u8) -> Self {
         let pg_num = pg_num.max(1);
         Self {
-            kind: 1,
+            kind: pool_kind::REPLICATED,
             size,
             min_size: size - size / 2,
             crush_rule,
@@ -285,6 +297,22 @@ impl PgPool {
             pgp_num_target: pg_num,
             pg_num_pending: pg_num,
             ..Self::default()
+        }
+    }
+
+    /// Whether it is erasure coded.
+    #[must_use]
+    pub const fn is_erasure(&self) -> bool {
+        self.kind == pool_kind::ERASURE
+    }
+
+    /// The width of a stripe, in bytes, if objects can only grow by whole stripes: in an erasure-coded pool without overwrites.
+    #[must_use]
+    pub const fn append_alignment(&self) -> Option<u32> {
+        if self.is_erasure() && self.flags & pool_flags::EC_OVERWRITES == 0 {
+            Some(self.stripe_width)
+        } else {
+            None
         }
     }
 

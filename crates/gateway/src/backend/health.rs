@@ -1,7 +1,7 @@
 //! How the cluster below is: space, servers, operations that wait. Asked for now and then, told at once.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -10,11 +10,15 @@ use std::{
 };
 
 use curve::{Client, copyset::CopysetId, topology::Capacity};
+use encoding::types::Pg;
 use parking_lot::Mutex;
 use store::DeviceSpace;
 
 use super::{CurveDevices, curve::SLOW};
-use crate::cluster::{BackendCheck, ClusterStats, Latency, PoolUsage, Rates, Space};
+use crate::{
+    cluster::{BackendCheck, ClusterStats, Latency, PoolUsage, Rates, ScrubState, Space, WatcherAt},
+    op_tracker::OpTracker,
+};
 
 /// How often the cluster is asked.
 const EVERY: Duration = Duration::from_secs(5);
@@ -200,6 +204,26 @@ impl ClusterStats for BackendStats {
 
     fn latency(&self, osd: i32) -> Latency {
         self.inner.latency(osd)
+    }
+
+    fn ops(&self, osd: Option<i32>) -> Vec<Arc<OpTracker>> {
+        self.inner.ops(osd)
+    }
+
+    fn groups(&self, pool: i64) -> Vec<PoolUsage> {
+        self.inner.groups(pool)
+    }
+
+    fn scrub(&self, pg: Pg, deep: bool) {
+        self.inner.scrub(pg, deep);
+    }
+
+    fn scrubs(&self) -> BTreeMap<Pg, ScrubState> {
+        self.inner.scrubs()
+    }
+
+    fn watchers(&self) -> Vec<WatcherAt> {
+        self.inner.watchers()
     }
 
     fn checks(&self) -> Vec<BackendCheck> {

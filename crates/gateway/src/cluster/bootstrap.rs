@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, OnceLock, atomic::AtomicU64},
     time::SystemTime,
 };
 
@@ -17,9 +17,9 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use super::{
-    Cluster, ClusterError, Edit, MON_NAME, NoStats, PoolRequest,
+    Cluster, ClusterError, Edit, MON_NAME, NoStats, PoolLayout, PoolRequest,
     auth::AuthDb,
-    ciphers, config,
+    ciphers, config, erasure_pools,
     global_id::GlobalIds,
     keys, mgr_map,
     osd_maps::OsdMaps,
@@ -83,6 +83,10 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         None => 1,
     };
     changes.push(Change::put(keys::MGR_EPOCH, keys::stored(&mgr_epoch)));
+    let former_mgr_clients = match store.get(keys::MGR_CLIENTS)? {
+        Some(raw) => keys::load("clients of the manager", raw)?,
+        None => Vec::new(),
+    };
     store.commit(changes)?;
 
     let auth = AuthDb::open(
@@ -105,7 +109,8 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         fsid,
         created,
         mon_maps: ciphers::MonMaps::new(monmap),
-        mgrmap: Arc::new(mgrmap),
+        mgrmap: RwLock::new(Arc::new(mgrmap)),
+        former_mgr_clients: Mutex::new(former_mgr_clients),
         host: endpoints.host.clone(),
         started,
         osd_maps,
@@ -117,6 +122,7 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         overrides: RwLock::default(),
         config_changed: watch::Sender::new(0),
         stats: RwLock::new(Arc::new(NoStats)),
+        auth_method: OnceLock::new(),
         sessions: AtomicU64::new(0),
     };
     cluster.change_osdmap(|edit| {
@@ -205,7 +211,7 @@ fn first_osdmap(fsid: Uuid, created: Utime, endpoints: &Endpoints) -> Result<Osd
     let request = PoolRequest {
         name: "rbd".to_owned(),
         pg_num: DEFAULT_PG_NUM,
-        size: 1,
+        layout: PoolLayout::Replicated(1),
     };
     let pool = pools::add_pool(&mut map, &request, created)?;
     if let Some(pool) = map.pools.get_mut(&pool) {
@@ -236,7 +242,16 @@ fn mark_up(edit: &mut Edit, endpoints: &Endpoints, now: Utime) {
         map.set_max_osd(highest.saturating_add(1));
     }
     let ids: Vec<i32> = endpoints.osds.keys().copied().collect();
-    let crush = CrushMap::simple(&ids, &endpoints.host);
+    let mut crush = CrushMap::simple(&ids, &endpoints.host);
+    // The tree follows the OSDs; rules that were made for pools stay.
+    for (place, rule) in map.crush.rules.iter().enumerate().skip(crush.rules.len()) {
+        crush.rules.push(rule.clone());
+        let id = i32::try_from(place).unwrap_or(i32::MAX);
+        if let Some(name) = map.crush.rule_names.get(&id) {
+            crush.rule_names.insert(id, name.clone());
+        }
+    }
+    erasure_pools::ensure_default_profile(map);
     if map.crush != crush {
         map.crush = crush;
         map.crush_version += 1;

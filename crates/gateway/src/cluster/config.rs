@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{Cluster, ClusterError, keys, state_store::Change};
+use super::{Cluster, ClusterError, ConfigChange, keys, state_store::Change};
 
 /// Options by section (`global`, `client`, `client.admin`, ...), then by name.
 pub type Config = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Between section and name in a stored key. Neither contains it.
-const SEPARATOR: char = '\0';
+pub(super) const SEPARATOR: char = '\0';
 
 pub(super) fn load(scan: Vec<(Bytes, Bytes)>) -> Result<Config, ClusterError> {
     let mut config = Config::new();
@@ -23,6 +23,22 @@ pub(super) fn load(scan: Vec<(Bytes, Bytes)>) -> Result<Config, ClusterError> {
         }
     }
     Ok(config)
+}
+
+/// Makes a change to options in memory.
+pub(super) fn apply(config: &mut Config, change: &ConfigChange) {
+    match &change.value {
+        Some(value) => {
+            let options = config.entry(change.section.clone()).or_default();
+            options.insert(change.name.clone(), value.clone());
+        }
+        None => {
+            if let Some(options) = config.get_mut(&change.section) {
+                options.remove(&change.name);
+            }
+            config.retain(|_, options| !options.is_empty());
+        }
+    }
 }
 
 /// An option's name as it is compared: blanks and dashes are underscores.
@@ -66,6 +82,29 @@ impl Cluster {
         out
     }
 
+    /// The value of an option of Ceph's that the way in which this process was started decides.
+    #[must_use]
+    pub fn fixed_option(&self, name: &str) -> Option<String> {
+        match name {
+            "fsid" => Some(self.fsid.to_string()),
+            "mon_host" => {
+                let map = self.monmap();
+                let hosts: Vec<String> = map.mons.values().map(|m| m.public_addrs.to_string()).collect();
+                Some(hosts.join(" "))
+            }
+            "auth_client_required" | "auth_cluster_required" | "auth_service_required" => {
+                self.auth_method.get().map(|method| (*method).to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Says how clients authenticate, in the words of `auth_service_required`. The first time counts.
+    pub fn set_auth_method(&self, method: &'static str) {
+        // It is said once, as the server starts.
+        let _ = self.auth_method.set(method);
+    }
+
     /// Sets an option of one daemon for as long as this process runs; none takes that back.
     pub fn override_option(&self, daemon: &str, name: &str, value: Option<&str>) {
         let mut overrides = self.overrides.write();
@@ -80,34 +119,12 @@ impl Cluster {
 
     /// Sets an option; none removes it.
     pub fn set_config(&self, section: &str, name: &str, value: Option<&str>) -> Result<(), ClusterError> {
-        if [section, name]
-            .iter()
-            .any(|s| s.is_empty() || s.contains(SEPARATOR))
-        {
-            return Err(ClusterError::Invalid("invalid section or option name".to_owned()));
-        }
-        let key = keys::named(keys::CONFIG, &format!("{section}{SEPARATOR}{name}"));
-        let _writer = self.writer.lock();
-        self.store.commit(vec![match value {
-            Some(v) => Change::Put(key, keys::stored(&v.to_owned())),
-            None => Change::Delete(key),
-        }])?;
-        let mut config = self.config.write();
-        match value {
-            Some(v) => {
-                let options = config.entry(section.to_owned()).or_default();
-                options.insert(name.to_owned(), v.to_owned());
-            }
-            None => {
-                if let Some(options) = config.get_mut(section) {
-                    options.remove(name);
-                }
-                config.retain(|_, options| !options.is_empty());
-            }
-        }
-        drop(config);
-        self.config_changed.send_modify(|n| *n += 1);
-        Ok(())
+        let change = ConfigChange {
+            section: section.to_owned(),
+            name: name.to_owned(),
+            value: value.map(str::to_owned),
+        };
+        self.change_config("", &[change])
     }
 
     /// A value of the `config-key` store.

@@ -43,6 +43,14 @@ pub enum ClusterError {
     /// A value that is not accepted.
     #[error("{0}")]
     Invalid(String),
+    /// Something that is refused for a reason of its own.
+    #[error("{text}")]
+    Refused {
+        /// The error number that a peer is answered with.
+        errno: Errno,
+        /// Why.
+        text: String,
+    },
 }
 
 impl ClusterError {
@@ -55,6 +63,7 @@ impl ClusterError {
             Self::Exists(_) => Errno::EXIST,
             Self::NoDelete(_) => Errno::PERM,
             Self::SnapMode(_) | Self::Caps(_) | Self::Invalid(_) => Errno::INVAL,
+            Self::Refused { errno, .. } => *errno,
         }
     }
 }

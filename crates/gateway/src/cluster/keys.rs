@@ -16,6 +16,8 @@ pub(super) const CREATED: &[u8] = b"c/created";
 pub(super) const MONMAP: &[u8] = b"c/monmap";
 /// The epoch of the last manager map.
 pub(super) const MGR_EPOCH: &[u8] = b"c/mgr_epoch";
+/// The RADOS clients that the manager's modules have, or had when the process ended.
+pub(super) const MGR_CLIENTS: &[u8] = b"c/mgr_clients";
 /// The newest OSD map.
 pub(super) const OSDMAP: &[u8] = b"c/osdmap/full";
 /// Incremental OSD maps, by epoch.
@@ -30,6 +32,8 @@ pub(super) const SECRETS: &[u8] = b"c/secrets";
 pub(super) const GLOBAL_ID: &[u8] = b"c/global_id";
 /// Configuration options, by section and name.
 pub(super) const CONFIG: &[u8] = b"c/config/";
+/// Changes of configuration options, by number.
+pub(super) const CONFIG_HISTORY: &[u8] = b"c/config-history/";
 /// Values of `config-key`, by key.
 pub(super) const CONFIG_KEYS: &[u8] = b"c/config-key/";
 

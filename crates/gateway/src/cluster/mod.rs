@@ -10,8 +10,11 @@ mod bootstrap;
 pub mod caps;
 mod ciphers;
 mod config;
+mod config_history;
 mod embedded_state;
 mod entrance;
+pub mod erasure_code;
+mod erasure_pools;
 mod error;
 mod global_id;
 mod keys;
@@ -23,10 +26,11 @@ mod pools;
 mod snaps;
 pub mod state_store;
 mod stats;
+mod tiers;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
@@ -34,7 +38,7 @@ use std::{
 
 use encoding::{
     maps::{MgrMap, MonMap, OsdMap},
-    types::{Utime, Uuid},
+    types::{EntityAddrVec, Utime, Uuid},
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -45,16 +49,21 @@ pub use blocklist::{parse_address, parse_range};
 pub use bootstrap::{Endpoints, OsdEndpoint};
 pub use ciphers::CipherSetting;
 pub use config::{Config, normalized};
+pub use config_history::{ConfigChange, ConfigChangeSet};
 pub use entrance::Entrance;
 pub use error::ClusterError;
+pub(crate) use options::option;
 pub use options::{
     ALLOW_DELETE, BLOCKLIST_EXPIRE, CONFIG_KEY_MAX, KnownOption, OptionKind, POOL_PG_NUM, POOL_SIZE,
     known_option, known_options,
 };
 pub use osd_maps::MapsSince;
 pub use osd_up::MarkedDown;
-pub use pools::{PoolQuota, PoolRequest};
-pub use stats::{BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, Space};
+pub use pools::{PoolLayout, PoolQuota, PoolRequest};
+pub use stats::{
+    BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, ScrubState, Space, WatcherAt,
+};
+pub use tiers::CacheMode;
 
 use state_store::{Change, StateStore};
 
@@ -69,7 +78,9 @@ pub struct Cluster {
     fsid: Uuid,
     created: Utime,
     mon_maps: ciphers::MonMaps,
-    mgrmap: Arc<MgrMap>,
+    mgrmap: RwLock<Arc<MgrMap>>,
+    /// Clients that modules of the manager had in an earlier process, which did not end in order.
+    former_mgr_clients: Mutex<Vec<(String, EntityAddrVec)>>,
     host: String,
     started: SystemTime,
     osd_maps: osd_maps::OsdMaps,
@@ -84,6 +95,8 @@ pub struct Cluster {
     overrides: RwLock<Config>,
     config_changed: watch::Sender<u64>,
     stats: RwLock<Arc<dyn ClusterStats>>,
+    /// How clients authenticate.
+    auth_method: OnceLock<&'static str>,
     /// Clients connected to the monitor at this moment.
     sessions: AtomicU64,
 }
@@ -138,7 +151,7 @@ impl Cluster {
     /// The managers.
     #[must_use]
     pub fn mgrmap(&self) -> Arc<MgrMap> {
-        self.mgrmap.clone()
+        self.mgrmap.read().clone()
     }
 
     /// The newest OSD map.

@@ -3,6 +3,8 @@
 //! Options of clients (`rbd_cache`, ...) are kept and handed out as they were set; values that no librbd can read are refused before
 //! that (`mon::client_options`).
 
+use crate::op_tracker;
+
 use super::{
     Cluster, MON_NAME,
     auth_options::{AUTH_OPTIONS, INSECURE_KEYS, INSECURE_RECLAIM},
@@ -78,7 +80,8 @@ pub const POOL_SIZE: &str = "osd_pool_default_size";
 /// Largest value of the `config-key` store, in bytes.
 pub const CONFIG_KEY_MAX: &str = "mon_config_key_max_entry_size";
 
-const fn option(
+/// A row of the list.
+pub(crate) const fn option(
     name: &'static str,
     kind: OptionKind,
     default: &'static str,
@@ -138,6 +141,7 @@ pub fn known_options() -> Vec<KnownOption> {
         };
         out.push(option(name, kind, default, help));
     }
+    out.extend(op_tracker::OPTIONS);
     out.sort_by_key(|o| o.name);
     out
 }

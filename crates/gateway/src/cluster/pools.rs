@@ -7,7 +7,7 @@ use encoding::{
     types::Utime,
 };
 
-use super::{Cluster, ClusterError, Edit, keys, state_store::Change};
+use super::{Cluster, ClusterError, Edit, erasure_pools, keys, state_store::Change, tiers};
 
 /// What a new pool is to be like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +16,22 @@ pub struct PoolRequest {
     pub name: String,
     /// Placement groups.
     pub pg_num: u32,
-    /// Copies, as told to clients.
-    pub size: u8,
+    /// How objects are kept, as told to clients.
+    pub layout: PoolLayout,
+}
+
+/// How a pool keeps objects, as told to clients; here each is stored once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PoolLayout {
+    /// That many copies.
+    Replicated(u8),
+    /// Erasure coded.
+    Erasure {
+        /// The name of its profile.
+        profile: String,
+        /// The name of its CRUSH rule; one is made if none is named.
+        rule: Option<String>,
+    },
 }
 
 /// Most placement groups of one pool (`mon_max_pool_pg_num`).
@@ -50,13 +64,19 @@ pub(super) fn add_pool(map: &mut OsdMap, request: &PoolRequest, now: Utime) -> R
             "'pg_num' must be greater than 0 and less than or equal to {MAX_PG_NUM}"
         )));
     }
-    map.pool_max += 1;
-    let id = i64::from(map.pool_max);
+    let pool = match &request.layout {
+        PoolLayout::Replicated(size) => PgPool::replicated(request.pg_num, (*size).max(1), 0),
+        PoolLayout::Erasure { profile, rule } => {
+            erasure_pools::pool(map, &request.name, request.pg_num, profile, rule.as_deref())?
+        }
+    };
     let pool = PgPool {
         create_time: now,
         last_change: map.epoch,
-        ..PgPool::replicated(request.pg_num, request.size.max(1), 0)
+        ..pool
     };
+    map.pool_max += 1;
+    let id = i64::from(map.pool_max);
     map.pools.insert(id, pool);
     map.pool_names.insert(id, request.name.clone());
     Ok(id)
@@ -117,6 +137,7 @@ impl Cluster {
         self.change_osdmap(|edit| {
             let name = edit.map.pool_names.get(&id).cloned().unwrap_or_default();
             let pool = edit.map.pools.get(&id).ok_or(ClusterError::NoSuchPool(id))?;
+            tiers::check_deletable(&edit.map, &name, pool)?;
             if pool.flags & pool_flags::NODELETE != 0 {
                 return Err(ClusterError::NoDelete(name));
             }

@@ -1,5 +1,11 @@
 //! What the cluster's data takes and how busy it is: measured by the OSD side, shown by the monitor.
 
+use std::{collections::BTreeMap, sync::Arc};
+
+use encoding::types::{Pg, Utime, WatchItem};
+
+use crate::op_tracker::OpTracker;
+
 /// Capacity of the backend in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Space {
@@ -67,6 +73,30 @@ pub struct BackendCheck {
     pub detail: Vec<String>,
 }
 
+/// A watch on an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatcherAt {
+    /// The object's namespace.
+    pub namespace: String,
+    /// Its name.
+    pub object: String,
+    /// Who watches, with which id of its own, from where, and for how many seconds without a sign of life.
+    pub item: WatchItem,
+}
+
+/// What is known of the scrubs of a placement group since the process began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ScrubState {
+    /// Whether one is under way, and if so whether it reads data, too.
+    pub running: Option<bool>,
+    /// When the last one ended.
+    pub last: Option<Utime>,
+    /// When the last one ended that read data, too.
+    pub last_deep: Option<Utime>,
+    /// How many objects the last one could not read.
+    pub errors: u64,
+}
+
 /// What measures all this. Called by commands: answers must not block for long.
 pub trait ClusterStats: Send + Sync {
     /// The capacity.
@@ -80,6 +110,29 @@ pub trait ClusterStats: Send + Sync {
 
     /// How fast an OSD is.
     fn latency(&self, osd: i32) -> Latency;
+
+    /// The ops of one OSD, or of each.
+    fn ops(&self, _: Option<i32>) -> Vec<Arc<OpTracker>> {
+        Vec::new()
+    }
+
+    /// What each placement group of a pool holds, by its seed; reads and writes are counted by pool alone. May take a while.
+    fn groups(&self, _: i64) -> Vec<PoolUsage> {
+        Vec::new()
+    }
+
+    /// Asks for a group to be scrubbed, with its data or without.
+    fn scrub(&self, _: Pg, _deep: bool) {}
+
+    /// The groups that were scrubbed, or are.
+    fn scrubs(&self) -> BTreeMap<Pg, ScrubState> {
+        BTreeMap::new()
+    }
+
+    /// All watches.
+    fn watchers(&self) -> Vec<WatcherAt> {
+        Vec::new()
+    }
 
     /// What is wrong with the backend.
     fn checks(&self) -> Vec<BackendCheck> {

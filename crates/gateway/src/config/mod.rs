@@ -4,6 +4,7 @@
 
 mod backend;
 mod file;
+mod limits;
 mod listen;
 
 use std::{
@@ -16,8 +17,10 @@ use encoding::{Feature, Features};
 
 pub use backend::CurveSettings;
 pub use file::commented_defaults;
+pub use limits::ServerLimits;
 pub use listen::{Listener, offset};
 use msgr::{
+    GateLimits,
     auth::ConMode,
     v2::{Algorithm, Compression, CompressionMode},
 };
@@ -69,6 +72,8 @@ pub struct Settings {
     pub compression: Compression,
     /// Further listeners.
     pub listen: Vec<Listener>,
+    /// What is taken of clients and of strangers.
+    pub limits: ServerLimits,
     /// What is logged: a level or `tracing` filter directives.
     pub log: String,
     /// The CurveBS cluster that images lie on; without one they lie in files.
@@ -195,6 +200,36 @@ pub const SETTINGS: &[Setting] = &[
                v2 and v1 of each. Clients with its first port (or, of msgr v1, its second) in mon_host are given maps with \
                the addresses there, so that they stay there; all others do not notice. To see how a client does with an \
                older protocol, or without a feature: 127.0.0.1:7000,max-msgr=v1.",
+    },
+    Setting {
+        key: "max-connections",
+        default: "20000",
+        allowed: "a number from 1 on",
+        help: "Connections that there may be at a time; further ones are closed at once. Each takes a file descriptor, too (ulimit -n).",
+    },
+    Setting {
+        key: "max-handshakes",
+        default: "4096",
+        allowed: "a number from 1 on",
+        help: "Connections whose peers are not authenticated yet. When there are more, the oldest of them is cut off.",
+    },
+    Setting {
+        key: "max-refusals",
+        default: "600",
+        allowed: "a number; 0 for no bound",
+        help: "Refused attempts to authenticate that an address may make in a minute. With more, nothing from there is let in for a while.",
+    },
+    Setting {
+        key: "session-memory",
+        default: "100M",
+        allowed: "a number of bytes, with K, M or G for KiB, MiB or GiB",
+        help: "What a client may have under way, and leave untaken of its answers, before it is not read from until that is less.",
+    },
+    Setting {
+        key: "sessions-memory",
+        default: "500M",
+        allowed: "a number of bytes, with K, M or G for KiB, MiB or GiB",
+        help: "The same for all clients together: it is shared among those that hold more than 1 MiB, which each may in any case.",
     },
     Setting {
         key: "log",
@@ -346,6 +381,7 @@ impl Sources {
             compression: self.compression()?,
             max_msgr: self.get("max-msgr", parse_max_msgr)?,
             listen: self.get("listen", listen::parse)?,
+            limits: self.limits()?,
             log: self.get("log", |text| {
                 let valid = !text.is_empty() && tracing_subscriber::EnvFilter::try_new(text).is_ok();
                 let level = text.parse::<tracing::Level>().is_ok() || text.contains(['=', ',']);
@@ -366,6 +402,19 @@ impl Sources {
             algorithms: self.get("compress-algorithms", parse_algorithms)?,
             min_size: self.get("compress-min-size", |text| text.parse().ok())?,
             in_secure_mode: self.get("compress-secure", |text| text.parse().ok())?,
+        })
+    }
+
+    fn limits(&self) -> Result<ServerLimits, ConfigError> {
+        let from_one = |text: &str| text.parse().ok().filter(|n| *n > 0);
+        Ok(ServerLimits {
+            gate: GateLimits {
+                connections: self.get("max-connections", from_one)?,
+                handshakes: self.get("max-handshakes", from_one)?,
+                refusals: self.get("max-refusals", |text| text.parse().ok())?,
+            },
+            session_memory: self.get("session-memory", limits::parse_bytes)?,
+            memory: self.get("sessions-memory", limits::parse_bytes)?,
         })
     }
 
@@ -465,6 +514,9 @@ mod tests {
             ("compress-secure", "maybe"),
             ("mask-features", "MSG_AUTH,NOTHING"),
             ("mon-v2", "localhost"),
+            ("max-connections", "0"),
+            ("max-refusals", "-1"),
+            ("session-memory", "1T"),
             ("listen", "127.0.0.1:7000,max-msgr=v3"),
             ("log", "loud"),
             ("osd-count", "65"),

@@ -11,6 +11,10 @@ pub const DEPRECATED: u32 = 1 << 2;
 /// The command is of use to one daemon and sent with `ceph tell` (`FLAG(TELL)` and `FLAG(NOFORWARD)`).
 pub const TELL: u32 = 1 << 5 | 1 << 0;
 
+/// The command belongs to a module of the manager: clients send it there (`FLAG(MGR)`), so that what they may do is said by
+/// their capabilities for the manager.
+pub const MGR: u32 = 1 << 3;
+
 /// A command: one row of the table.
 #[derive(Clone, Copy)]
 pub struct Command {
@@ -22,7 +26,7 @@ pub struct Command {
     pub module: &'static str,
     /// The permissions it asks for: letters of `rwx`.
     pub perm: &'static str,
-    /// See [`DEPRECATED`] and [`TELL`].
+    /// See [`DEPRECATED`], [`TELL`] and [`MGR`].
     pub flags: u32,
     /// What runs it.
     pub handler: Handler,
@@ -48,7 +52,7 @@ impl Command {
     /// The module of Ceph's manager that has the command; empty if the monitor or the manager itself has it.
     #[must_use]
     pub fn manager_module(&self) -> &'static str {
-        const MODULES: [(&str, &str); 10] = [
+        const MODULES: [(&str, &str); 11] = [
             ("balancer", "balancer"),
             ("crash", "crash"),
             ("device", "devicehealth"),
@@ -58,6 +62,7 @@ impl Command {
             ("osd pool autoscale-status", "pg_autoscaler"),
             ("osd status", "status"),
             ("progress", "progress"),
+            ("rbd", "rbd_support"),
             ("telemetry", "telemetry"),
         ];
         let prefix = self.prefix();

@@ -3,7 +3,7 @@
 use std::{any::Any, sync::Arc};
 
 use encoding::RawMessage;
-use msgr::Session;
+use msgr::{Session, budget::Charge};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -11,10 +11,13 @@ use tokio::sync::mpsc;
 const WAITING: usize = 1024;
 
 /// The sending end, kept with the session.
-struct Inbox(Mutex<Option<mpsc::Sender<RawMessage>>>);
+struct Inbox(Mutex<Option<mpsc::Sender<Held>>>);
+
+/// A message that waits, or is worked on; until then it counts as held by its session.
+pub(super) type Held = (Charge, RawMessage);
 
 /// Makes the session's inbox and returns the receiving end.
-pub(super) fn open(session: &Arc<Session>) -> mpsc::Receiver<RawMessage> {
+pub(super) fn open(session: &Arc<Session>) -> mpsc::Receiver<Held> {
     let (tx, rx) = mpsc::channel(WAITING);
     let inbox: Arc<dyn Any + Send + Sync> = Arc::new(Inbox(Mutex::new(Some(tx))));
     // A session is opened once.
@@ -27,12 +30,15 @@ fn inbox(session: &Session) -> Option<&Inbox> {
 }
 
 /// Hands a message on; a session whose inbox is full is closed.
-pub(super) fn put(session: &Session, message: RawMessage) {
+pub(super) fn put(session: &Arc<Session>, message: RawMessage) {
     let Some(inbox) = inbox(session) else {
         return;
     };
     let full = match &*inbox.0.lock() {
-        Some(tx) => tx.try_send(message).is_err(),
+        Some(tx) => {
+            let charge = Charge::new(session, message.front.len() + message.data_len());
+            tx.try_send((charge, message)).is_err()
+        }
         None => false,
     };
     if full {

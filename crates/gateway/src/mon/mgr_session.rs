@@ -8,12 +8,12 @@ use encoding::{
         MCommand, MCommandReply, MMgrClose, MMgrCommand, MMgrCommandReply, MMgrConfigure, MMgrOpen,
         MMgrReport,
     },
-    types::Utime,
+    types::{Utime, Uuid},
 };
 use msgr::Session;
 use tokio::sync::mpsc;
 
-use super::{asker, run::Asker, services::ServiceDaemon, shared::MonShared};
+use super::{asker, inbox::Held, run::Asker, services::ServiceDaemon, shared::MonShared};
 use crate::cluster::{MGR_NAME, caps::CommandService};
 
 /// How often clients report, in seconds: Ceph's default (`mgr_stats_period`). Their counters are not kept.
@@ -39,8 +39,8 @@ impl MgrSession {
         }
     }
 
-    pub(super) async fn run(self, mut messages: mpsc::Receiver<RawMessage>) {
-        while let Some(raw) = messages.recv().await {
+    pub(super) async fn run(self, mut messages: mpsc::Receiver<Held>) {
+        while let Some((_charge, raw)) = messages.recv().await {
             if let Err(error) = self.handle(&raw).await {
                 tracing::warn!(peer = %self.session.peer().name, kind = ?raw.header.kind, %error, "bad message");
                 self.session.close();
@@ -108,14 +108,14 @@ impl MgrSession {
             }
             MessageType::COMMAND => {
                 let m = MCommand::decode(raw)?;
-                let (result, status, data) = asker::tell(
-                    &self.shared,
-                    &self.asker,
-                    format!("mgr.{MGR_NAME}"),
-                    m.cmd,
-                    m.data,
-                )
-                .await;
+                // Clients before Octopus send what is meant for the manager's modules this way, too, and name no cluster then
+                // (`DaemonServer::_handle_command`).
+                let (result, status, data) = if m.fsid == Uuid::default() {
+                    asker::command(&self.shared, &self.asker, m.cmd, m.data).await
+                } else {
+                    let name = format!("mgr.{MGR_NAME}");
+                    asker::tell(&self.shared, &self.asker, name, m.cmd, m.data).await
+                };
                 self.answer(raw, &MCommandReply { result, status, data });
             }
             MessageType::MGR_REPORT => {

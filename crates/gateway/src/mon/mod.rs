@@ -15,6 +15,7 @@ mod inbox;
 mod log;
 mod mgr_session;
 mod mon_session;
+mod pgmap;
 mod pool_op;
 mod queries;
 mod reply;
@@ -30,10 +31,11 @@ pub(crate) use commands::group_query;
 pub use commands::{COMMANDS, CommandResult, Context, Handler};
 pub use dispatch::{MgrDispatcher, MonDispatcher};
 pub use format::Format;
+pub(crate) use pgmap::report as report_pgmap;
 pub use reply::{CommandError, Reply};
 pub use run::{Asker, run};
 pub use shared::MonShared;
-pub(crate) use show::{RELEASE, VERSION_NUMBER, address_value};
+pub(crate) use show::{RELEASE, VERSION_NUMBER, address_value, osd_counts};
 pub(crate) use time::local as local_time;
 
 #[cfg(test)]

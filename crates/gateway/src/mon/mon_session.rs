@@ -21,6 +21,7 @@ use super::{
     asker,
     commands::{self, Context},
     format::Format,
+    inbox::Held,
     log::LogLevel,
     pool_op, queries,
     run::Asker,
@@ -61,7 +62,7 @@ impl MonSession {
     }
 
     /// Serves the client until its session ends.
-    pub(super) async fn run(mut self, mut messages: mpsc::Receiver<RawMessage>) {
+    pub(super) async fn run(mut self, mut messages: mpsc::Receiver<Held>) {
         let features = self.session.peer().features;
         self.shared.client_came(features);
         let mut osdmap = self.shared.cluster().watch_osdmap();
@@ -71,7 +72,7 @@ impl MonSession {
         loop {
             tokio::select! {
                 message = messages.recv() => {
-                    let Some(raw) = message else { break };
+                    let Some((_charge, raw)) = message else { break };
                     if let Err(error) = self.handle(&raw).await {
                         tracing::warn!(
                             peer = %self.session.peer().name, kind = ?raw.header.kind, %error, "bad message"
@@ -166,6 +167,7 @@ impl MonSession {
             input: &Bytes::new(),
             format: Format::default(),
             features: self.session.peer().features,
+            asker: &self.asker,
         })
     }
 

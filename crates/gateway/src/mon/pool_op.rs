@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::{run::Asker, shared::MonShared};
 use crate::cluster::{
-    Cluster, ClusterError, PoolRequest,
+    Cluster, ClusterError, PoolLayout, PoolRequest,
     caps::{CommandAccess, OsdCaps},
 };
 
@@ -123,7 +123,7 @@ fn create(cluster: &Cluster, name: &str) -> Result<Option<Bytes>, Errno> {
     let request = PoolRequest {
         name: name.to_owned(),
         pg_num: PG_NUM,
-        size: 1,
+        layout: PoolLayout::Replicated(1),
     };
     match cluster.create_pool(&request) {
         Ok(_) => Ok(None),

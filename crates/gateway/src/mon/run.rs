@@ -77,8 +77,25 @@ fn denied(asker: &Asker, args: &Args) -> CommandError {
     CommandError::new(Errno::ACCESS, "access denied")
 }
 
-/// Runs a command that was sent to one daemon (`ceph tell`): the daemon's own, or else one of the table. A command of the table that
-/// has the same name as a daemon's is told by its argument `who`: managers before Octopus got those the same way.
+/// Whether the asker may tell the daemon of that name something: a manager only who may do everything there, a monitor who may read, write
+/// and execute what is the monitor's.
+fn may_tell(asker: &Asker, name: &str, args: &Args) -> bool {
+    if name.starts_with("mgr.") {
+        return asker.caps.allows_all();
+    }
+    asker.caps.allows(&CommandAccess {
+        service: "mon",
+        module: "",
+        command: args.prefix(),
+        args: &args.for_caps(),
+        read: true,
+        write: true,
+        exec: true,
+        peer: asker.peer,
+    })
+}
+
+/// Runs a command that was sent to one daemon (`ceph tell`): the daemon's own, or else one of the table.
 pub fn run_tell(
     shared: &MonShared,
     asker: &Asker,
@@ -87,6 +104,9 @@ pub fn run_tell(
     input: &Bytes,
 ) -> Result<Reply, CommandError> {
     let args = Args::parse(cmd)?;
+    if !may_tell(asker, name, &args) {
+        return Err(denied(asker, &args));
+    }
     if args.prefix() == "get_command_descriptions" {
         let own = DAEMON_COMMANDS.iter().map(DaemonCommand::as_command);
         let is_own = |c: &&Command| DAEMON_COMMANDS.iter().any(|own| own.prefix() == c.prefix());
@@ -94,7 +114,7 @@ pub fn run_tell(
         let all: Vec<Command> = own.chain(others).collect();
         return Ok(Reply::data(describe_all(&all, asker.features).to_string()));
     }
-    if args.str("who").is_some() || args.prefix() == "status" {
+    if args.prefix() == "status" {
         return run(shared, asker, cmd, input);
     }
     let daemon = Daemon {
@@ -102,19 +122,15 @@ pub fn run_tell(
         name,
         sessions: shared.cluster().sessions(),
     };
-    let Some(known) = DAEMON_COMMANDS.iter().find(|c| c.prefix() == args.prefix()) else {
+    daemon::run(&daemon, &args).unwrap_or_else(|| {
         // Where it names no format, the answer is indented JSON, as Ceph's admin socket gives it, which such commands go
         // through.
         let format = match args.str("format") {
             None => Format::JsonPretty,
             Some(_) => args.format(),
         };
-        return run_parsed(shared, asker, cmd, &args, format, input);
-    };
-    if !allowed(&known.as_command(), &args, asker) {
-        return Err(denied(asker, &args));
-    }
-    daemon::run(&daemon, &args).unwrap_or_else(|| Err(einval("command not known")))
+        run_parsed(shared, asker, cmd, &args, format, input)
+    })
 }
 
 /// Runs a command. Blocks, as some commands store something.
@@ -148,5 +164,6 @@ fn run_parsed(
         args,
         input,
         features: asker.features,
+        asker,
     })
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
@@ -13,7 +13,10 @@ use encoding::features::Features;
 use parking_lot::Mutex;
 
 use super::{log::Log, services::Services};
-use crate::cluster::{ALLOW_DELETE, Cluster};
+use crate::{
+    cluster::{ALLOW_DELETE, Cluster},
+    rbd_support::RbdSupport,
+};
 
 /// What all sessions share.
 pub struct MonShared {
@@ -21,6 +24,8 @@ pub struct MonShared {
     clients: Mutex<BTreeMap<Features, u64>>,
     log: Log,
     services: Services,
+    /// Not there in a monitor without OSDs.
+    rbd_support: OnceLock<Arc<RbdSupport>>,
     next_session: AtomicU64,
 }
 
@@ -33,6 +38,7 @@ impl MonShared {
             clients: Mutex::default(),
             log: Log::new(SystemTime::now()),
             services: Services::default(),
+            rbd_support: OnceLock::new(),
             next_session: AtomicU64::new(1),
         })
     }
@@ -53,6 +59,18 @@ impl MonShared {
     #[must_use]
     pub const fn services(&self) -> &Services {
         &self.services
+    }
+
+    /// Gives the manager its module `rbd_support`.
+    pub fn set_rbd_support(&self, module: Arc<RbdSupport>) {
+        // There is one.
+        let _ = self.rbd_support.set(module);
+    }
+
+    /// The manager's module `rbd_support`.
+    #[must_use]
+    pub fn rbd_support(&self) -> Option<&Arc<RbdSupport>> {
+        self.rbd_support.get()
     }
 
     /// A number for a session of the manager, never used again.

@@ -130,7 +130,7 @@ pub(super) fn pool_flag_names(flags: u64) -> String {
 }
 
 /// How many OSDs exist, are up and are in.
-pub(super) fn osd_counts(map: &OsdMap) -> (usize, usize, usize) {
+pub(crate) fn osd_counts(map: &OsdMap) -> (usize, usize, usize) {
     let exists = osds(map).count();
     let up = osds(map).filter(|o| map.is_up(o.0)).count();
     let is_in = osds(map)

@@ -123,16 +123,24 @@ fn record(row: &(Bytes, Bytes)) -> Result<CloneRecord, StoreError> {
 impl Objects {
     /// Counts the clones of all pools. `owners`: the pools of objects that have clones, by onode.
     pub(super) fn count_clones(&self, owners: &HashMap<u64, i64>) -> Result<(), StoreError> {
+        self.each_clone(owners, |pool, bytes| {
+            self.usage().pool(*pool).clones_changed(1, bytes);
+        })
+    }
+
+    /// Calls `f` for each clone of the objects with those onodes, with what stands there and the bytes that the clone does not share.
+    pub(super) fn each_clone<T>(
+        &self,
+        owners: &HashMap<u64, T>,
+        mut f: impl FnMut(&T, i64),
+    ) -> Result<(), StoreError> {
         let (mut from, to) = keys::whole_table(b'C');
         while !owners.is_empty() {
             let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
             for row in &rows {
                 let onode = row.0.get(1..9).and_then(|b| b.try_into().ok());
-                let pool = onode.and_then(|onode| owners.get(&u64::from_be_bytes(onode)));
-                if let Some(pool) = pool {
-                    self.usage()
-                        .pool(*pool)
-                        .clones_changed(1, record(row)?.own_bytes());
+                if let Some(owner) = onode.and_then(|onode| owners.get(&u64::from_be_bytes(onode))) {
+                    f(owner, record(row)?.own_bytes());
                 }
             }
             match rows.last() {

@@ -493,14 +493,20 @@ impl BlockWriter<'_> {
             let within = at % SLOT_SIZE;
             let n = (SLOT_SIZE - within).min((data.len() - done) as u64) as usize;
             let block = u32::try_from(at / SLOT_SIZE).map_err(|_| CommitError::TooBig)?;
-            let slot = match self.slot(block)? {
+            let found = self.slot(block)?;
+            let clear = found.is_none() && (n as u64) < SLOT_SIZE;
+            let slot = match found {
                 Some(slot) => slot,
-                None => self.take(block, (n as u64) < SLOT_SIZE)?,
+                None => self.take(block, clear)?,
             };
             let at = slot * SLOT_SIZE + within;
             match &mut run {
-                Some((start, part)) if *start + part.len() as u64 == at => part.end += n,
+                Some((start, part)) if !clear && *start + part.len() as u64 == at => part.end += n,
                 _ => self.flush(run.replace((at, done..done + n)), data),
+            }
+            if clear {
+                // It must go through the journal, behind the discard; what follows need not.
+                self.flush(run.take(), data);
             }
             done += n;
         }

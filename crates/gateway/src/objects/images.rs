@@ -194,7 +194,8 @@ fn open(store: &Store, id: &ObjectId, name: &DataName) -> Result<Option<ImageVol
 }
 
 /// The volume's name: pool, namespace if any, image id.
-pub(super) fn volume_name(id: &ObjectId, image: &[u8]) -> String {
+#[must_use]
+pub fn volume_name(id: &ObjectId, image: &[u8]) -> String {
     let image = image.escape_ascii();
     if id.nspace.is_empty() {
         format!("pool-{}.image-{image}", id.pool)
@@ -227,6 +228,19 @@ pub fn parse_record(key: &[u8]) -> Option<(i64, Bytes, Bytes)> {
     let mut rest = key.get(9..)?;
     let nspace = super::id::take_escaped(&mut rest)?;
     Some((pool, nspace, Bytes::copy_from_slice(rest)))
+}
+
+/// A volume record's image part: the header's pool if it is another one, and the image id.
+#[must_use]
+pub fn split_image_key(key: &[u8]) -> (Option<i64>, Bytes) {
+    let split = key.iter().position(|b| *b == b'.').and_then(|at| {
+        let pool = std::str::from_utf8(&key[..at]).ok()?.parse().ok()?;
+        Some((pool, Bytes::copy_from_slice(&key[at + 1..])))
+    });
+    split.map_or_else(
+        || (None, Bytes::copy_from_slice(key)),
+        |(pool, image)| (Some(pool), image),
+    )
 }
 
 /// The volume that a record's key and value describe.

@@ -8,7 +8,7 @@ use store::{StoreError, Transaction};
 use super::{
     Objects, SCAN_BATCH,
     id::ObjectId,
-    images::{DataName, ImageVolume, recorded_volume},
+    images::{DataName, ImageVolume, recorded_volume, split_image_key},
     keys,
     onode::{Entry, Onode, PAGE_ENTRIES, Placement},
 };
@@ -141,7 +141,7 @@ impl Objects {
     }
 
     /// Calls `f` with each image volume: an id that names pool and namespace, the image, the volume.
-    fn each_volume(
+    pub(super) fn each_volume(
         &self,
         pool: Option<i64>,
         mut f: impl FnMut(ObjectId, Bytes, ImageVolume) -> Result<ControlFlow<()>, StoreError>,
@@ -163,7 +163,11 @@ impl Objects {
     }
 
     /// Calls `f` with number and entry of each data object that is recorded in a volume.
-    fn each_entry(&self, volume: ImageVolume, mut f: impl FnMut(u64, Entry)) -> Result<(), StoreError> {
+    pub(super) fn each_entry(
+        &self,
+        volume: ImageVolume,
+        mut f: impl FnMut(u64, Entry),
+    ) -> Result<(), StoreError> {
         let (mut from, to) = keys::onode_range(b'P', volume.volume.0);
         loop {
             // Pages are large: a few at a time.
@@ -216,7 +220,7 @@ impl Objects {
             self.usage().pool(id.pool).changed(objects, bytes);
             self.images.counted(volume.volume, objects);
             if extra {
-                self.each_extra(volume, |onode| {
+                self.each_extra(volume, |_, onode| {
                     with_clones.insert(onode, id.pool);
                 })?;
             }
@@ -225,15 +229,23 @@ impl Objects {
         self.count_clones(&with_clones)
     }
 
-    /// Calls `f` with the onode of each data object in a volume that has clones.
-    fn each_extra(&self, volume: ImageVolume, mut f: impl FnMut(u64)) -> Result<(), StoreError> {
+    /// Calls `f` with number and onode of each data object in a volume that has clones.
+    pub(super) fn each_extra(
+        &self,
+        volume: ImageVolume,
+        mut f: impl FnMut(u64, u64),
+    ) -> Result<(), StoreError> {
         let (mut from, to) = keys::onode_range(b'E', volume.volume.0);
         loop {
             let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
-            for (_, value) in &rows {
+            for (key, value) in &rows {
+                let index = key.get(9..17).and_then(|b| b.try_into().ok());
+                let index = index.ok_or(StoreError::Corrupt("data object key".into()))?;
                 let state =
                     Onode::decode(value, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()))?;
-                state.onode.filter(|_| state.clones).into_iter().for_each(&mut f);
+                if let Some(onode) = state.onode.filter(|_| state.clones) {
+                    f(u64::from_be_bytes(index), onode);
+                }
             }
             match rows.last() {
                 Some((key, _)) if rows.len() == SCAN_BATCH => from = keys::after(key),
@@ -371,18 +383,6 @@ impl Objects {
             self.store().submit(tx)?;
         }
     }
-}
-
-/// A volume record's image part: the header's pool if it is another one, and the image id.
-fn split_image_key(key: &[u8]) -> (Option<i64>, Bytes) {
-    let split = key.iter().position(|b| *b == b'.').and_then(|at| {
-        let pool = std::str::from_utf8(&key[..at]).ok()?.parse().ok()?;
-        Some((pool, Bytes::copy_from_slice(&key[at + 1..])))
-    });
-    split.map_or_else(
-        || (None, Bytes::copy_from_slice(key)),
-        |(pool, image)| (Some(pool), image),
-    )
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod clones;
 pub mod commit;
 pub mod counter;
 pub mod extents;
+mod groups;
 pub mod hand_over;
 pub mod id;
 pub mod images;

@@ -208,6 +208,15 @@ impl Entry {
         self.flags & (EXISTS | GONE) != 0
     }
 
+    /// Whether it can have been written: what is not recorded is all zeros.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        match self.flags & (EXISTS | GONE) {
+            0 => *self == Self::default(),
+            both => both != EXISTS | GONE,
+        }
+    }
+
     /// The object's size in bytes.
     #[must_use]
     pub const fn size(&self) -> u32 {

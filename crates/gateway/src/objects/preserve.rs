@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use store::{StoreError, Transaction};
 
 use super::{
-    Data, Objects, SCAN_BATCH,
+    Data, INLINE_MAX, Objects, SCAN_BATCH,
     clones::CloneRecord,
     commit::{CommitError, SlotChanges},
     extents::Extents,
@@ -96,8 +96,10 @@ impl Objects {
             .iter()
             .map(super::mutation::DataChange::bytes)
             .sum();
-        // What is preserved may double it. Larger changes are written in place nevertheless: they do not fit.
-        change.journaled &= bytes as u64 * 2 <= self.store().most_journaled();
+        let preserved: usize = plan.blocks.iter().map(|(_, data)| data.len()).sum();
+        // Data that was inline so far moves with it. Larger changes do not fit, and are written in place after what they preserve.
+        let all = (bytes + preserved) as u64 + INLINE_MAX;
+        change.journaled &= all <= self.store().most_journaled();
         change.preserve = Some(plan);
         Ok(true)
     }
@@ -135,13 +137,14 @@ impl Objects {
         Ok(true)
     }
 
-    /// On devices all data is written in place at once. So what a change preserves becomes durable before, as a transaction of its
-    /// own after which the object is as it was, with a clone. The change that is left starts from there.
+    /// Where data is written in place at once, what a change preserves becomes durable before, as a transaction of its own after
+    /// which the object is as it was, with a clone. The change that is left starts from there. So it is on devices, and for
+    /// changes that are too large for the journal.
     ///
     /// # Errors
     /// Nothing was changed.
     pub(super) fn preserve_first(&self, id: &ObjectId, change: &mut Change) -> Result<(), CommitError> {
-        if !self.store().on_devices() || !change.preserve.as_ref().is_some_and(Preserve::overwrites) {
+        if change.journaled || !change.preserve.as_ref().is_some_and(Preserve::overwrites) {
             return Ok(());
         }
         let plan = change.preserve.clone().unwrap_or_default();

@@ -13,7 +13,8 @@ use super::keys;
 
 /// Bytes of a slot.
 pub const SLOT_SIZE: u64 = 64 * 1024;
-const PAGE_SLOTS: u64 = 4096;
+/// Slots of a page, a byte each.
+pub const PAGE_SLOTS: u64 = 4096;
 
 #[derive(Debug)]
 struct PoolSlots {

@@ -9,6 +9,7 @@ use encoding::{
 
 use super::{
     context::{Context, Request, store_error},
+    erasure::PoolKind,
     ops::{self, Effects, WatchView},
     watch::Watchers,
 };
@@ -33,6 +34,7 @@ pub fn run(objects: &Objects, id: &ObjectId, vector: &mut [OsdOp]) -> Result<(),
         now: Utime::from_system_time(SystemTime::now()),
         require_osd_release: 0,
         min_compat_client: 0,
+        pool: PoolKind::Replicated,
     };
     let mut ctx = Context::new(objects, id, &state, &[], request, WriterSnaps::default(), true);
     let result = ops::run(&mut ctx, vector, &[], &view, &mut Effects::default());

@@ -11,6 +11,7 @@ use encoding::{
 };
 use store::StoreError;
 
+use super::erasure::PoolKind;
 use crate::objects::{
     Data, Objects,
     id::ObjectId,
@@ -44,6 +45,8 @@ pub struct Request {
     pub require_osd_release: u8,
     /// The newer of `require_min_compat_client` and what the map needs.
     pub min_compat_client: u8,
+    /// The kind of pool that the object is in.
+    pub pool: PoolKind,
 }
 
 /// The object, as seen and changed by one op vector.
@@ -239,6 +242,8 @@ impl ObjectContext for Context<'_> {
     }
 
     fn read(&self, off: u64, len: u64) -> Result<Bytes, Errno> {
+        // Classes read at once, which erasure-coded pools cannot (`cls_cxx_read2`).
+        self.request.pool.check_replicated()?;
         self.must_exist()?;
         self.read_within(off, self.state.size.saturating_sub(off).min(len))
     }
@@ -252,6 +257,7 @@ impl ObjectContext for Context<'_> {
     }
 
     fn write(&mut self, off: u64, data: Bytes) -> Result<(), Errno> {
+        self.request.pool.check_write(off, self.state.size)?;
         check_range(off, data.len() as u64)?;
         if data.is_empty() {
             // As in Ceph, an empty write beyond the end extends the object.
@@ -278,6 +284,7 @@ impl ObjectContext for Context<'_> {
     }
 
     fn truncate(&mut self, len: u64) -> Result<(), Errno> {
+        self.request.pool.check_overwrite()?;
         if !self.state.exists {
             return Ok(());
         }
@@ -287,6 +294,7 @@ impl ObjectContext for Context<'_> {
     }
 
     fn zero(&mut self, off: u64, len: u64) -> Result<(), Errno> {
+        self.request.pool.check_overwrite()?;
         check_range(off, len)?;
         if self.state.exists && len > 0 && off < self.state.size {
             self.mutation.touched = true;
@@ -369,6 +377,7 @@ impl ObjectContext for Context<'_> {
     }
 
     fn set_omap_header(&mut self, header: Bytes) -> Result<(), Errno> {
+        self.request.pool.check_omap()?;
         self.touch();
         self.state.has_omap = true;
         self.mutation.omap_header = Some(header);
@@ -416,6 +425,7 @@ impl ObjectContext for Context<'_> {
     }
 
     fn omap_set(&mut self, values: Vec<(Bytes, Bytes)>) -> Result<(), Errno> {
+        self.request.pool.check_omap()?;
         self.touch();
         self.state.has_omap = true;
         self.mutation
@@ -425,6 +435,7 @@ impl ObjectContext for Context<'_> {
     }
 
     fn omap_rm(&mut self, keys: &[Bytes]) -> Result<(), Errno> {
+        self.request.pool.check_omap()?;
         self.must_exist()?;
         self.mutation.touched = true;
         self.mutation.omap.extend(keys.iter().map(|k| (k.clone(), None)));
@@ -432,6 +443,7 @@ impl ObjectContext for Context<'_> {
     }
 
     fn omap_clear(&mut self) -> Result<(), Errno> {
+        self.request.pool.check_omap()?;
         self.must_exist()?;
         if !self.state.has_omap {
             return Ok(());

@@ -20,6 +20,7 @@ use super::{
     watch::Notify,
 };
 use crate::objects::{commit::CommitError, mutation::Change, onode::ObjectState, preserve::Preserve};
+use crate::op_tracker::Stage;
 
 /// What became of a request.
 enum Outcome {
@@ -37,6 +38,7 @@ impl Osd {
         let object = self.cache.get(&op.object_id());
         let mut gate = object.gate.lock();
         if gate.busy {
+            op.tracked.reached(Stage::Delayed);
             gate.waiting.push_back(op);
             return;
         }
@@ -46,6 +48,7 @@ impl Osd {
             false => self.execute(&object, &mut object.inner.lock(), op, false),
         };
         if let Outcome::Blocked(op) = outcome {
+            op.tracked.reached(Stage::Delayed);
             gate.busy = true;
             drop(gate);
             let osd = Arc::clone(self);
@@ -55,7 +58,7 @@ impl Osd {
 
     /// Runs a request that waits for the disk, and then those that came meanwhile, on a thread that may wait.
     /// Connections see the closed gate, and do not wait for the object's lock.
-    fn resume(self: &Arc<Self>, object: &Arc<Object>, first: Box<PendingOp>) {
+    pub(super) fn resume(self: &Arc<Self>, object: &Arc<Object>, first: Box<PendingOp>) {
         let mut next = Some(first);
         while let Some(mut op) = next {
             let _copying = self.read_sources(&mut op);
@@ -74,6 +77,7 @@ impl Osd {
         may_block: bool,
     ) -> Outcome {
         let epoch = self.cluster.osdmap().epoch;
+        op.tracked.reached(Stage::Started);
         if op.modes.write && op.is_resent() {
             match self.answer_again(inner, op, epoch) {
                 None => return Outcome::Done,
@@ -171,6 +175,7 @@ impl Osd {
         let bytes_read = ctx.bytes_read();
         if result < 0 || !ctx.modified() {
             if result >= 0 {
+                self.image_stats.count(&op, 0, bytes_read);
                 self.apply_effects(object, inner, &op, effects, state.version, &request);
             }
             let version = if state.recorded() { state.version } else { 0 };
@@ -193,11 +198,11 @@ impl Osd {
             Ok(true) => {}
             Ok(false) => return Outcome::Blocked(unanswered(op, &before)),
             Err(error) => {
-                op.session
-                    .send(op.error_reply(store_error(&object.id, &error), epoch));
+                self.refuse(&op, store_error(&object.id, &error), epoch);
                 return Outcome::Done;
             }
         }
+        op.carried_out(bytes_read);
         self.store_change(object, inner, op, change, effects, result, epoch, &request)
     }
 
@@ -216,8 +221,7 @@ impl Osd {
         let version = match self.objects.next_version() {
             Ok(version) => version,
             Err(error) => {
-                op.session
-                    .send(op.error_reply(store_error(&object.id, &error), epoch));
+                self.refuse(&op, store_error(&object.id, &error), epoch);
                 return Outcome::Done;
             }
         };
@@ -256,20 +260,21 @@ impl Osd {
                     CommitError::Store(e) => self.write_failed(&object.id, e),
                     _ => Errno::EFBIG,
                 };
-                op.session.send(op.error_reply(errno, epoch));
+                self.refuse(&op, errno, epoch);
                 return Outcome::Done;
             }
         };
         let removed = change.old.exists && !change.new.exists;
         let written: usize = op.message.ops.iter().map(|o| o.indata.len()).sum();
         self.objects.usage().pool(object.id.pool).wrote(written as u64);
+        op.tracked.reached(Stage::Submitted);
         inner.last_seq = Some(seq);
         if preserves {
             inner.preserved = Some(seq);
         }
         self.apply_effects(object, inner, &op, effects, change.new.version, request);
         inner.state = Some(change.new);
-        self.reply_when_durable(object, op, recorded, seq, epoch);
+        self.reply_when_durable(object, op, recorded, seq, epoch, written as u64);
         if removed && object.id.name.starts_with(b"rbd_header.") {
             self.header_removed(object);
         }
@@ -283,16 +288,36 @@ impl Osd {
         recorded: Recorded,
         seq: store::Seq,
         epoch: u32,
+        written: u64,
     ) {
         let osd = Arc::clone(self);
         let object = Arc::clone(object);
-        self.objects.store().after_alone(seq, move |durable| {
-            let reply = match durable {
-                Ok(()) => op.write_reply(&recorded, epoch),
-                Err(error) => op.error_reply(osd.write_failed(&object.id, &error), epoch),
-            };
-            op.session.send(reply);
-        });
+        self.objects
+            .store()
+            .after_alone(seq, move |durable| match durable {
+                Ok(()) => {
+                    op.tracked.committed();
+                    osd.image_stats.count(&op, written, 0);
+                    op.session.send(op.write_reply(&recorded, epoch));
+                }
+                Err(error) => osd.refuse(&op, osd.write_failed(&object.id, &error), epoch),
+            });
+    }
+
+    /// Answers a request that the store could not carry out. If that is the end of the store, and so of the server, there is no
+    /// answer: the client asks again when the server is back, as it would where an OSD aborts.
+    fn refuse(&self, op: &PendingOp, errno: Errno, epoch: u32) {
+        if self.has_ended() {
+            op.session.close();
+        } else {
+            op.session.send(op.error_reply(errno, epoch));
+        }
+    }
+
+    /// Whether the store has failed for good, and the server ends. One on devices goes on, and says EIO to everything.
+    fn has_ended(&self) -> bool {
+        let store = self.objects.store();
+        store.has_failed() && !store.on_devices()
     }
 
     /// Answers a vector that changed nothing.
@@ -316,6 +341,7 @@ impl Osd {
         };
         let pool = self.objects.usage().pool(op.message.pg.pg.pool as i64);
         pool.read(bytes);
+        op.carried_out(bytes);
         self.reply_when_seen(inner, op, op.read_reply(result, epoch, versions));
     }
 
@@ -334,12 +360,17 @@ impl Osd {
     fn reply_when_seen(&self, inner: &Inner, op: &PendingOp, reply: RawMessage) {
         let store = self.objects.store();
         match inner.last_seq {
+            _ if self.has_ended() => op.session.close(),
             Some(seq) if !store.is_durable(seq) => {
-                let session = Arc::clone(&op.session);
-                store.after_alone(seq, move |durable| match durable {
-                    Ok(()) => session.send(reply),
-                    // What was read never came to be: the client must ask again, elsewhere or later.
-                    Err(_) => session.close(),
+                let (session, tracked) = (Arc::clone(&op.session), Arc::clone(&op.tracked));
+                store.after_alone(seq, move |durable| {
+                    match durable {
+                        Ok(()) => session.send(reply),
+                        // What was read never came to be: the client must ask again, elsewhere or later.
+                        Err(_) => session.close(),
+                    }
+                    // In flight until now.
+                    drop(tracked);
                 });
             }
             _ => op.session.send(reply),
@@ -352,8 +383,7 @@ impl Osd {
             Ok(Some(recorded)) => recorded,
             Ok(None) => return Some(op),
             Err(error) => {
-                op.session
-                    .send(op.error_reply(store_error(&op.object_id(), &error), epoch));
+                self.refuse(&op, store_error(&op.object_id(), &error), epoch);
                 return None;
             }
         };
@@ -418,6 +448,7 @@ impl Osd {
             now: Utime::from_system_time(SystemTime::now()),
             require_osd_release: map.require_osd_release.0,
             min_compat_client: map.require_min_compat_client.0,
+            pool: op.pool,
         }
     }
 

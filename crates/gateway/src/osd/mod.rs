@@ -10,8 +10,12 @@ mod bench;
 mod cache;
 mod context;
 mod copy_source;
+#[cfg(test)]
+mod crash_tests;
+mod erasure;
 mod execute;
 mod full;
+pub mod image_stats;
 #[cfg(test)]
 mod memory_device;
 mod ops;
@@ -27,9 +31,10 @@ mod ops_xattr;
 mod pgls;
 mod reply_log;
 mod request;
+mod scrub;
 mod session;
 #[cfg(test)]
-mod snap_tests;
+pub(crate) mod snap_tests;
 mod snaps;
 mod stats;
 mod ticker;
@@ -39,7 +44,7 @@ pub use ops::SUPPORTED_OPS;
 pub use pgls::SUPPORTED as PG_OPS;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -53,12 +58,13 @@ use encoding::{
     messages::{MCommand, MCommandReply, MOsdMap, MOsdOp},
     types::{NOSNAP, Pg},
 };
-use msgr::{Dispatcher, Session};
+use msgr::{Dispatcher, Session, budget::Charge};
 use parking_lot::Mutex;
 use store::{Store, StoreError};
 
 use self::{
     cache::{Cache, Object},
+    erasure::PoolKind,
     ops::Modes,
     request::PendingOp,
     session::OsdSession,
@@ -67,6 +73,7 @@ use self::{
 use crate::{
     cluster::{Cluster, Entrance},
     objects::{Objects, id::ObjectId, keys},
+    op_tracker::OpTracker,
 };
 
 /// Objects kept in memory.
@@ -86,6 +93,9 @@ pub struct Osd {
     /// Objects that have watches.
     watched: Mutex<HashMap<ObjectId, Arc<Object>>>,
     snaps: snaps::Snaps,
+    scrubs: scrub::Scrubs,
+    /// What placement groups hold, as counted last.
+    groups: stats::GroupCounts,
     notifies: Mutex<Vec<Arc<Notify>>>,
     /// Held while an object is copied onto another.
     copying: Mutex<()>,
@@ -93,6 +103,9 @@ pub struct Osd {
     /// The clients whose replies are recorded.
     clients: Mutex<HashMap<i64, Presence>>,
     load: Mutex<stats::Load>,
+    /// The ops of each OSD.
+    ops: Mutex<BTreeMap<i32, Arc<OpTracker>>>,
+    image_stats: image_stats::ImageStats,
     /// For work that must not be done where it turns up: on a connection's task, or on the journal's thread.
     runtime: tokio::runtime::Handle,
 }
@@ -140,11 +153,15 @@ impl Osd {
             cache,
             watched: Mutex::default(),
             snaps: snaps::Snaps::default(),
+            scrubs: scrub::Scrubs::default(),
+            groups: stats::GroupCounts::default(),
             notifies: Mutex::default(),
             copying: Mutex::default(),
             next_notify: AtomicU64::new(epoch << 32 | u64::from(rand::random::<u32>())),
             clients: Mutex::new(clients),
             load: Mutex::default(),
+            ops: Mutex::default(),
+            image_stats: image_stats::ImageStats::default(),
             runtime: tokio::runtime::Handle::current(),
         };
         osd.restore_watches()?;
@@ -155,6 +172,12 @@ impl Osd {
     #[must_use]
     pub fn objects(&self) -> &Arc<Objects> {
         &self.objects
+    }
+
+    /// What clients do to each image, while somebody wants to know.
+    #[must_use]
+    pub const fn image_stats(&self) -> &image_stats::ImageStats {
+        &self.image_stats
     }
 
     /// Brings back the watches that were recorded before a restart.
@@ -202,7 +225,18 @@ impl Osd {
         }
     }
 
-    fn handle_op(self: &Arc<Self>, session: &Arc<Session>, entrance: &Entrance, raw: &RawMessage) {
+    /// The ops of an OSD.
+    fn tracker(&self, id: i32) -> Arc<OpTracker> {
+        Arc::clone(self.ops.lock().entry(id).or_default())
+    }
+
+    fn handle_op(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        entrance: &Entrance,
+        tracker: &Arc<OpTracker>,
+        raw: &RawMessage,
+    ) {
         let message = match MOsdOp::decode(raw) {
             Ok(message) => message,
             Err(error) => {
@@ -214,17 +248,26 @@ impl Osd {
         let map = self.cluster.osdmap();
         let state = OsdSession::of(session);
         self.share_map(session, &state, entrance, message.osdmap_epoch, map.epoch);
+        let (peer, tid) = (session.peer(), raw.header.tid);
+        let addr = peer.addrs.0.first().copied().unwrap_or_default();
         let mut op = Box::new(PendingOp {
-            session: Arc::clone(session),
-            tid: raw.header.tid,
+            tracked: tracker.begin(peer.name, addr, tid, (&message).into()),
+            session: Charge::new(
+                session,
+                raw.front.len() + raw.data_len() + request::output_bound(&message.ops),
+            ),
+            tid,
             message,
             modes: Modes::default(),
+            pool: PoolKind::default(),
             copied: Vec::new(),
+            arrived: self.image_stats.now(),
         });
         match self.admit(&mut op, &state, &map, raw.data_len()) {
             Ok(Admitted::Object) => self.dispatch(op),
             Ok(Admitted::Group(group)) => {
                 let result = pgls::run(&self.objects, &mut op, group);
+                op.carried_out(0);
                 session.send(op.group_reply(result, map.epoch, self.objects.last_version()));
             }
             // The client finds out by the map it was sent; as Ceph does, it gets no answer to this request.
@@ -251,7 +294,16 @@ impl Osd {
         };
         op.modes = Modes::of(&m.ops, m.flags)?;
         state.check(op, map)?;
+        op.pool = PoolKind::of(pool);
         let m = &op.message;
+        if pool.cache_mode != 0 {
+            let name = map.pool_names.get(&(m.pg.pg.pool as i64));
+            tracing::info!(
+                pool = name,
+                "refused: the pool is a cache tier, which serves no objects here"
+            );
+            return Err(Errno::EOPNOTSUPP);
+        }
         let pg = pool.raw_seed_to_pg(m.hash);
         if m.ops.iter().any(|o| o.op.is_pg()) {
             return Ok(Admitted::Group(pgls::Group {
@@ -345,14 +397,20 @@ enum Admitted {
 pub struct OsdDispatcher {
     osd: Arc<Osd>,
     id: i32,
+    tracker: Arc<OpTracker>,
     entrance: Entrance,
 }
 
 impl OsdDispatcher {
     /// For the ports of the OSD `id` at that entrance.
     #[must_use]
-    pub const fn new(osd: Arc<Osd>, id: i32, entrance: Entrance) -> Self {
-        Self { osd, id, entrance }
+    pub fn new(osd: Arc<Osd>, id: i32, entrance: Entrance) -> Self {
+        Self {
+            tracker: osd.tracker(id),
+            osd,
+            id,
+            entrance,
+        }
     }
 }
 
@@ -363,7 +421,9 @@ impl Dispatcher for OsdDispatcher {
 
     fn on_message(&self, session: &Arc<Session>, message: RawMessage) {
         match message.header.kind {
-            MessageType::OSD_OP => self.osd.handle_op(session, &self.entrance, &message),
+            MessageType::OSD_OP => self
+                .osd
+                .handle_op(session, &self.entrance, &self.tracker, &message),
             MessageType::COMMAND => self.osd.handle_command(session, self.id, &message),
             MessageType::PING | MessageType::OSD_BACKOFF => {}
             kind => tracing::debug!(peer = %session.peer().name, ?kind, "message ignored"),

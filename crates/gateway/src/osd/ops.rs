@@ -12,7 +12,7 @@ use encoding::{
 
 use super::{
     context::Context,
-    ops_checksum,
+    erasure, ops_checksum,
     ops_copy::{self, Copied},
     ops_data, ops_omap, ops_snap, ops_sparse, ops_tmap, ops_watch, ops_xattr,
     watch::{WatchOp, Watchers},
@@ -288,6 +288,7 @@ fn run_one(
     effects: &mut Effects,
 ) -> OpResult {
     effects.user_modify |= is_user_modification(op.op);
+    erasure::check(ctx, op)?;
     match op.op {
         OpCode::READ | OpCode::SYNC_READ => ops_data::read(ctx, op),
         OpCode::SPARSE_READ => ops_sparse::sparse_read(ctx, op),
@@ -496,6 +497,7 @@ mod tests {
             now: Utime::default(),
             require_osd_release: 16,
             min_compat_client: 12,
+            pool: Default::default(),
         };
         let snaps = Default::default();
         let mut ctx = Context::new(objects, &id, &state, &[], request, snaps, true);

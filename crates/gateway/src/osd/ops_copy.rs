@@ -130,6 +130,14 @@ pub fn copy_from(
         }
         None => return Err(Errno::EINVAL.into()),
     };
+    let brings_omap = source
+        .omap
+        .as_ref()
+        .is_some_and(|(rows, header)| !rows.is_empty() || header.as_ref().is_some_and(|h| !h.is_empty()));
+    if brings_omap && let Err(error) = ctx.request.pool.check_omap() {
+        effects.refused = Some(error);
+        return Err(Errno::EINPROGRESS.into());
+    }
     ctx.touch();
     ctx.stage_truncate(0);
     ctx.stage_truncate(source.data.len() as u64);
@@ -137,7 +145,11 @@ pub fn copy_from(
         let data = source.data.slice(at as usize..(at + len) as usize);
         ctx.stage_write(at, data);
     }
-    ops_snap::replace_rows(ctx, source.xattrs.clone(), source.omap.clone())?;
+    let omap = source
+        .omap
+        .clone()
+        .filter(|_| brings_omap || ctx.request.pool.check_omap().is_ok());
+    ops_snap::replace_rows(ctx, source.xattrs.clone(), omap)?;
     let own = (source.truncate_seq, source.truncate_size);
     (ctx.state.truncate_seq, ctx.state.truncate_size) = request.truncate.unwrap_or(own);
     effects.copied = Some((source.version, source.mtime));

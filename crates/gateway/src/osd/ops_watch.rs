@@ -13,6 +13,9 @@ use super::{
 };
 use crate::objects::mutation::WatchRow;
 
+/// Watches that an object may have. Images have a handful; Ceph has no bound.
+const MAX_WATCHES: usize = 10_000;
+
 /// WATCH: registering, coming back to, keeping alive and ending a watch.
 pub fn watch(ctx: &mut Context<'_>, op: &OsdOp, view: &WatchView<'_>, effects: &mut Effects) -> OpResult {
     const UNWATCH: u8 = 0;
@@ -42,6 +45,9 @@ pub fn watch(ctx: &mut Context<'_>, op: &OsdOp, view: &WatchView<'_>, effects: &
     match kind {
         WATCH | LEGACY_WATCH => {
             if !known {
+                if view.watchers.count() >= MAX_WATCHES {
+                    return Err(Errno::EMFILE.into());
+                }
                 ctx.mutation.touched = true;
                 let row = view
                     .watchers

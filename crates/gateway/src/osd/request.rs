@@ -1,31 +1,40 @@
 //! A request on its way through the OSD, and its reply.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use encoding::{
     Encode, Errno, Features, Message, Put, RawMessage, Reader,
     messages::{MOsdOp, MOsdOpReply},
-    types::{Eversion, ObjectCopyData, OsdFlags, ReqId},
+    types::{Eversion, ObjectCopyData, OpCode, OsdFlags, OsdOp, ReqId},
 };
-use msgr::Session;
+use msgr::budget::Charge;
 
-use super::{ops::Modes, ops_copy::Copied, reply_log::Recorded};
-use crate::objects::id::ObjectId;
+use super::{erasure::PoolKind, ops::Modes, ops_copy::Copied, reply_log::Recorded};
+use crate::{
+    objects::id::ObjectId,
+    op_tracker::{Kind, TrackedOp},
+};
 
 /// A decoded request that waits for its object.
 #[derive(Debug)]
 pub struct PendingOp {
-    /// Where the reply goes.
-    pub session: Arc<Session>,
+    /// Where the reply goes; the request's bytes count as held by it until the request is done.
+    pub session: Charge,
     /// The message's transaction id.
     pub tid: u64,
+    /// As it is shown to operators.
+    pub tracked: Arc<TrackedOp>,
     /// The request.
     pub message: MOsdOp,
     /// What it does.
     pub modes: Modes,
+    /// The kind of pool that its object is in.
+    pub pool: PoolKind,
     /// The sources of its copies, once they were read.
     pub copied: Vec<Copied>,
+    /// When it arrived, if somebody wants to know.
+    pub arrived: Option<Instant>,
 }
 
 /// What a reply that confirms no change says of versions.
@@ -43,6 +52,21 @@ pub enum Versions {
     Missing(u64),
 }
 
+/// What an answer's data may take, in bytes, as far as the request tells: a read of more than an object usually has, or
+/// of all there is, counts as one of [`USUAL`].
+pub fn output_bound(ops: &[OsdOp]) -> usize {
+    /// An object of an image; librados' own limit is far above it.
+    const USUAL: u64 = 4 << 20;
+    let reads = ops
+        .iter()
+        .filter(|o| matches!(o.op, OpCode::READ | OpCode::SPARSE_READ | OpCode::SYNC_READ));
+    let bound = |o: &OsdOp| match o.extent() {
+        Some((_, length @ 1..USUAL)) => length,
+        _ => USUAL,
+    };
+    reads.map(|o| bound(o) as usize).sum()
+}
+
 impl PendingOp {
     /// What identifies the request over its resends. The name is the one that was proven: what the message
     /// says of another requester is for OSDs among themselves.
@@ -57,6 +81,17 @@ impl PendingOp {
     /// Whether the client sent it before.
     pub fn is_resent(&self) -> bool {
         self.message.retry_attempt > 0 || self.message.flags.contains(OsdFlags::RETRY)
+    }
+
+    /// It was carried out, and gave so many bytes: for the counters.
+    pub fn carried_out(&self, out_bytes: u64) {
+        let kind = match (self.modes.read, self.modes.write) {
+            (true, true) => Kind::Both,
+            (_, false) => Kind::Read,
+            (false, true) => Kind::Write,
+        };
+        let input: usize = self.message.ops.iter().map(|o| o.indata.len()).sum();
+        self.tracked.carried_out(kind, input as u64, out_bytes);
     }
 
     /// Whether the client wants the output of mutations.

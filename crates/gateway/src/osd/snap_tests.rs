@@ -24,9 +24,9 @@ use super::{
 use crate::objects::{Objects, id::ObjectId, keys, mutation::WriterSnaps, onode::ObjectState};
 
 /// Offsets are multiples of this, which divides no block.
-const GRAIN: u64 = 1000;
+pub(crate) const GRAIN: u64 = 1000;
 const GRAINS: u64 = 300;
-const POOL: i64 = 1;
+pub(crate) const POOL: i64 = 1;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -79,14 +79,14 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// What an object holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Content {
-    data: Vec<u8>,
-    xattr: Option<u8>,
-    omap: Option<u8>,
+pub(crate) struct Content {
+    pub(crate) data: Vec<u8>,
+    pub(crate) xattr: Option<u8>,
+    pub(crate) omap: Option<u8>,
 }
 
 impl Content {
-    fn write(&mut self, at: u64, len: u64, fill: u8) {
+    pub(crate) fn write(&mut self, at: u64, len: u64, fill: u8) {
         let (at, end) = ((at * GRAIN) as usize, ((at + len) * GRAIN) as usize);
         self.data.resize(self.data.len().max(end), 0);
         self.data[at..end].fill(fill);
@@ -187,7 +187,7 @@ struct Rig {
     _dir: tempfile::TempDir,
 }
 
-fn request() -> Request {
+pub(crate) fn request() -> Request {
     Request {
         origin: EntityName::default(),
         addr: EntityAddr::default(),
@@ -195,10 +195,11 @@ fn request() -> Request {
         now: Utime::default(),
         require_osd_release: 18,
         min_compat_client: 14,
+        pool: Default::default(),
     }
 }
 
-fn extent(op: OpCode, offset: u64, length: u64, data: Vec<u8>) -> OsdOp {
+pub(crate) fn extent(op: OpCode, offset: u64, length: u64, data: Vec<u8>) -> OsdOp {
     let args = OpArgs::Extent {
         offset,
         length,
@@ -208,7 +209,7 @@ fn extent(op: OpCode, offset: u64, length: u64, data: Vec<u8>) -> OsdOp {
     OsdOp::new(op, args, data.into())
 }
 
-fn xattr(value: &[u8]) -> OsdOp {
+pub(crate) fn xattr(value: &[u8]) -> OsdOp {
     let args = OpArgs::Xattr {
         name_len: 1,
         value_len: value.len() as u32,
@@ -218,13 +219,56 @@ fn xattr(value: &[u8]) -> OsdOp {
     OsdOp::new(OpCode::SETXATTR, args, [b"a", value].concat().into())
 }
 
-fn omap(key: &[u8], value: &[u8]) -> OsdOp {
+pub(crate) fn omap(key: &[u8], value: &[u8]) -> OsdOp {
     let mut rows = BytesMut::new();
     rows.put_map(
         &BTreeMap::from([(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value))]),
         Features::ALL,
     );
     OsdOp::new(OpCode::OMAPSETVALS, OpArgs::Raw([0; 28]), rows.freeze())
+}
+
+/// Runs one op on an object. Returns what it is then, if that changed anything.
+pub(crate) fn apply(
+    objects: &Objects,
+    id: &ObjectId,
+    state: &ObjectState,
+    op: OsdOp,
+    snaps: WriterSnaps,
+) -> Result<Option<ObjectState>, i32> {
+    let watchers = Watchers::default();
+    let view = WatchView {
+        watchers: &watchers,
+        next_notify_id: &|| 1,
+    };
+    let mut ctx = Context::new(objects, id, state, &[], request(), snaps, true);
+    let result = ops::run(&mut ctx, &mut [op], &[], &view, &mut Effects::default());
+    if result < 0 {
+        return Err(result);
+    }
+    if !ctx.modified() {
+        return Ok(None);
+    }
+    let mut change = ctx.into_change();
+    change.new.version = objects.next_version().unwrap();
+    objects.commit(id, &mut change, |_| ()).unwrap();
+    Ok(Some(change.new))
+}
+
+/// All of an object, or of a clone.
+pub(crate) fn content(objects: &Objects, id: &ObjectId, state: &ObjectState) -> Content {
+    let mut op = extent(OpCode::READ, 0, 0, Vec::new());
+    let ctx = Context::new(objects, id, state, &[], request(), WriterSnaps::default(), true);
+    super::ops_data::read(&ctx, &mut op).unwrap();
+    let first = |value: Option<Bytes>| value.and_then(|v| v.first().copied());
+    Content {
+        data: op.outdata.concat(),
+        xattr: first(objects.xattr(state, b"a").unwrap()),
+        omap: match state.has_omap {
+            true => first(objects.omap(state, b"k").unwrap()),
+            false => None,
+        },
+    }
 }
 
 impl Rig {
@@ -250,47 +294,14 @@ impl Rig {
 
     /// Runs one op. Returns whether it changed anything.
     fn apply(&mut self, op: OsdOp, snaps: WriterSnaps) -> Result<bool, i32> {
-        let watchers = Watchers::default();
-        let view = WatchView {
-            watchers: &watchers,
-            next_notify_id: &|| 1,
-        };
-        let mut ctx = Context::new(&self.objects, &self.id, &self.state, &[], request(), snaps, true);
-        let result = ops::run(&mut ctx, &mut [op], &[], &view, &mut Effects::default());
-        if result < 0 {
-            return Err(result);
-        }
-        if !ctx.modified() {
-            return Ok(false);
-        }
-        let mut change = ctx.into_change();
-        change.new.version = self.objects.next_version().unwrap();
-        self.objects.commit(&self.id, &mut change, |_| ()).unwrap();
-        self.state = change.new;
-        Ok(true)
+        let changed = apply(&self.objects, &self.id, &self.state, op, snaps)?;
+        let modified = changed.is_some();
+        self.state = changed.unwrap_or_else(|| self.state.clone());
+        Ok(modified)
     }
 
     fn content(&self, state: &ObjectState) -> Content {
-        let mut op = extent(OpCode::READ, 0, 0, Vec::new());
-        let ctx = Context::new(
-            &self.objects,
-            &self.id,
-            state,
-            &[],
-            request(),
-            WriterSnaps::default(),
-            true,
-        );
-        super::ops_data::read(&ctx, &mut op).unwrap();
-        let first = |value: Option<Bytes>| value.and_then(|v| v.first().copied());
-        Content {
-            data: op.outdata.concat(),
-            xattr: first(self.objects.xattr(state, b"a").unwrap()),
-            omap: match state.has_omap {
-                true => first(self.objects.omap(state, b"k").unwrap()),
-                false => None,
-            },
-        }
+        content(&self.objects, &self.id, state)
     }
 
     fn at(&self, snap: u64) -> Option<Content> {

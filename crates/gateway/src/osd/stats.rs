@@ -1,20 +1,23 @@
 //! What the OSD tells of itself: usage and rates for the monitor's commands, and its own commands.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use encoding::{features::Features, messages::MCommandReply};
+use encoding::{features::Features, maps::PgPool, messages::MCommandReply, types::Pg};
+use parking_lot::Mutex;
 use serde_json::Value;
 use store::Store;
 
-use super::{Osd, bench};
+use super::{Osd, bench, cache::Object};
 use crate::{
-    cluster::{Cluster, ClusterStats, Latency, PoolUsage, Rates, Space},
+    cluster::{Cluster, ClusterStats, Latency, PoolUsage, Rates, ScrubState, Space, WatcherAt},
     daemon::{self, Daemon},
     mon::{Args, Command, CommandError, Format, Reply, TELL},
     objects::usage::Figures,
+    op_tracker::{OpTracker, Settings},
 };
 
 /// Over how long rates are taken.
@@ -25,6 +28,8 @@ const WINDOW: Duration = Duration::from_secs(5);
 pub struct Load {
     before: HashMap<i64, (Instant, Figures)>,
     rates: HashMap<i64, Rates>,
+    /// Of each OSD: when its commits were counted last, how many they were and how long they took, and how long one of the last ones took.
+    commits: HashMap<i32, (Instant, (u64, u64), Latency)>,
 }
 
 impl Osd {
@@ -51,6 +56,100 @@ impl Osd {
             load.rates.insert(pool, rates);
             load.before.insert(pool, (now, figures));
         }
+        let trackers: Vec<_> = self
+            .ops
+            .lock()
+            .iter()
+            .map(|(id, t)| (*id, Arc::clone(t)))
+            .collect();
+        for (id, tracker) in trackers {
+            let options = self.cluster.config_of(&format!("osd.{id}"));
+            tracker.refresh(Settings::read(|name| options.get(name).cloned()));
+            let commits = tracker.counters().commits;
+            let (since, before, _) = *load
+                .commits
+                .entry(id)
+                .or_insert((now, commits, Latency::default()));
+            if now.duration_since(since) >= WINDOW {
+                let (ops, nanos) = (commits.0 - before.0, commits.1 - before.1);
+                let ms = nanos.checked_div(ops).unwrap_or(0) / 1_000_000;
+                let latency = Latency {
+                    commit_ms: ms,
+                    apply_ms: ms,
+                };
+                load.commits.insert(id, (now, commits, latency));
+            }
+        }
+    }
+}
+
+/// A count is used again for this many times as long as it took: so counting takes a twentieth of a processor at most, however often
+/// somebody asks.
+const REUSE: u32 = 20;
+
+/// What the placement groups of a pool held.
+#[derive(Debug, Clone)]
+struct Counted {
+    at: Instant,
+    took: Duration,
+    /// What the pool held then.
+    of: Figures,
+    groups: Vec<PoolUsage>,
+}
+
+/// The last counts, by pool.
+#[derive(Debug, Default)]
+pub(super) struct GroupCounts {
+    /// Held while a pool is counted: who asks as well waits for the same answer.
+    last: Mutex<HashMap<i64, Counted>>,
+}
+
+impl GroupCounts {
+    pub(super) fn forget_pool(&self, pool: i64) {
+        self.last.lock().remove(&pool);
+    }
+
+    /// What is in each group, counted again if that may have changed and is not too dear.
+    fn of(&self, osd: &Osd, id: i64, pool: &PgPool) -> Vec<PoolUsage> {
+        let now = osd.objects.usage().pool(id).figures();
+        let mut last = self.last.lock();
+        if let Some(known) = last.get(&id) {
+            let same = |f: &Figures| (f.objects, f.clones, f.bytes, f.writes);
+            let fresh = known.at.elapsed() < known.took * REUSE || same(&known.of) == same(&now);
+            if fresh && known.groups.len() == pool.pg_num as usize {
+                return known.groups.clone();
+            }
+        }
+        let begun = Instant::now();
+        let groups = match osd.objects.count_groups(id, pool) {
+            Ok(groups) => groups.iter().map(usage_of).collect(),
+            Err(error) => {
+                tracing::error!(pool = id, %error, "cannot count what placement groups hold");
+                vec![PoolUsage::default(); pool.pg_num as usize]
+            }
+        };
+        let counted = Counted {
+            at: Instant::now(),
+            took: begun.elapsed(),
+            of: now,
+            groups,
+        };
+        let groups = counted.groups.clone();
+        last.insert(id, counted);
+        groups
+    }
+}
+
+fn usage_of(f: &Figures) -> PoolUsage {
+    PoolUsage {
+        objects: f.objects,
+        clones: f.clones,
+        bytes_stored: f.bytes,
+        bytes_used: f.bytes,
+        read_ops: f.reads,
+        read_bytes: f.read_bytes,
+        write_ops: f.writes,
+        write_bytes: f.written_bytes,
     }
 }
 
@@ -137,24 +236,53 @@ impl ClusterStats for Osd {
     }
 
     fn pool(&self, id: i64) -> PoolUsage {
-        let f = self.objects.usage().pool(id).figures();
-        PoolUsage {
-            objects: f.objects,
-            clones: f.clones,
-            bytes_stored: f.bytes,
-            bytes_used: f.bytes,
-            read_ops: f.reads,
-            read_bytes: f.read_bytes,
-            write_ops: f.writes,
-            write_bytes: f.written_bytes,
-        }
+        usage_of(&self.objects.usage().pool(id).figures())
     }
 
     fn rates(&self, pool: i64) -> Rates {
         self.load.lock().rates.get(&pool).copied().unwrap_or_default()
     }
 
-    fn latency(&self, _: i32) -> Latency {
-        Latency::default()
+    fn latency(&self, osd: i32) -> Latency {
+        self.load
+            .lock()
+            .commits
+            .get(&osd)
+            .map_or_else(Latency::default, |(.., l)| *l)
+    }
+
+    fn ops(&self, osd: Option<i32>) -> Vec<Arc<OpTracker>> {
+        let ops = self.ops.lock();
+        let wanted = ops.iter().filter(|(id, _)| osd.is_none_or(|osd| osd == **id));
+        wanted.map(|(_, tracker)| Arc::clone(tracker)).collect()
+    }
+
+    fn groups(&self, pool: i64) -> Vec<PoolUsage> {
+        let map = self.cluster.osdmap();
+        map.pools
+            .get(&pool)
+            .map_or_else(Vec::new, |p| self.groups.of(self, pool, p))
+    }
+
+    fn scrub(&self, pg: Pg, deep: bool) {
+        self.scrubs.ask(pg, deep);
+    }
+
+    fn scrubs(&self) -> BTreeMap<Pg, ScrubState> {
+        self.scrubs.states()
+    }
+
+    fn watchers(&self) -> Vec<WatcherAt> {
+        let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+        let objects: Vec<_> = self.watched.lock().values().cloned().collect();
+        let of = |object: Arc<Object>| {
+            let items = object.inner.lock().watchers.items();
+            items.into_iter().map(move |item| WatcherAt {
+                namespace: text(&object.id.nspace),
+                object: text(&object.id.name),
+                item,
+            })
+        };
+        objects.into_iter().flat_map(of).collect()
     }
 }

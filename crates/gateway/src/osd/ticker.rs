@@ -37,6 +37,7 @@ impl Osd {
             self.expire_watches();
             self.delete_pools(&mut pools);
             self.trim_snaps();
+            self.start_scrubs();
             if tick.is_multiple_of(4) {
                 self.update_full_flags();
                 self.measure();
@@ -130,6 +131,8 @@ impl Osd {
         for pool in gone {
             known.remove(&pool);
             self.cache.forget_pool(pool);
+            self.scrubs.forget_pool(pool);
+            self.groups.forget_pool(pool);
             self.watched.lock().retain(|id, _| id.pool != pool);
             let osd = Arc::clone(self);
             self.runtime

@@ -87,6 +87,11 @@ impl Watchers {
         self.watches.is_empty()
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.watches.len()
+    }
+
     /// Whether the client has that watch.
     pub fn contains(&self, client: i64, cookie: u64) -> bool {
         self.watches.contains_key(&(cookie, client))
@@ -113,18 +118,20 @@ impl Watchers {
         }
     }
 
+    /// All watches.
+    pub fn items(&self) -> Vec<WatchItem> {
+        let item = |(&(cookie, _), w): (&(u64, i64), &Watch)| WatchItem {
+            name: w.client,
+            cookie,
+            timeout_seconds: w.timeout,
+            addr: w.addr,
+        };
+        self.watches.iter().map(item).collect()
+    }
+
     /// `obj_list_watch_response_t`.
     pub fn list(&self, features: Features) -> Bytes {
-        let entries = self
-            .watches
-            .iter()
-            .map(|(&(cookie, _), w)| WatchItem {
-                name: w.client,
-                cookie,
-                timeout_seconds: w.timeout,
-                addr: w.addr,
-            })
-            .collect();
+        let entries = self.items();
         ListWatchersResponse { entries }.to_bytes(features)
     }
 

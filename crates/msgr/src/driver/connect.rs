@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
+    budget::Budget,
     cephx::CephxClient,
     config::ClientConfig,
     connection::{Connection, Established, ReadHalf},
@@ -12,7 +13,7 @@ use crate::{
 };
 
 use super::{
-    handshake::shake_hands,
+    handshake::{finished, shake_hands},
     pump::{end, run_connection, run_session},
 };
 
@@ -26,9 +27,6 @@ pub struct Connected {
     /// With cephx: the credentials, with the tickets received.
     pub credentials: Option<CephxClient>,
 }
-
-/// A client never stops reading: were both sides to wait for the other to take what they wrote, neither would.
-const HIGH_WATER: usize = usize::MAX;
 
 /// `ms_initial_backoff`: the pause before a failed attempt to reconnect is repeated; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -50,7 +48,7 @@ pub async fn connect(
         established.mon_auth,
         established.write,
         socket.clone(),
-        HIGH_WATER,
+        Arc::new(Budget::unlimited()),
     ));
     let (read, running) = (established.read, session.clone());
     if link.is_some() {
@@ -77,8 +75,9 @@ async fn dial(
 ) -> Result<(Arc<TcpStream>, Established), ConnectError> {
     let mut socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
-    let connection = Connection::client(config, address, Instant::now().into_std());
-    let established = shake_hands(&mut socket, connection).await?;
+    let mut connection = Connection::client(config, address, Instant::now().into_std());
+    shake_hands(&mut socket, &mut connection).await?;
+    let established = finished(connection)?;
     Ok((Arc::new(socket), established))
 }
 

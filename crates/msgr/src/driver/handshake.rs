@@ -1,9 +1,6 @@
 //! Drives a handshake over a socket.
 
-use std::{
-    io,
-    time::{Instant, SystemTime},
-};
+use std::{io, time::SystemTime};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -31,14 +28,18 @@ pub enum HandshakeError {
 /// Shakes hands until the session is established.
 pub(super) async fn shake_hands(
     socket: &mut TcpStream,
-    mut connection: Connection,
-) -> Result<Established, HandshakeError> {
+    connection: &mut Connection,
+) -> Result<(), HandshakeError> {
     let deadline = tokio::time::Instant::from_std(connection.deadline());
-    let result = timeout_at(deadline, run(socket, &mut connection)).await;
+    let result = timeout_at(deadline, run(socket, connection)).await;
     match result {
-        Ok(done) => done?,
-        Err(_) => connection.check_deadline(Instant::now())?,
+        Ok(done) => done,
+        Err(_) => Err(Error::from(Misbehaved::HandshakeTimeout).into()),
     }
+}
+
+/// The session of a handshake that is done.
+pub(super) fn finished(connection: Connection) -> Result<Established, HandshakeError> {
     let established = connection.into_session();
     established.ok_or_else(|| Error::from(Misbehaved::HandshakeTimeout).into())
 }

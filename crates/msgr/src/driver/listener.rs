@@ -1,10 +1,10 @@
 //! A daemon's listening socket.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time::{Instant, interval, sleep, timeout},
 };
@@ -17,13 +17,11 @@ use crate::{
 
 use super::{
     FAILURES,
-    handshake::shake_hands,
+    handshake::{finished, shake_hands},
     live::Live,
     pump::{run_connection, run_session},
 };
 
-/// Handshakes that may run at a time; each costs an unauthenticated peer's 64 KiB at most.
-const MAX_HANDSHAKES: usize = 1024;
 /// Sessions have so long to end on shutdown.
 const GRACE: Duration = Duration::from_secs(6);
 /// How often sessions are looked for whose peers do not come back.
@@ -39,7 +37,6 @@ pub async fn serve(
     dispatcher: Arc<dyn Dispatcher>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let mut connections = JoinSet::new();
     let live = Arc::<Live>::default();
     let mut sweep = interval(SWEEP);
@@ -58,9 +55,14 @@ pub async fn serve(
         };
         match accepted {
             Ok((socket, peer)) => {
-                let Ok(permit) = handshakes.clone().try_acquire_owned() else {
-                    tracing::warn!(%peer, "too many handshakes, connection refused");
-                    continue;
+                let entered = match config.gate.enter(peer.ip(), Instant::now().into_std()) {
+                    Ok(entered) => entered,
+                    Err(why) => {
+                        if FAILURES.allows() {
+                            tracing::warn!(%peer, daemon = %config.name, "connection refused: {why}");
+                        }
+                        continue;
+                    }
                 };
                 let (config, dispatcher, shutdown) = (config.clone(), dispatcher.clone(), shutdown.clone());
                 let live = live.clone();
@@ -68,7 +70,7 @@ pub async fn serve(
                     let Some(established) = accept(socket, peer, &config).await else {
                         return;
                     };
-                    drop(permit);
+                    let _place = entered;
                     if established.1.link.is_some() {
                         run_lossless(established, &config, &live, dispatcher, shutdown).await;
                     } else {
@@ -77,7 +79,9 @@ pub async fn serve(
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "accepting failed");
+                if FAILURES.allows() {
+                    tracing::warn!(%error, "accepting failed");
+                }
                 sleep(BACKOFF).await;
             }
         }
@@ -100,8 +104,17 @@ async fn accept(
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
     }
-    let connection = Connection::server(config.clone(), peer, Instant::now().into_std());
-    match shake_hands(&mut socket, connection).await {
+    let handshake = config.gate.begin();
+    let mut connection = Connection::server(config.clone(), peer, Instant::now().into_std());
+    let result = tokio::select! {
+        result = shake_hands(&mut socket, &mut connection) => result,
+        () = handshake.is_cut() => Err(io::Error::other("others need its place").into()),
+    };
+    let refusals = connection.refusals();
+    config
+        .gate
+        .refused(peer.ip(), refusals, Instant::now().into_std());
+    match result.and_then(|()| finished(connection)) {
         Ok(established) => Some((socket, established)),
         Err(error) => {
             if FAILURES.allows() {
@@ -124,7 +137,7 @@ async fn run(
         established.mon_auth,
         established.write,
         socket.clone(),
-        config.send_high_water,
+        config.budget.clone(),
     ));
     tracing::debug!(session = session.id(), peer = ?session.peer(), daemon = %config.name, "session begins");
     let mut running = std::pin::pin!(run_session(session.clone(), established.read, socket, dispatcher));

@@ -47,7 +47,7 @@ impl Live {
             session.attach(write, socket.clone());
             return (session.clone(), transport, read);
         }
-        let session = Session::new(peer, mon_auth, write, socket.clone(), config.send_high_water);
+        let session = Session::new(peer, mon_auth, write, socket.clone(), config.budget.clone());
         let session = Arc::new(session);
         sessions.insert(link.id(), session.clone());
         (session, transport, read)

@@ -6,6 +6,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::FAILURES;
 use crate::{
+    budget::Share,
     connection::{Event, ReadHalf},
     error::Error,
     session::{Dispatcher, Flushed, Session},
@@ -95,13 +96,18 @@ async fn read_loop(
     socket: &TcpStream,
     dispatcher: &dyn Dispatcher,
 ) {
+    let mut share = Share::of(session.budget());
     // The handshake may have left bytes that the client sent right behind it.
     while session.serves(transport) {
         session.cork();
-        let result = dispatch(session, &mut read, dispatcher);
+        let result = dispatch(session, &mut read, dispatcher, &mut share);
         session.uncork();
         match result {
-            Ok(()) => {}
+            Ok(Received::Nothing) => {}
+            Ok(Received::More) => {
+                session.may_be_read(transport, &mut share).await;
+                continue;
+            }
             Err(Error::Superseded) => {
                 tracing::debug!(
                     session = session.id(),
@@ -116,7 +122,7 @@ async fn read_loop(
                 return;
             }
         }
-        session.writable_again(transport).await;
+        session.may_be_read(transport, &mut share).await;
         let received = tokio::select! {
             biased;
             received = timeout(IDLE, receive(socket, &mut read)) => received,
@@ -133,7 +139,21 @@ async fn read_loop(
     }
 }
 
-fn dispatch(session: &Arc<Session>, read: &mut ReadHalf, dispatcher: &dyn Dispatcher) -> crate::Result<()> {
+/// What is left of what was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Received {
+    /// No whole message.
+    Nothing,
+    /// Perhaps more; but the session holds too much for now.
+    More,
+}
+
+fn dispatch(
+    session: &Arc<Session>,
+    read: &mut ReadHalf,
+    dispatcher: &dyn Dispatcher,
+    share: &mut Share<'_>,
+) -> crate::Result<Received> {
     while session.is_open()
         && let Some(event) = read.poll_event()?
     {
@@ -144,8 +164,11 @@ fn dispatch(session: &Arc<Session>, read: &mut ReadHalf, dispatcher: &dyn Dispat
             Event::KeepaliveAck(_) | Event::Ack(_) => {}
             Event::Close => session.close(),
         }
+        if session.holds_too_much(share) {
+            return Ok(Received::More);
+        }
     }
-    Ok(())
+    Ok(Received::Nothing)
 }
 
 async fn receive(socket: &TcpStream, read: &mut ReadHalf) -> io::Result<usize> {

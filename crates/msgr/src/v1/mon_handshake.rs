@@ -62,6 +62,12 @@ impl MonHandshake {
         }
     }
 
+    /// How often the client was refused.
+    #[must_use]
+    pub const fn refusals(&self) -> u32 {
+        self.refusals
+    }
+
     /// How the client authenticates; 0 while that is not decided.
     #[must_use]
     pub fn method(&self) -> AuthMethod {

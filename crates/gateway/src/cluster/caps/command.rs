@@ -136,6 +136,13 @@ impl CommandCaps {
         }
     }
 
+    /// Whether everything is granted, by `allow *` and nothing less (`MgrCap::is_allow_all`).
+    #[must_use]
+    pub fn allows_all(&self) -> bool {
+        let mut rules = self.grants.iter().flat_map(|grant| &grant.rules);
+        rules.any(|rule| rule.allow == ANY && rule.subject == Subject::Everything)
+    }
+
     /// Whether the request is granted; permissions of several grants add up.
     #[must_use]
     pub fn allows(&self, access: &CommandAccess<'_>) -> bool {

@@ -29,6 +29,21 @@ fn section(ctx: &Context<'_>) -> Result<String, CommandError> {
     }
 }
 
+/// The value in the form in which it is kept.
+pub(super) fn checked(name: &str, value: &str) -> Result<String, CommandError> {
+    match known_option(name) {
+        Some(option) => {
+            let checked = option.kind.check(value);
+            checked.map_err(|why| einval(format!("error parsing value: {why}")))
+        }
+        // An option of clients, whose types are known of librbd's.
+        None => match client_options::refusal(name, value) {
+            Some(refusal) => Err(einval(refusal)),
+            None => Ok(value.to_owned()),
+        },
+    }
+}
+
 /// `config set WHO NAME VALUE`.
 pub(super) fn set(ctx: &Context<'_>) -> CommandResult {
     let (who, name) = (section(ctx)?, normalized(ctx.args.need("name")?));
@@ -36,17 +51,7 @@ pub(super) fn set(ctx: &Context<'_>) -> CommandResult {
         .args
         .text("value")
         .ok_or_else(|| einval("missing required parameter value"))?;
-    let value = match known_option(&name) {
-        Some(option) => option
-            .kind
-            .check(&value)
-            .map_err(|why| einval(format!("error parsing value: {why}")))?,
-        // An option of clients, whose types are known of librbd's.
-        None => match client_options::refusal(&name, &value) {
-            Some(refusal) => return Err(einval(refusal)),
-            None => value,
-        },
-    };
+    let value = checked(&name, &value)?;
     ctx.cluster().set_config(&who, &name, Some(&value))?;
     Ok(Reply::default())
 }
@@ -85,11 +90,13 @@ pub(super) fn get(ctx: &Context<'_>) -> CommandResult {
     };
     let key = normalized(key);
     let default = || known_option(&key).map(|o| o.default.to_owned());
-    match options.get(&key).cloned().or_else(default) {
+    let of_clients = || client_options::default_of(&key).map(str::to_owned);
+    let fixed = || ctx.cluster().fixed_option(&key);
+    let found = options.get(&key).cloned();
+    match found.or_else(default).or_else(of_clients).or_else(fixed) {
         Some(value) => Ok(Reply::either(ctx.format, "config", &typed(&key, &value), || {
             format!("{value}\n")
         })),
-        None if key == "fsid" => Ok(Reply::data(format!("{}\n", ctx.cluster().fsid()))),
         None => Err(enoent(format!("unrecognized key '{key}'"))),
     }
 }

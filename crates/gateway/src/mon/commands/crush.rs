@@ -1,4 +1,4 @@
-//! `osd crush ...` but for the tree and rules, and erasure code profiles: what there is to see, all of it read-only.
+//! `osd crush ...` but for the tree and rules: what there is to see, all of it read-only.
 
 use encoding::maps::{BucketWeights, CrushBucket, CrushMap, bucket_alg};
 use rustix::io::Errno;
@@ -175,29 +175,6 @@ pub(super) fn rule_ls_by_class(ctx: &Context<'_>) -> CommandResult {
 /// `osd crush weight-set ls`: there are none.
 pub(super) fn weight_set_ls(ctx: &Context<'_>) -> CommandResult {
     Ok(Reply::either(ctx.format, "weight_sets", &json!([]), String::new))
-}
-
-/// `osd erasure-code-profile ls`.
-pub(super) fn profile_ls(ctx: &Context<'_>) -> CommandResult {
-    let map = ctx.cluster().osdmap();
-    let names: Vec<&String> = map.erasure_code_profiles.keys().collect();
-    Ok(Reply::either(
-        ctx.format,
-        "erasure_code_profiles",
-        &json!(names),
-        || names.iter().map(|n| format!("{n}\n")).collect(),
-    ))
-}
-
-/// `osd erasure-code-profile get NAME`.
-pub(super) fn profile_get(ctx: &Context<'_>) -> CommandResult {
-    let map = ctx.cluster().osdmap();
-    let name = ctx.args.need("name")?;
-    let unknown = || enoent(format!("unknown erasure code profile '{name}'"));
-    let profile = map.erasure_code_profiles.get(name).ok_or_else(unknown)?;
-    Ok(Reply::either(ctx.format, "profile", &json!(profile), || {
-        profile.iter().map(|(k, v)| format!("{k}={v}\n")).collect()
-    }))
 }
 
 /// `osd info [ID]`.

@@ -1,4 +1,4 @@
-//! `df` and `osd df`.
+//! `df` and `osd status`.
 
 use encoding::maps::{OsdMap, PgPool};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::{
     mon::{
         format::{Column, Format, bytes, count, float, table},
         reply::Reply,
-        show::{osds, pg_count},
+        show::osds,
     },
 };
 
@@ -27,7 +27,8 @@ fn percent_used(used: u64, avail: u64) -> f64 {
     }
 }
 
-fn ratio(part: u64, whole: u64) -> f64 {
+/// A part of a whole.
+pub(super) fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 {
         0.0
     } else {
@@ -238,91 +239,4 @@ pub(super) fn osd_status(ctx: &Context<'_>) -> CommandResult {
     };
     let rows: Vec<_> = osds(&map).map(|(id, _)| row(id)).collect();
     Ok(Reply::data(table(&columns, &rows)))
-}
-
-/// `osd df`.
-pub(super) fn osd_df(ctx: &Context<'_>) -> CommandResult {
-    let map = ctx.cluster().osdmap();
-    let space = ctx.cluster().stats().space();
-    let ids: Vec<i32> = osds(&map).map(|(id, _)| id).collect();
-    // All OSDs are faces of one backend: each shows its equal part.
-    let n = ids.len().max(1) as u64;
-    let (kb, used, avail) = (
-        space.total / n / 1024,
-        space.used / n / 1024,
-        space.avail / n / 1024,
-    );
-    let pgs = pg_count(&map) / n;
-    let use_percent = ratio(used, kb) * 100.0;
-    let status = |id: i32| if map.is_up(id) { "up" } else { "down" };
-    let node = |id: &i32| {
-        json!({
-            "id": id, "device_class": "", "name": format!("osd.{id}"), "type": "osd", "type_id": 0,
-            "crush_weight": 1, "depth": 2, "pool_weights": {}, "reweight": 1,
-            "kb": kb, "kb_used": used, "kb_used_data": used, "kb_used_omap": 0, "kb_used_meta": 0,
-            "kb_avail": avail, "utilization": float(use_percent), "var": 1, "pgs": pgs, "status": status(*id),
-        })
-    };
-    let value = json!({
-        "nodes": ids.iter().map(node).collect::<Vec<_>>(),
-        "stray": [],
-        "summary": {
-            "total_kb": kb * n, "total_kb_used": used * n, "total_kb_used_data": used * n,
-            "total_kb_used_omap": 0, "total_kb_used_meta": 0, "total_kb_avail": avail * n,
-            "average_utilization": float(use_percent), "min_var": 1, "max_var": 1, "dev": 0,
-        },
-    });
-    Ok(Reply::either(ctx.format, "df", &value, || {
-        use Column::Right as R;
-        let columns = [
-            R("ID"),
-            R("CLASS"),
-            R("WEIGHT"),
-            R("REWEIGHT"),
-            R("SIZE"),
-            R("RAW USE"),
-            R("DATA"),
-            R("OMAP"),
-            R("META"),
-            R("AVAIL"),
-            R("%USE"),
-            R("VAR"),
-            R("PGS"),
-            R("STATUS"),
-        ];
-        let used = used * 1024;
-        let amounts = |k: u64| {
-            [
-                bytes(kb * 1024 * k),
-                bytes(used * k),
-                bytes(used * k),
-                bytes(0),
-                bytes(0),
-                bytes(avail * 1024 * k),
-            ]
-        };
-        let text = |s: &str| s.to_owned();
-        let mut rows: Vec<Vec<String>> = Vec::new();
-        for id in &ids {
-            let mut row = vec![id.to_string(), String::new(), text("1.00000"), text("1.00000")];
-            row.extend(amounts(1));
-            row.extend([
-                format!("{use_percent:.2}"),
-                text("1.00"),
-                pgs.to_string(),
-                text(status(*id)),
-            ]);
-            rows.push(row);
-        }
-        let mut total = vec![String::new(), String::new(), String::new(), text("TOTAL")];
-        total.extend(amounts(n));
-        total.extend([
-            format!("{use_percent:.2}"),
-            String::new(),
-            String::new(),
-            String::new(),
-        ]);
-        rows.push(total);
-        table(&columns, &rows) + "MIN/MAX VAR: 1.00/1.00  STDDEV: 0\n"
-    }))
 }

@@ -41,7 +41,11 @@ pub(super) fn dump(ctx: &Context<'_>) -> CommandResult {
         "services": map.services,
         "always_on_modules": {RELEASE: ALWAYS_ON},
         "last_failure_osd_epoch": 0,
-        "active_clients": [],
+        "active_clients": map
+            .clients
+            .iter()
+            .map(|(name, addrs)| json!({"name": name, "addrvec": addrvec(addrs)["addrvec"]}))
+            .collect::<Vec<_>>(),
     });
     Ok(Reply::value(ctx.format, "mgrmap", &value))
 }

@@ -4,21 +4,27 @@ mod auth;
 mod auth_keys;
 mod cluster;
 mod config;
+mod config_history;
 mod crash;
 mod crush;
 mod df;
+mod erasure;
 mod mgr;
 mod modules;
 mod mon;
 mod osd;
+mod osd_df;
 mod osd_dump;
 mod osd_tree;
 mod pg;
 mod pg_stats;
 mod pool;
 mod pool_vars;
+mod rbd_support;
+mod report;
 mod status;
 mod table;
+mod tier;
 
 use std::sync::Arc;
 
@@ -29,12 +35,15 @@ use super::{
     args::Args,
     format::Format,
     reply::{CommandError, Reply},
+    run::Asker,
     shared::MonShared,
 };
 use crate::cluster::{Cluster, ClusterError};
 
 pub(super) use mon::pong;
+pub(super) use pg::states;
 pub(crate) use pg_stats::query as group_query;
+pub(super) use status::io_line;
 pub use table::COMMANDS;
 
 /// What a handler works with.
@@ -50,6 +59,8 @@ pub struct Context<'a> {
     pub format: Format,
     /// The client's features.
     pub features: Features,
+    /// Who asks.
+    pub asker: &'a Asker,
 }
 
 impl Context<'_> {

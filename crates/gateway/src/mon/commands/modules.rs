@@ -91,22 +91,32 @@ pub(super) fn balancer_ls(ctx: &Context<'_>) -> CommandResult {
     Ok(Reply::value(ctx.format, "plans", &json!([])))
 }
 
-/// `progress`: what takes its time is done by clients, so nothing ever is in progress here.
-pub(super) fn progress(_: &Context<'_>) -> CommandResult {
-    Ok(Reply::status("Nothing in progress"))
+/// `progress`.
+pub(super) fn progress(ctx: &Context<'_>) -> CommandResult {
+    match ctx
+        .mon
+        .rbd_support()
+        .and_then(|module| module.progress().to_text())
+    {
+        Some(text) => Ok(Reply::data(text)),
+        None => Ok(Reply::status("Nothing in progress")),
+    }
 }
 
 /// `progress json`.
 pub(super) fn progress_json(ctx: &Context<'_>) -> CommandResult {
-    Ok(Reply::value(
-        ctx.format,
-        "progress",
-        &json!({"completed": [], "events": []}),
-    ))
+    let value = match ctx.mon.rbd_support() {
+        Some(module) => module.progress().to_value(),
+        None => json!({"completed": [], "events": []}),
+    };
+    Ok(Reply::value(ctx.format, "progress", &value))
 }
 
 /// `progress clear`, `progress off`.
-pub(super) fn progress_clear(_: &Context<'_>) -> CommandResult {
+pub(super) fn progress_clear(ctx: &Context<'_>) -> CommandResult {
+    if let Some(module) = ctx.mon.rbd_support() {
+        module.progress().clear();
+    }
     Ok(Reply::default())
 }
 

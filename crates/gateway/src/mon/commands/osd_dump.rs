@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{CommandResult, Context};
 use crate::{
-    cluster::Entrance,
+    cluster::{CacheMode, Entrance},
     mon::{
         format::float,
         reply::{Reply, enoent},
@@ -55,8 +55,11 @@ const fn snap_mode(pool: &PgPool) -> &'static str {
     }
 }
 
-const fn type_name(pool: &PgPool) -> &'static str {
-    if pool.kind == 3 { "erasure" } else { "replicated" }
+fn type_name(pool: &PgPool) -> String {
+    match pool.is_erasure() {
+        true => format!("erasure profile {}", pool.erasure_code_profile),
+        false => "replicated".to_owned(),
+    }
 }
 
 /// A pool's fields, in the order in which Pacific shows them. `id_key` and `name_key` differ by command.
@@ -114,7 +117,7 @@ pub(super) fn pool_value(id: i64, name: &str, p: &PgPool, id_key: &str, name_key
         "tier_of": p.tier_of,
         "read_tier": p.read_tier,
         "write_tier": p.write_tier,
-        "cache_mode": "none",
+        "cache_mode": CacheMode::name_of(p.cache_mode),
         "target_max_bytes": p.target_max_bytes,
         "target_max_objects": p.target_max_objects,
         "cache_target_dirty_ratio_micro": p.cache_target_dirty_ratio_micro,
@@ -170,7 +173,11 @@ pub(super) fn pool_line(id: i64, name: &str, p: &PgPool) -> String {
     if p.quota_max_objects != 0 {
         out += &format!(" max_objects {}", p.quota_max_objects);
     }
+    out += &tiers_text(p);
     out += &format!(" stripe_width {}", p.stripe_width);
+    if p.fast_read {
+        out += " fast_read 1";
+    }
     for (name, value) in options(p) {
         out += &format!(" {name} {value}");
     }
@@ -181,6 +188,22 @@ pub(super) fn pool_line(id: i64, name: &str, p: &PgPool) -> String {
     out.push('\n');
     for s in p.snaps.values() {
         out += &format!("\tsnap {} '{}' {}\n", s.snapid, s.name, time::local(s.stamp));
+    }
+    out
+}
+
+/// What a pool's line says of tiers.
+fn tiers_text(p: &PgPool) -> String {
+    let mut out = String::new();
+    if !p.tiers.is_empty() {
+        let tiers: Vec<String> = p.tiers.iter().map(ToString::to_string).collect();
+        out += &format!(" tiers {}", tiers.join(","));
+    }
+    if p.tier_of >= 0 {
+        out += &format!(" tier_of {}", p.tier_of);
+    }
+    if p.cache_mode != 0 {
+        out += &format!(" cache_mode {}", CacheMode::name_of(p.cache_mode));
     }
     out
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{
     CommandResult, Context,
     osd_dump::{affinity, weight},
+    pg::{group, set_text},
 };
 use crate::mon::{
     format::{Column, float, table},
@@ -14,14 +15,14 @@ use crate::mon::{
 };
 
 /// One line of the tree: an item, how deep it is, and its weight.
-struct Item {
-    id: i32,
-    depth: usize,
-    weight: f64,
+pub(super) struct Item {
+    pub(super) id: i32,
+    pub(super) depth: usize,
+    pub(super) weight: f64,
 }
 
 /// The tree from its roots, depth first.
-fn items(crush: &CrushMap) -> Vec<Item> {
+pub(super) fn items(crush: &CrushMap) -> Vec<Item> {
     let children: std::collections::BTreeSet<i32> = crush
         .buckets
         .iter()
@@ -57,7 +58,8 @@ fn walk(crush: &CrushMap, id: i32, depth: usize, weight: f64, out: &mut Vec<Item
     }
 }
 
-fn type_of(crush: &CrushMap, id: i32) -> (i32, &str) {
+/// Number and name of an item's type.
+pub(super) fn type_of(crush: &CrushMap, id: i32) -> (i32, &str) {
     let kind = crush.bucket(id).map_or(0, |b| i32::from(b.kind));
     (kind, crush.type_names.get(&kind).map_or("", String::as_str))
 }
@@ -262,13 +264,14 @@ pub(super) fn map_object(ctx: &Context<'_>) -> CommandResult {
     let (Some(raw), Some(pg)) = (raw, pg) else {
         return Err(enoent(format!("pool {name} does not exist")));
     };
-    let up: Vec<i32> = osds(&map).map(|(id, _)| id).filter(|id| map.is_up(*id)).collect();
-    let [osd] = up.as_slice() else {
+    let group = group(&map, &pg.to_string())?;
+    let Some(osd) = group.osd else {
         return Err(CommandError::new(
             rustix::io::Errno::OPNOTSUPP,
             "placement is computed by clients; rbdgate shows it for a single OSD only",
         ));
     };
+    let set = group.acting();
     let shown = if nspace.is_empty() {
         object.to_owned()
     } else {
@@ -276,12 +279,13 @@ pub(super) fn map_object(ctx: &Context<'_>) -> CommandResult {
     };
     let value = json!({
         "epoch": map.epoch, "pool": name, "pool_id": pool, "objname": shown, "raw_pgid": raw.to_string(),
-        "pgid": pg.to_string(), "up": [osd], "up_primary": osd, "acting": [osd], "acting_primary": osd,
+        "pgid": pg.to_string(), "up": set, "up_primary": osd, "acting": set, "acting_primary": osd,
     });
     Ok(Reply::either(ctx.format, "osd_map", &value, || {
+        let set = set_text(&set);
         format!(
-            "osdmap e{} pool '{name}' ({pool}) object '{shown}' -> pg {raw} ({pg}) -> up ([{osd}], p{osd}) acting \
-             ([{osd}], p{osd})",
+            "osdmap e{} pool '{name}' ({pool}) object '{shown}' -> pg {raw} ({pg}) -> up ({set}, p{osd}) acting ({set}, \
+             p{osd})",
             map.epoch
         )
     }))
@@ -338,6 +342,8 @@ fn step(crush: &CrushMap, op: u32, arg1: i32, arg2: i32) -> Value {
         step_op::CHOOSE_INDEP => choose("choose_indep"),
         step_op::CHOOSELEAF_FIRSTN => choose("chooseleaf_firstn"),
         step_op::CHOOSELEAF_INDEP => choose("chooseleaf_indep"),
+        step_op::SET_CHOOSE_TRIES => json!({"op": "set_choose_tries", "num": arg1}),
+        step_op::SET_CHOOSELEAF_TRIES => json!({"op": "set_chooseleaf_tries", "num": arg1}),
         other => json!({"opcode": other, "arg1": arg1, "arg2": arg2}),
     }
 }
@@ -372,7 +378,7 @@ pub(super) fn tunables_value(map: &OsdMap) -> Value {
         "minimum_required_version": super::osd_dump::min_compat_client(map),
         "require_feature_tunables": u8::from(moved),
         "require_feature_tunables2": t.chooseleaf_descend_once,
-        "has_v2_rules": 0,
+        "has_v2_rules": u8::from(map.crush.has_v2_rules()),
         "require_feature_tunables3": u8::from(t.chooseleaf_vary_r != 0),
         "has_v3_rules": 0,
         "has_v4_buckets": u8::from(straw2),

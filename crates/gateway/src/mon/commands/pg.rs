@@ -1,6 +1,8 @@
 //! `pg ...`: placement groups. Every OSD serves all objects, so a group is always active and clean as long as one is up.
 //!
-//! Figures are kept by pool: those of a single group are zero, those of pools and the sums are true.
+//! What a group holds is counted when somebody asks; reads and writes are counted by pool alone.
+
+use std::collections::BTreeMap;
 
 use encoding::{
     maps::{OsdMap, PgPool},
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{CommandResult, Context, pg_stats, status::totals};
 use crate::{
-    cluster::PoolUsage,
+    cluster::{Cluster, ClusterStats, PoolUsage, ScrubState},
     mon::{
         format::{Column, bytes, table},
         reply::{CommandError, Reply, einval, enoent},
@@ -26,16 +28,50 @@ pub(super) struct Group {
     pub(super) created: u32,
     /// The one OSD that serves it; none where clients choose among several.
     pub(super) osd: Option<i32>,
+    /// Positions of its set: 1, or the chunks of an erasure-coded pool, of which the one OSD takes the first.
+    pub(super) positions: u8,
     pub(super) active: bool,
+    pub(super) scrub: ScrubState,
+    /// Zeros until [`counted`] has filled them in.
+    pub(super) usage: PoolUsage,
+}
+
+/// `CRUSH_ITEM_NONE`: nobody at a position.
+const NONE: i32 = 0x7fff_ffff;
+
+/// A set as text (`pg_vector_string`).
+pub(super) fn set_text(set: &[i32]) -> String {
+    let shown = set.iter().map(|osd| match *osd {
+        NONE => "NONE".to_owned(),
+        osd => osd.to_string(),
+    });
+    format!("[{}]", shown.collect::<Vec<_>>().join(","))
 }
 
 impl Group {
-    pub(super) const fn state(&self) -> &'static str {
-        if self.active { "active+clean" } else { "down" }
+    /// Its state in Ceph's words (`pg_state_string`).
+    pub(super) fn state(&self) -> String {
+        let mut out = if self.active { "active+clean" } else { "down" }.to_owned();
+        if let Some(deep) = self.scrub.running {
+            out += if deep { "+scrubbing+deep" } else { "+scrubbing" };
+        }
+        if self.scrub.errors > 0 {
+            out += "+inconsistent";
+        }
+        out
+    }
+
+    /// When it was scrubbed last, and with its data; since `since` there was no need to.
+    pub(super) fn scrub_stamps(&self, since: Utime) -> [Utime; 2] {
+        [self.scrub.last, self.scrub.last_deep].map(|stamp| stamp.unwrap_or(since))
     }
 
     pub(super) fn acting(&self) -> Vec<i32> {
-        self.osd.into_iter().collect()
+        let mut set: Vec<i32> = self.osd.into_iter().collect();
+        if !set.is_empty() {
+            set.resize(self.positions.into(), NONE);
+        }
+        set
     }
 
     pub(super) fn primary(&self) -> i32 {
@@ -43,7 +79,7 @@ impl Group {
     }
 
     fn set(&self) -> String {
-        format!("[{}]", self.osd.map(|o| o.to_string()).unwrap_or_default())
+        set_text(&self.acting())
     }
 
     fn set_with_primary(&self) -> String {
@@ -64,17 +100,74 @@ fn groups_of(map: &OsdMap, id: i64, pool: &PgPool) -> Vec<Group> {
         pg: Pg { pool: pool_id, seed },
         created: pool.last_change,
         osd: only,
+        positions: if pool.is_erasure() { pool.size.max(1) } else { 1 },
         active: !up.is_empty(),
+        scrub: ScrubState::default(),
+        usage: PoolUsage::default(),
     };
     (0..pool.pg_num).map(group).collect()
 }
 
 /// All groups.
-fn groups(map: &OsdMap) -> Vec<Group> {
-    map.pools
-        .iter()
-        .flat_map(|(id, pool)| groups_of(map, *id, pool))
-        .collect()
+fn groups(cluster: &Cluster) -> Vec<Group> {
+    let map = cluster.osdmap();
+    let scrubs = cluster.stats().scrubs();
+    let pools = map.pools.iter();
+    let mut out: Vec<Group> = pools.flat_map(|(id, pool)| groups_of(&map, *id, pool)).collect();
+    for group in &mut out {
+        group.scrub = scrubs.get(&group.pg).copied().unwrap_or_default();
+    }
+    out
+}
+
+/// The groups with what they hold.
+fn counted(stats: &dyn ClusterStats, mut groups: Vec<Group>) -> Vec<Group> {
+    let mut of_pool = (None, Vec::new());
+    for group in &mut groups {
+        let Ok(pool) = i64::try_from(group.pg.pool) else {
+            continue;
+        };
+        if of_pool.0 != Some(pool) {
+            of_pool = (Some(pool), stats.groups(pool));
+        }
+        group.usage = of_pool.1.get(group.pg.seed as usize).copied().unwrap_or_default();
+    }
+    groups
+}
+
+/// How many groups are in each state.
+pub(in crate::mon) fn states(cluster: &Cluster) -> BTreeMap<String, u64> {
+    let mut out = BTreeMap::new();
+    for group in groups(cluster) {
+        *out.entry(group.state()).or_default() += 1;
+    }
+    out
+}
+
+/// The group of that name with what it holds.
+pub(super) fn counted_group(cluster: &Cluster, name: &str) -> Result<Group, CommandError> {
+    let mut group = group(&cluster.osdmap(), name)?;
+    let stats = cluster.stats();
+    group.scrub = stats.scrubs().get(&group.pg).copied().unwrap_or_default();
+    let found = counted(&*stats, vec![group]).pop();
+    found.ok_or_else(|| enoent(format!("pg '{name}' does not exist")))
+}
+
+/// `pg scrub|deep-scrub|repair PGID`. There is one copy, so a repair is no more than a deep scrub.
+pub(super) fn scrub(ctx: &Context<'_>) -> CommandResult {
+    let map = ctx.cluster().osdmap();
+    let group = group(&map, ctx.args.need("pgid")?)?;
+    let what = ctx.args.prefix().trim_start_matches("pg ");
+    let Some(osd) = osds(&map).map(|(id, _)| id).find(|id| map.is_up(*id)) else {
+        let text = format!("pg {} has no primary osd", group.pg);
+        return Err(CommandError::new(Errno::AGAIN, text));
+    };
+    ctx.cluster().stats().scrub(group.pg, what != "scrub");
+    let osd = group.osd.unwrap_or(osd);
+    Ok(Reply::status(format!(
+        "instructing pg {} on osd.{osd} to {what}",
+        group.pg
+    )))
 }
 
 /// The group of that name.
@@ -162,21 +255,11 @@ fn pgs_text(ctx: &Context<'_>, groups: &[Group]) -> String {
     );
     let row = |g: &Group| {
         let mut row = vec![g.pg.to_string()];
-        row.extend(figures(PoolUsage::default()));
-        row.extend([
-            g.state().to_owned(),
-            stamp.clone(),
-            "0'0".to_owned(),
-            "0:0".to_owned(),
-        ]);
+        row.extend(figures(g.usage));
+        row.extend([g.state(), stamp.clone(), "0'0".to_owned(), "0:0".to_owned()]);
         row.extend([g.set(), g.primary().to_string(), g.set(), g.primary().to_string()]);
-        row.extend([
-            "0'0".to_owned(),
-            stamp.clone(),
-            "0'0".to_owned(),
-            stamp.clone(),
-            "0".to_owned(),
-        ]);
+        let [scrub, deep] = g.scrub_stamps(pg_stats::since(ctx)).map(time::local);
+        row.extend(["0'0".to_owned(), scrub, "0'0".to_owned(), deep, "0".to_owned()]);
         row
     };
     table(&columns, &groups.iter().map(row).collect::<Vec<_>>())
@@ -191,7 +274,7 @@ fn brief_text(groups: &[Group]) -> String {
         let primary = g.primary().to_string();
         vec![
             g.pg.to_string(),
-            g.state().to_owned(),
+            g.state(),
             g.set(),
             primary.clone(),
             g.set(),
@@ -306,10 +389,12 @@ pub(super) fn dump_pools_json(ctx: &Context<'_>) -> CommandResult {
 }
 
 fn dump_of(ctx: &Context<'_>, what: Vec<String>) -> CommandResult {
-    let map = ctx.cluster().osdmap();
-    let groups = groups(&map);
     let has = |name: &str| what.iter().any(|w| w == name);
     let all = has("all");
+    let mut groups = groups(ctx.cluster());
+    if all || has("pgs") {
+        groups = counted(&*ctx.cluster().stats(), groups);
+    }
     let mut value = serde_json::Map::new();
     value.insert("pg_ready".into(), true.into());
     let mut text = String::new();
@@ -355,9 +440,8 @@ pub(super) fn dump_stuck(ctx: &Context<'_>) -> CommandResult {
 
 /// The groups that a command's `pool` and `states` ask for.
 fn selected(ctx: &Context<'_>, pool: Option<i64>) -> Vec<Group> {
-    let map = ctx.cluster().osdmap();
     let states = ctx.args.list("states");
-    let mut all = groups(&map);
+    let mut all = groups(ctx.cluster());
     all.retain(|g| {
         let in_pool = pool.is_none_or(|id| u64::try_from(id) == Ok(g.pg.pool));
         let in_state = |s: &String| s == "all" || g.state().split('+').any(|part| part == s);
@@ -366,7 +450,8 @@ fn selected(ctx: &Context<'_>, pool: Option<i64>) -> Vec<Group> {
     all
 }
 
-fn list(ctx: &Context<'_>, groups: &[Group]) -> CommandResult {
+fn list(ctx: &Context<'_>, groups: Vec<Group>) -> CommandResult {
+    let groups = &counted(&*ctx.cluster().stats(), groups);
     let mut value = json!({"pg_ready": true});
     if !groups.is_empty() {
         value["pg_stats"] = pg_stats::each(ctx, groups);
@@ -381,7 +466,6 @@ fn list(ctx: &Context<'_>, groups: &[Group]) -> CommandResult {
 }
 
 fn ls_text(ctx: &Context<'_>, groups: &[Group]) -> String {
-    let stamp = time::local(pg_stats::since(ctx));
     let age = time::span(super::status::age(ctx));
     let heads = [
         "OBJECTS",
@@ -406,19 +490,13 @@ fn ls_text(ctx: &Context<'_>, groups: &[Group]) -> String {
         .collect();
     let row = |g: &Group| {
         let mut row = vec![g.pg.to_string()];
-        row.extend(std::iter::repeat_n("0".to_owned(), 8));
-        row.extend([
-            g.state().to_owned(),
-            age.clone(),
-            "0'0".to_owned(),
-            "0:0".to_owned(),
-        ]);
-        row.extend([
-            g.set_with_primary(),
-            g.set_with_primary(),
-            stamp.clone(),
-            stamp.clone(),
-        ]);
+        row.push(g.usage.objects.to_string());
+        row.extend(std::iter::repeat_n("0".to_owned(), 3));
+        row.push(g.usage.bytes_stored.to_string());
+        row.extend(std::iter::repeat_n("0".to_owned(), 3));
+        row.extend([g.state(), age.clone(), "0'0".to_owned(), "0:0".to_owned()]);
+        let [scrub, deep] = g.scrub_stamps(pg_stats::since(ctx)).map(time::local);
+        row.extend([g.set_with_primary(), g.set_with_primary(), scrub, deep]);
         row
     };
     table(&columns, &groups.iter().map(row).collect::<Vec<_>>())
@@ -432,7 +510,7 @@ pub(super) fn ls(ctx: &Context<'_>) -> CommandResult {
     {
         return Err(enoent(format!("pool {id} does not exist")));
     }
-    list(ctx, &selected(ctx, pool))
+    list(ctx, selected(ctx, pool))
 }
 
 /// `pg ls-by-pool POOL [STATES]`.
@@ -440,7 +518,7 @@ pub(super) fn ls_by_pool(ctx: &Context<'_>) -> CommandResult {
     let name = ctx.args.need("poolstr")?;
     let pool = ctx.cluster().osdmap().pool_by_name(name);
     let pool = pool.ok_or_else(|| enoent(format!("pool {name} does not exist")))?;
-    list(ctx, &selected(ctx, Some(pool)))
+    list(ctx, selected(ctx, Some(pool)))
 }
 
 /// `pg ls-by-primary OSD` and `pg ls-by-osd OSD`.
@@ -449,7 +527,7 @@ pub(super) fn ls_by_osd(ctx: &Context<'_>) -> CommandResult {
     let (id, _) = super::osd_tree::osd_arg(ctx, &map, "osd")?;
     let mut groups = selected(ctx, ctx.args.int("pool")?);
     groups.retain(|g| g.osd == Some(id));
-    list(ctx, &groups)
+    list(ctx, groups)
 }
 
 /// `pg debug unfound_objects_exist|degraded_pgs_exist`: neither is ever so.

@@ -181,25 +181,24 @@ pub(super) fn brief(group: &Group) -> Value {
 /// Each group in full.
 pub(super) fn each(ctx: &Context<'_>, groups: &[Group]) -> Value {
     let fresh = time::local(Utime::from_system_time(SystemTime::now()));
-    let since = time::local(since(ctx));
     let epoch = ctx.cluster().osdmap().epoch;
-    groups.iter().map(|g| one(epoch, g, &fresh, &since)).collect()
+    groups.iter().map(|g| one(epoch, g, &fresh, since(ctx))).collect()
 }
 
 /// A group as its OSD tells of it: what there would be of logs and peers is not, as nothing is copied between OSDs.
 pub(crate) fn query(cluster: &Cluster, pgid: &str) -> Result<Value, CommandError> {
     let map = cluster.osdmap();
-    let group = super::pg::group(&map, pgid)?;
-    let since = time::local(map.last_up_change);
+    let group = super::pg::counted_group(cluster, pgid)?;
     let fresh = time::local(Utime::from_system_time(SystemTime::now()));
-    let stats = one(map.epoch, &group, &fresh, &since);
+    let stats = one(map.epoch, &group, &fresh, map.last_up_change);
+    let [scrub, deep] = group.scrub_stamps(map.last_up_change).map(time::local);
     let history = json!({
         "epoch_created": group.created, "epoch_pool_created": group.created, "last_epoch_started": map.epoch,
         "last_interval_started": map.epoch, "last_epoch_clean": map.epoch, "last_interval_clean": map.epoch,
         "last_epoch_split": 0, "last_epoch_marked_full": 0, "same_up_since": group.created,
         "same_interval_since": group.created, "same_primary_since": group.created, "last_scrub": "0'0",
-        "last_scrub_stamp": since, "last_deep_scrub": "0'0", "last_deep_scrub_stamp": since,
-        "last_clean_scrub_stamp": since, "prior_readable_until_ub": 0,
+        "last_scrub_stamp": scrub, "last_deep_scrub": "0'0", "last_deep_scrub_stamp": deep,
+        "last_clean_scrub_stamp": scrub, "prior_readable_until_ub": 0,
     });
     let info = json!({
         "pgid": group.pg.to_string(), "last_update": "0'0", "last_complete": "0'0", "log_tail": "0'0",
@@ -215,22 +214,26 @@ pub(crate) fn query(cluster: &Cluster, pgid: &str) -> Result<Value, CommandError
     }))
 }
 
-fn one(epoch: u32, group: &Group, fresh: &str, since: &str) -> Value {
-    let active = if group.active { fresh } else { since };
+fn one(epoch: u32, group: &Group, fresh: &str, since: Utime) -> Value {
+    let [scrub, deep] = group.scrub_stamps(since).map(time::local);
+    let since = time::local(since);
+    let active = if group.active { fresh } else { &since };
     let history = json!({
         "pgid": group.pg.to_string(), "version": "0'0", "reported_seq": 0, "reported_epoch": epoch,
         "state": group.state(), "last_fresh": fresh, "last_change": since, "last_active": active,
         "last_peered": active, "last_clean": active, "last_became_active": since, "last_became_peered": since,
         "last_unstale": fresh, "last_undegraded": fresh, "last_fullsized": fresh, "mapping_epoch": group.created,
         "log_start": "0'0", "ondisk_log_start": "0'0", "created": group.created, "last_epoch_clean": epoch,
-        "parent": "0.0", "parent_split_bits": 0, "last_scrub": "0'0", "last_scrub_stamp": since,
+        "parent": "0.0", "parent_split_bits": 0, "last_scrub": "0'0", "last_scrub_stamp": scrub,
     });
+    let mut sum = stat_sum(group.usage);
+    sum["num_scrub_errors"] = group.scrub.errors.into();
     let rest = json!({
-        "last_deep_scrub": "0'0", "last_deep_scrub_stamp": since, "last_clean_scrub_stamp": since,
+        "last_deep_scrub": "0'0", "last_deep_scrub_stamp": deep, "last_clean_scrub_stamp": scrub,
         "log_size": 0, "ondisk_log_size": 0, "stats_invalid": false, "dirty_stats_invalid": false,
         "omap_stats_invalid": false, "hitset_stats_invalid": false, "hitset_bytes_stats_invalid": false,
         "pin_stats_invalid": false, "manifest_stats_invalid": false, "snaptrimq_len": 0,
-        "stat_sum": stat_sum(PoolUsage::default()),
+        "stat_sum": sum,
         "up": group.acting(), "acting": group.acting(), "avail_no_missing": [], "object_location_counts": [],
         "blocked_by": [], "up_primary": group.primary(), "acting_primary": group.primary(), "purged_snaps": [],
     });

@@ -12,7 +12,10 @@ use super::{
     status::io_line,
 };
 use crate::{
-    cluster::{ALLOW_DELETE, ClusterError, POOL_PG_NUM, POOL_SIZE, PoolQuota, PoolRequest, Rates},
+    cluster::{
+        ALLOW_DELETE, ClusterError, POOL_PG_NUM, POOL_SIZE, PoolLayout, PoolQuota, PoolRequest, Rates,
+        erasure_code::DEFAULT_PROFILE,
+    },
     mon::{
         format::{Column, bytes, count, table},
         reply::{CommandError, Reply, einval, enoent},
@@ -72,29 +75,46 @@ fn number<T: TryFrom<i64>>(ctx: &Context<'_>, name: &str) -> Result<Option<T>, C
     ctx.args.int(name)?.filter(|n| *n != 0).map(fit).transpose()
 }
 
-/// `osd pool create POOL [PG_NUM] [PGP_NUM] [replicated] [RULE] ...`.
-pub(super) fn create(ctx: &Context<'_>) -> CommandResult {
-    let name = ctx.args.need("pool")?;
-    match ctx.args.str("pool_type") {
-        None | Some("replicated") => {}
-        Some("erasure") => {
-            let text = "only replicated pools are supported";
-            return Err(CommandError::new(Errno::OPNOTSUPP, text));
-        }
-        Some(other) => return Err(einval(format!("unknown pool type '{other}'"))),
+/// How a pool that is to be made keeps its objects.
+fn layout(ctx: &Context<'_>, erasure: bool) -> Result<PoolLayout, CommandError> {
+    let rule = ctx.args.str("rule");
+    let fifth = ctx.args.str("erasure_code_profile");
+    if erasure {
+        let profile = fifth.unwrap_or(DEFAULT_PROFILE).to_owned();
+        let rule = rule.map(str::to_owned);
+        return Ok(PoolLayout::Erasure { profile, rule });
     }
     // The command line's fifth word is the rule of a replicated pool, whatever the parameter is called.
-    let rule = ctx
-        .args
-        .str("erasure_code_profile")
-        .or_else(|| ctx.args.str("rule"));
-    if let Some(rule) = rule.filter(|r| *r != CrushMap::REPLICATED_RULE) {
-        return Err(enoent(format!("specified rule {rule} doesn't exist")));
+    if let Some(rule) = fifth.or(rule).filter(|r| *r != CrushMap::REPLICATED_RULE) {
+        return Err(match ctx.cluster().osdmap().crush.rule_id(rule) {
+            Some(_) => einval("(22) Invalid argument"),
+            None => enoent(format!("specified rule {rule} doesn't exist")),
+        });
+    }
+    let size = number(ctx, "size")?.unwrap_or(ctx.cluster().option_number(POOL_SIZE) as u8);
+    Ok(PoolLayout::Replicated(size))
+}
+
+/// `osd pool create POOL [PG_NUM] [PGP_NUM] [replicated|erasure] [PROFILE] [RULE] ...`.
+pub(super) fn create(ctx: &Context<'_>) -> CommandResult {
+    let name = ctx.args.need("pool")?;
+    let kind = ctx.args.str("pool_type").unwrap_or("replicated");
+    let erasure = match kind {
+        "replicated" => false,
+        "erasure" => true,
+        other => return Err(einval(format!("unknown pool type '{other}'"))),
+    };
+    let map = ctx.cluster().osdmap();
+    if let Some(existing) = map.pool_by_name(name).and_then(|id| map.pools.get(&id)) {
+        if existing.is_erasure() != erasure {
+            return Err(einval(format!("pool '{name}' cannot change to type {kind}")));
+        }
+        return Ok(Reply::status(format!("pool '{name}' already exists")));
     }
     let request = PoolRequest {
         name: name.to_owned(),
         pg_num: number(ctx, "pg_num")?.unwrap_or(ctx.cluster().option_number(POOL_PG_NUM) as u32),
-        size: number(ctx, "size")?.unwrap_or(ctx.cluster().option_number(POOL_SIZE) as u8),
+        layout: layout(ctx, erasure)?,
     };
     match ctx.cluster().create_pool(&request) {
         Ok(_) => Ok(Reply::status(format!("pool '{name}' created"))),

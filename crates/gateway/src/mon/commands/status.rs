@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 use encoding::maps::pool_flags;
 use serde_json::{Map, Value, json};
 
-use super::{CommandResult, Context, mgr::created};
+use super::{CommandResult, Context, mgr::created, pg};
 use crate::{
     cluster::{MGR_NAME, MON_NAME, PoolUsage, Rates},
     mon::{
         format::{Format, bytes, count},
+        pgmap,
         reply::Reply,
-        show::{operator_flags, osd_counts, pg_count},
+        show::{operator_flags, osd_counts, osds, pg_count},
         time,
     },
 };
@@ -71,6 +72,8 @@ fn checks(ctx: &Context<'_>) -> Vec<Check> {
         });
     }
     out.extend(space_check(ctx, &map));
+    out.extend(slow_ops_check(ctx, &map));
+    out.extend(scrub_checks(ctx));
     out.extend(ctx.cluster().stats().checks().into_iter().map(|check| Check {
         code: check.code,
         error: check.error,
@@ -145,6 +148,58 @@ fn space_check(ctx: &Context<'_>, map: &encoding::maps::OsdMap) -> Option<Check>
     })
 }
 
+/// Whether ops have been in flight for too long (`SlowOps` in Ceph `src/mgr/DaemonHealthMetricCollector.cc`).
+fn slow_ops_check(ctx: &Context<'_>, map: &encoding::maps::OsdMap) -> Option<Check> {
+    let stats = ctx.cluster().stats();
+    let slow: Vec<_> = osds(map)
+        .filter_map(|(id, _)| Some((id, stats.ops(Some(id)).first()?.slow_ops()?)))
+        .collect();
+    let count: u64 = slow.iter().map(|(_, ops)| ops.count).sum();
+    let oldest = slow.iter().map(|(_, ops)| ops.oldest.as_secs()).max()?;
+    let names: Vec<String> = slow.iter().take(10).map(|(id, _)| format!("osd.{id}")).collect();
+    let who = match slow.len() {
+        1 => format!("{} has slow ops", names.concat()),
+        2..=10 => format!("daemons [{}] have slow ops.", names.join(",")),
+        _ => format!("daemons [{}]... have slow ops.", names.join(",")),
+    };
+    Some(Check {
+        code: "SLOW_OPS",
+        error: false,
+        summary: format!("{count} slow ops, oldest one blocked for {oldest} sec, {who}"),
+        count: slow.len(),
+        detail: Vec::new(),
+    })
+}
+
+/// Whether scrubs found what cannot be read (`PGMap::get_health_checks`).
+fn scrub_checks(ctx: &Context<'_>) -> Vec<Check> {
+    let scrubs = ctx.cluster().stats().scrubs();
+    let bad: Vec<_> = scrubs.iter().filter(|(_, state)| state.errors > 0).collect();
+    if bad.is_empty() {
+        return Vec::new();
+    }
+    let errors: u64 = bad.iter().map(|(_, state)| state.errors).sum();
+    let plural = if bad.len() == 1 { "pg" } else { "pgs" };
+    let check = |code, summary, detail: Vec<String>| Check {
+        code,
+        error: true,
+        summary,
+        count: bad.len(),
+        detail,
+    };
+    let detail = bad
+        .iter()
+        .map(|(pg, _)| format!("pg {pg} is active+clean+inconsistent"));
+    vec![
+        check("OSD_SCRUB_ERRORS", format!("{errors} scrub errors"), Vec::new()),
+        check(
+            "PG_DAMAGED",
+            format!("Possible data damage: {} {plural} inconsistent", bad.len()),
+            detail.collect(),
+        ),
+    ]
+}
+
 fn overall(checks: &[Check]) -> &'static str {
     match checks {
         [] => "HEALTH_OK",
@@ -161,6 +216,11 @@ fn health_value(checks: &[Check], detail: bool) -> Value {
 /// Health as `health` has it in JSON, without details.
 pub(super) fn short_health(ctx: &Context<'_>) -> Value {
     health_value(&checks(ctx), false)
+}
+
+/// The same with details.
+pub(super) fn full_health(ctx: &Context<'_>) -> Value {
+    health_value(&checks(ctx), true)
 }
 
 /// `health [detail]`.
@@ -187,21 +247,7 @@ pub(super) fn health(ctx: &Context<'_>) -> CommandResult {
 
 /// What the pools hold in sum, and how busy they are.
 pub(super) fn totals(ctx: &Context<'_>) -> (PoolUsage, Rates) {
-    let stats = ctx.cluster().stats();
-    let mut usage = PoolUsage::default();
-    let mut rates = Rates::default();
-    for id in ctx.cluster().osdmap().pools.keys() {
-        let (u, r) = (stats.pool(*id), stats.rates(*id));
-        usage.objects += u.objects;
-        usage.clones += u.clones;
-        usage.bytes_stored += u.bytes_stored;
-        usage.bytes_used += u.bytes_used;
-        rates.read_ops += r.read_ops;
-        rates.read_bytes += r.read_bytes;
-        rates.write_ops += r.write_ops;
-        rates.write_bytes += r.write_bytes;
-    }
-    (usage, rates)
+    pgmap::totals(ctx.cluster())
 }
 
 /// How long this process has been serving.
@@ -244,11 +290,10 @@ fn pgmap_value(ctx: &Context<'_>) -> Value {
     let space = ctx.cluster().stats().space();
     let (usage, rates) = totals(ctx);
     let pgs = pg_count(&map);
-    let states = if pgs == 0 {
-        json!([])
-    } else {
-        json!([{"state_name": "active+clean", "count": pgs}])
-    };
+    let states: Vec<Value> = pg::states(ctx.cluster())
+        .into_iter()
+        .map(|(state, count)| json!({"state_name": state, "count": count}))
+        .collect();
     let mut out = json!({
         "pgs_by_state": states,
         "num_pgs": pgs,
@@ -266,6 +311,14 @@ fn pgmap_value(ctx: &Context<'_>) -> Value {
         fields.insert("write_op_per_sec".into(), rates.write_ops.into());
     }
     out
+}
+
+/// What is in progress: by id, and in lines.
+fn progress_events(ctx: &Context<'_>) -> (Value, Vec<String>) {
+    match ctx.mon.rbd_support() {
+        Some(module) => module.progress().in_status(),
+        None => (json!({}), Vec::new()),
+    }
 }
 
 /// `status`.
@@ -294,7 +347,7 @@ pub(super) fn status(ctx: &Context<'_>) -> CommandResult {
             "available": true, "num_standbys": 0, "modules": mgrmap.modules, "services": mgrmap.services,
         },
         "servicemap": ctx.mon.services().map_value(created(ctx)),
-        "progress_events": {},
+        "progress_events": progress_events(ctx).0,
     });
     Ok(Reply::value(ctx.format, "status", &value))
 }
@@ -338,18 +391,36 @@ fn status_text(ctx: &Context<'_>) -> String {
         bytes(space.avail),
         bytes(space.total)
     );
-    if pgs > 0 {
-        out += &format!("{pgs} active+clean\n");
-    }
+    out += &states_text(ctx);
     out += " \n";
     if rates != Rates::default() {
         out += &format!("  io:\n    client:   {}\n \n", io_line(rates));
     }
+    let (_, events) = progress_events(ctx);
+    if !events.is_empty() {
+        out += "  progress:\n";
+        for event in events {
+            out += &format!("    {event}\n");
+        }
+        out += " \n";
+    }
     out
 }
 
+/// How many groups are in each state, a line for each, the most frequent first.
+fn states_text(ctx: &Context<'_>) -> String {
+    let mut states: Vec<_> = pg::states(ctx.cluster()).into_iter().collect();
+    states.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let width = states.first().map_or(0, |(_, count)| count.to_string().len());
+    let lines: Vec<String> = states
+        .iter()
+        .map(|(state, n)| format!("{n:<width$} {state}\n"))
+        .collect();
+    lines.join("             ")
+}
+
 /// `14 KiB/s rd, 1.9 KiB/s wr, 16 op/s rd, 2 op/s wr`; what is zero is left out.
-pub(super) fn io_line(rates: Rates) -> String {
+pub(in crate::mon) fn io_line(rates: Rates) -> String {
     let mut parts = Vec::new();
     for (v, word) in [(rates.read_bytes, "rd"), (rates.write_bytes, "wr")] {
         if v > 0 {
@@ -368,13 +439,13 @@ pub(super) fn io_line(rates: Rates) -> String {
 pub(super) fn pg_stat(ctx: &Context<'_>) -> CommandResult {
     let map = ctx.cluster().osdmap();
     let space = ctx.cluster().stats().space();
-    let (usage, rates) = totals(ctx);
+    let (usage, _) = totals(ctx);
     let pgs = pg_count(&map);
-    let states = if pgs == 0 {
-        json!([])
-    } else {
-        json!([{"name": "active+clean", "num": pgs}])
-    };
+    let by_state = pg::states(ctx.cluster());
+    let states: Vec<Value> = by_state
+        .iter()
+        .map(|(state, count)| json!({"name": state, "num": count}))
+        .collect();
     let value = json!({
         "pg_ready": true,
         "pg_summary": {
@@ -388,20 +459,6 @@ pub(super) fn pg_stat(ctx: &Context<'_>) -> CommandResult {
         },
     });
     Ok(Reply::either(ctx.format, "pg_info", &value, || {
-        let mut out = format!("{pgs} pgs: ");
-        if pgs > 0 {
-            out += &format!("{pgs} active+clean");
-        }
-        out += &format!(
-            "; {} data, {} used, {} / {} avail",
-            bytes(usage.bytes_stored),
-            bytes(space.used),
-            bytes(space.avail),
-            bytes(space.total)
-        );
-        if rates != Rates::default() {
-            out += &format!("; {}", io_line(rates));
-        }
-        out
+        pgmap::summary(ctx.cluster())
     }))
 }

@@ -1,10 +1,10 @@
 //! The table of all commands. Rows that share words stand in the order in which clients try them.
 
 use super::{
-    Context, auth, auth_keys, cluster, config, crash, crush, df, mgr, modules, mon, osd, osd_dump, osd_tree,
-    pg, pool, pool_vars, status,
+    Context, auth, auth_keys, cluster, config, config_history, crash, crush, df, erasure, mgr, modules, mon,
+    osd, osd_df, osd_dump, osd_tree, pg, pool, pool_vars, rbd_support, report, status, tier,
 };
-use crate::mon::command_table::{Command, DEPRECATED, TELL};
+use crate::mon::command_table::{Command, DEPRECATED, MGR, TELL};
 
 macro_rules! commands {
     ($($signature:literal, $help:literal, $module:literal, $perm:literal, $flags:expr, $handler:expr;)*) => {
@@ -38,6 +38,8 @@ commands! {
         "show the cluster's health", "mon", "r", 0, status::health;
     "df name=detail,type=CephChoices,strings=detail,req=false",
         "show used and free space", "mon", "r", 0, df::df;
+    "report name=tags,type=CephString,n=N,req=false",
+        "show all that is known of the cluster", "mon", "r", 0, report::report;
     "node ls name=type,type=CephChoices,strings=all|osd|mon|mds|mgr,req=false",
         "list hosts and their daemons", "mon", "r", 0, cluster::node_ls;
     "quorum_status",
@@ -133,6 +135,48 @@ commands! {
         "list the devices of a host", "mgr", "r", 0, modules::device_ls_by_host;
     "device info name=devid,type=CephString",
         "show a device", "mgr", "r", 0, modules::device_info;
+    "rbd mirror snapshot schedule add name=level_spec,type=CephString name=interval,type=CephString \
+     name=start_time,type=CephString,req=false",
+        "add times when mirror snapshots are made", "mgr", "w", MGR, rbd_support::mirror_snapshot_add;
+    "rbd mirror snapshot schedule remove name=level_spec,type=CephString name=interval,type=CephString,req=false \
+     name=start_time,type=CephString,req=false",
+        "remove times when mirror snapshots are made", "mgr", "w", MGR, rbd_support::mirror_snapshot_remove;
+    "rbd mirror snapshot schedule list name=level_spec,type=CephString,req=false",
+        "list when mirror snapshots are made", "mgr", "r", MGR, rbd_support::mirror_snapshot_list;
+    "rbd mirror snapshot schedule status name=level_spec,type=CephString,req=false",
+        "show when mirror snapshots are made next", "mgr", "r", MGR, rbd_support::mirror_snapshot_status;
+    "rbd perf image stats name=pool_spec,type=CephString,req=false \
+     name=sort_by,type=CephChoices,strings=write_ops|write_bytes|write_latency|read_ops|read_bytes|read_latency,req=false",
+        "show how busy images are", "mgr", "r", MGR, rbd_support::perf_image_stats;
+    "rbd perf image counters name=pool_spec,type=CephString,req=false \
+     name=sort_by,type=CephChoices,strings=write_ops|write_bytes|write_latency|read_ops|read_bytes|read_latency,req=false",
+        "show what was done to images", "mgr", "r", MGR, rbd_support::perf_image_counters;
+    "rbd trash purge schedule add name=level_spec,type=CephString name=interval,type=CephString \
+     name=start_time,type=CephString,req=false",
+        "add times when the trash is emptied", "mgr", "w", MGR, rbd_support::trash_purge_add;
+    "rbd trash purge schedule remove name=level_spec,type=CephString name=interval,type=CephString,req=false \
+     name=start_time,type=CephString,req=false",
+        "remove times when the trash is emptied", "mgr", "w", MGR, rbd_support::trash_purge_remove;
+    "rbd trash purge schedule list name=level_spec,type=CephString,req=false",
+        "list when the trash is emptied", "mgr", "r", MGR, rbd_support::trash_purge_list;
+    "rbd trash purge schedule status name=level_spec,type=CephString,req=false",
+        "show when the trash is emptied next", "mgr", "r", MGR, rbd_support::trash_purge_status;
+    "rbd task add flatten name=image_spec,type=CephString",
+        "flatten a cloned image in the background", "mgr", "w", MGR, rbd_support::task_add_flatten;
+    "rbd task add remove name=image_spec,type=CephString",
+        "remove an image in the background", "mgr", "w", MGR, rbd_support::task_add_remove;
+    "rbd task add trash remove name=image_id_spec,type=CephString",
+        "remove an image from the trash in the background", "mgr", "w", MGR, rbd_support::task_add_trash_remove;
+    "rbd task add migration execute name=image_spec,type=CephString",
+        "copy an image that is being migrated in the background", "mgr", "w", MGR, rbd_support::task_add_migration_execute;
+    "rbd task add migration commit name=image_spec,type=CephString",
+        "end a migration in the background", "mgr", "w", MGR, rbd_support::task_add_migration_commit;
+    "rbd task add migration abort name=image_spec,type=CephString",
+        "undo a migration in the background", "mgr", "w", MGR, rbd_support::task_add_migration_abort;
+    "rbd task cancel name=task_id,type=CephString",
+        "cancel a task", "mgr", "w", MGR, rbd_support::task_cancel;
+    "rbd task list name=task_id,type=CephString,req=false",
+        "list tasks", "mgr", "r", MGR, rbd_support::task_list;
     "progress",
         "show what is in progress", "mgr", "r", 0, modules::progress;
     "progress json",
@@ -195,6 +239,12 @@ commands! {
         "list placement groups by their primary OSD", "pg", "r", 0, pg::ls_by_osd;
     "pg ls-by-osd name=osd,type=CephOsdName name=pool,type=CephInt,req=false name=states,type=CephString,n=N,req=false",
         "list placement groups by OSD", "pg", "r", 0, pg::ls_by_osd;
+    "pg scrub name=pgid,type=CephPgid",
+        "read what is recorded of a placement group's objects", "pg", "rw", 0, pg::scrub;
+    "pg deep-scrub name=pgid,type=CephPgid",
+        "read a placement group's objects", "pg", "rw", 0, pg::scrub;
+    "pg repair name=pgid,type=CephPgid",
+        "read a placement group's objects; there is one copy and so nothing to repair from", "pg", "rw", 0, pg::scrub;
     "pg map name=pgid,type=CephPgid",
         "show where a placement group is", "pg", "r", 0, pg::map;
     "pg debug name=debugop,type=CephChoices,strings=unfound_objects_exist|degraded_pgs_exist",
@@ -216,7 +266,7 @@ commands! {
         "show OSDs by place", "osd", "r", 0, osd_tree::tree;
     "osd df name=output_method,type=CephChoices,strings=plain|tree,req=false \
      name=filter_by,type=CephChoices,strings=class|name,req=false name=filter,type=CephString,req=false",
-        "show used and free space by OSD", "osd", "r", 0, df::osd_df;
+        "show used and free space by OSD", "osd", "r", 0, osd_df::osd_df;
     "osd find name=id,type=CephOsdName",
         "show where an OSD is", "osd", "r", 0, osd_tree::find;
     "osd metadata name=id,type=CephOsdName,req=false",
@@ -299,9 +349,39 @@ commands! {
     "osd crush weight-set ls",
         "list CRUSH weight sets", "osd", "r", 0, crush::weight_set_ls;
     "osd erasure-code-profile ls",
-        "list erasure code profiles", "osd", "r", 0, crush::profile_ls;
+        "list erasure code profiles", "osd", "r", 0, erasure::profile_ls;
     "osd erasure-code-profile get name=name,type=CephString,goodchars=[A-Za-z0-9-_.]",
-        "show an erasure code profile", "osd", "r", 0, crush::profile_get;
+        "show an erasure code profile", "osd", "r", 0, erasure::profile_get;
+    "osd erasure-code-profile set name=name,type=CephString,goodchars=[A-Za-z0-9-_.] \
+     name=profile,type=CephString,n=N,req=false name=force,type=CephBool,req=false \
+     name=yes_i_really_mean_it,type=CephBool,req=false",
+        "make an erasure code profile, or change one that is there", "osd", "rw", 0, erasure::profile_set;
+    "osd erasure-code-profile rm name=name,type=CephString,goodchars=[A-Za-z0-9-_.]",
+        "remove an erasure code profile", "osd", "rw", 0, erasure::profile_rm;
+    "osd crush rule create-erasure name=name,type=CephString,goodchars=[A-Za-z0-9-_.] \
+     name=profile,type=CephString,req=false,goodchars=[A-Za-z0-9-_.=]",
+        "make a CRUSH rule for erasure-coded pools", "osd", "rw", 0, erasure::create_rule;
+    "osd crush rule rm name=name,type=CephString,goodchars=[A-Za-z0-9-_.]",
+        "remove a CRUSH rule", "osd", "rw", 0, erasure::remove_rule;
+    "osd tier add name=pool,type=CephPoolname name=tierpool,type=CephPoolname \
+     name=force_nonempty,type=CephBool,req=false",
+        "make a pool a tier of another", "osd", "rw", 0, tier::add;
+    "osd tier rm name=pool,type=CephPoolname name=tierpool,type=CephPoolname",
+        "make a pool no tier of another", "osd", "rw", 0, tier::remove;
+    "osd tier remove name=pool,type=CephPoolname name=tierpool,type=CephPoolname",
+        "make a pool no tier of another", "osd", "rw", DEPRECATED, tier::remove;
+    "osd tier cache-mode name=pool,type=CephPoolname \
+     name=mode,type=CephChoices,strings=writeback|proxy|readproxy|readonly|none \
+     name=yes_i_really_mean_it,type=CephBool,req=false",
+        "set the cache mode of a tier", "osd", "rw", 0, tier::cache_mode;
+    "osd tier set-overlay name=pool,type=CephPoolname name=overlaypool,type=CephPoolname",
+        "put a tier before its pool; refused", "osd", "rw", 0, tier::set_overlay;
+    "osd tier rm-overlay name=pool,type=CephPoolname",
+        "put no tier before a pool", "osd", "rw", 0, tier::remove_overlay;
+    "osd tier remove-overlay name=pool,type=CephPoolname",
+        "put no tier before a pool", "osd", "rw", DEPRECATED, tier::remove_overlay;
+    "osd tier add-cache name=pool,type=CephPoolname name=tierpool,type=CephPoolname name=size,type=CephInt,range=0",
+        "put a tier with the usual settings before a pool; refused", "osd", "rw", 0, tier::add_cache;
     "osd blocklist name=range,type=CephString,goodchars=[range],req=false \
      name=blocklistop,type=CephChoices,strings=add|rm name=addr,type=CephEntityAddr \
      name=expire,type=CephFloat,range=0.0,req=false",
@@ -341,10 +421,10 @@ commands! {
     "osd pool rename name=srcpool,type=CephPoolname name=destpool,type=CephPoolname",
         "rename a pool", "osd", "rw", 0, pool::rename;
     "osd pool get name=pool,type=CephPoolname \
-     name=var,type=CephChoices,strings=size|min_size|pg_num|pgp_num|crush_rule|hashpspool|nodelete|nopgchange|nosizechange|write_fadvise_dontneed|noscrub|nodeep-scrub|use_gmt_hitset|fast_read|pg_autoscale_mode|bulk|all",
+     name=var,type=CephChoices,strings=size|min_size|pg_num|pgp_num|crush_rule|hashpspool|nodelete|nopgchange|nosizechange|write_fadvise_dontneed|noscrub|nodeep-scrub|use_gmt_hitset|fast_read|pg_autoscale_mode|bulk|erasure_code_profile|allow_ec_overwrites|all",
         "show a variable of a pool", "osd", "r", 0, pool_vars::get;
     "osd pool set name=pool,type=CephPoolname \
-     name=var,type=CephChoices,strings=size|min_size|pg_num|pgp_num|crush_rule|hashpspool|nodelete|nopgchange|nosizechange|write_fadvise_dontneed|noscrub|nodeep-scrub|use_gmt_hitset|fast_read|pg_autoscale_mode|bulk \
+     name=var,type=CephChoices,strings=size|min_size|pg_num|pgp_num|crush_rule|hashpspool|nodelete|nopgchange|nosizechange|write_fadvise_dontneed|noscrub|nodeep-scrub|use_gmt_hitset|fast_read|pg_autoscale_mode|bulk|allow_ec_overwrites \
      name=val,type=CephString name=yes_i_really_mean_it,type=CephBool,req=false",
         "set a variable of a pool", "osd", "rw", 0, pool_vars::set;
     "osd pool stats name=pool_name,type=CephPoolname,req=false",
@@ -432,6 +512,12 @@ commands! {
         "list the options that rbdgate heeds", "config", "r", 0, config::ls;
     "config help name=key,type=CephString",
         "describe an option", "config", "r", 0, config::help;
+    "config log name=num,type=CephInt,req=false",
+        "show the last changes of options", "config", "r", 0, config_history::log;
+    "config reset name=num,type=CephInt",
+        "take back all changes of options after the one of that number", "config", "rw", 0, config_history::reset;
+    "config assimilate-conf",
+        "take options from a ceph.conf, and show what is left of it", "config", "rw", 0, config_history::assimilate;
     "config generate-minimal-conf",
         "show a minimal ceph.conf", "config", "r", 0, config::minimal_conf;
     "config-key get name=key,type=CephString",

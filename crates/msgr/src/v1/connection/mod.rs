@@ -90,6 +90,15 @@ impl Connection {
         self.deadline
     }
 
+    /// How often the peer was refused as it tried to authenticate; 0 in the client role.
+    #[must_use]
+    pub fn refusals(&self) -> u32 {
+        match &self.role {
+            Role::Server(role) => role.refusals(),
+            Role::Client(_) => 0,
+        }
+    }
+
     /// Where to put received bytes, with little room: an unauthenticated peer costs next to nothing.
     pub fn read_buf(&mut self) -> &mut BytesMut {
         let rx = &mut self.wire.rx;

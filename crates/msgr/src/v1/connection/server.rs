@@ -69,6 +69,8 @@ pub(super) struct ServerRole {
     /// The authorizer was answered with a challenge.
     challenged: bool,
     attempts: u32,
+    /// Refused attempts to authenticate.
+    refusals: u32,
 }
 
 impl ServerRole {
@@ -86,7 +88,13 @@ impl ServerRole {
             auth,
             challenged: false,
             attempts: 0,
+            refusals: 0,
         }
+    }
+
+    /// How often the client was refused.
+    pub(super) const fn refusals(&self) -> u32 {
+        self.refusals
     }
 
     pub(super) fn finish(self) -> Option<Finished> {
@@ -199,6 +207,7 @@ impl ServerRole {
                 self.refuse(wire, &connect, tag.into(), challenge, why.into())
             }
             AuthStep::Refused(_) => {
+                self.refusals += 1;
                 self.challenged = false;
                 let why = Misbehaved::TooManyAuthAttempts;
                 self.refuse(
@@ -385,7 +394,9 @@ impl ServerRole {
         let Some(message) = opened.stream.next_message(wire, &UNAUTHENTICATED)? else {
             return Ok(self.go(State::Mon(opened, mon), false));
         };
-        let step = mon.handle(&message, now)?;
+        let step = mon.handle(&message, now);
+        self.refusals = mon.refusals();
+        let step = step?;
         for reply in &step.replies {
             opened.stream.writer.put(reply, &mut wire.out);
         }

@@ -94,6 +94,11 @@ impl ServerRole {
         }
     }
 
+    /// How often the client was refused.
+    pub(super) const fn refusals(&self) -> u32 {
+        self.refusals
+    }
+
     pub(super) fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready(_))
     }

@@ -1,0 +1,162 @@
+//! How much memory sessions may hold: requests under way, and answers that their peers do not take. A session that
+//! holds more is not read from until it holds less, which holds back that peer alone.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use crate::session::Session;
+
+/// What a session may hold whatever others hold, in bytes. Sessions below it cost nothing to account for.
+const FLOOR: usize = 1 << 20;
+/// What a request takes beside its bytes, roughly.
+const REQUEST: usize = 1 << 10;
+
+/// The bounds on what the sessions of a process hold. Listeners share one.
+#[derive(Debug)]
+pub struct Budget {
+    per_session: usize,
+    total: usize,
+    /// Sessions that hold more than [`FLOOR`].
+    heavy: AtomicUsize,
+}
+
+impl Default for Budget {
+    /// As `ms_dispatch_throttle_bytes` and `osd_client_message_size_cap`.
+    fn default() -> Self {
+        Self::new(100 << 20, 500 << 20)
+    }
+}
+
+impl Budget {
+    /// Bounds in bytes. The total is shared among the sessions that hold much; each may hold a MiB in any case.
+    #[must_use]
+    pub fn new(per_session: usize, total: usize) -> Self {
+        Self {
+            per_session: per_session.max(FLOOR),
+            total,
+            heavy: AtomicUsize::new(0),
+        }
+    }
+
+    /// For a client, which never stops reading: were both sides to wait for the other to take what they wrote, neither
+    /// would.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self::new(usize::MAX, usize::MAX)
+    }
+
+    /// What one of the sessions that hold much may hold now.
+    fn allowance(&self) -> usize {
+        let heavy = self.heavy.load(Ordering::Relaxed).max(1);
+        (self.total / heavy).clamp(FLOOR, self.per_session)
+    }
+}
+
+/// A reader's part of the budget: whether its session is one of those that hold much.
+#[derive(Debug)]
+pub(crate) struct Share<'a> {
+    budget: &'a Budget,
+    heavy: bool,
+}
+
+impl<'a> Share<'a> {
+    pub(crate) const fn of(budget: &'a Budget) -> Self {
+        Self { budget, heavy: false }
+    }
+
+    /// What a session that holds so much may hold.
+    pub(crate) fn allowance(&mut self, held: usize) -> usize {
+        let heavy = held > FLOOR;
+        if heavy != self.heavy {
+            self.heavy = heavy;
+            if heavy {
+                self.budget.heavy.fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.budget.heavy.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        if heavy { self.budget.allowance() } else { FLOOR }
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        if self.heavy {
+            self.budget.heavy.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A request under way: its session holds the request's bytes until this is dropped.
+#[derive(Debug)]
+pub struct Charge {
+    session: Arc<Session>,
+    bytes: usize,
+}
+
+impl Charge {
+    /// Charges a request of so many bytes to the session that it came from.
+    #[must_use]
+    pub fn new(session: &Arc<Session>, bytes: usize) -> Self {
+        let bytes = bytes + REQUEST;
+        session.hold(bytes);
+        Self {
+            session: Arc::clone(session),
+            bytes,
+        }
+    }
+}
+
+/// The session that is charged.
+impl std::ops::Deref for Charge {
+    type Target = Arc<Session>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.session
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.session.release(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_holds_little_is_not_counted_and_may_hold_the_floor() {
+        let budget = Budget::new(100 << 20, 500 << 20);
+        let mut share = Share::of(&budget);
+        assert_eq!(share.allowance(FLOOR), FLOOR);
+        assert_eq!(budget.heavy.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn the_total_is_shared_among_those_that_hold_much() {
+        let budget = Budget::new(100 << 20, 500 << 20);
+        let mut shares: Vec<Share<'_>> = (0..10).map(|_| Share::of(&budget)).collect();
+        assert_eq!(shares[0].allowance(2 << 20), 100 << 20);
+        for share in &mut shares {
+            share.allowance(2 << 20);
+        }
+        assert_eq!(shares[0].allowance(2 << 20), 50 << 20);
+        shares[9].allowance(0);
+        shares.truncate(1);
+        assert_eq!(shares[0].allowance(2 << 20), 100 << 20);
+    }
+
+    #[test]
+    fn nobody_is_left_with_less_than_the_floor() {
+        let budget = Budget::new(100 << 20, 4 << 20);
+        let mut shares: Vec<Share<'_>> = (0..10).map(|_| Share::of(&budget)).collect();
+        for share in &mut shares {
+            share.allowance(2 << 20);
+        }
+        assert_eq!(shares[0].allowance(2 << 20), FLOOR);
+    }
+}

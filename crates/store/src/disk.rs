@@ -1,0 +1,433 @@
+//! The file layer: every call that the store makes to the system for its own files goes through [`Disk`] and
+//! [`DiskFile`]. [`RealDisk`] is the system's; tests put others in its place, which lose what was not synced, tear it,
+//! or fail.
+//!
+//! What an implementation has to promise is what Linux promises, and no more. What was written is seen by later reads at
+//! once, and survives a power loss only after [`DiskFile::sync_data`] of the file, or if it was written by
+//! [`DiskFile::write_durable_at`]. Until then any part of it may be there and any not, in units of 512 bytes. A name
+//! that was made or removed is durable after [`Disk::sync_dir`] of its folder.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    fs::File,
+    io::{self, IoSlice, IoSliceMut},
+    num::NonZeroU64,
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+};
+
+use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags, SeekFrom, fadvise, fallocate, flock, seek};
+
+/// What a file is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reading.
+    Read,
+    /// Reading and writing.
+    Write,
+    /// Reading and writing; made if it is missing.
+    Create,
+    /// Reading and writing; made if it is missing, emptied if it is there.
+    CreateEmpty,
+    /// Durable writes alone, of whole blocks of 4096 bytes from memory that is aligned so.
+    Journal,
+}
+
+/// What is known of a file by its name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DiskStat {
+    /// Length in bytes.
+    pub len: u64,
+    /// Bytes that it takes on the disk.
+    pub allocated: u64,
+}
+
+/// How a filesystem is filled, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// Its size.
+    pub total: u64,
+    /// What may still be written.
+    pub available: u64,
+}
+
+/// A filesystem. All methods may be called from any thread, and may block. Errors are those of the system.
+pub trait Disk: fmt::Debug + Send + Sync {
+    /// Makes a folder and those above it, as far as they are missing. Those made are durable.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// The names in a folder.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
+
+    /// What is known of a file.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    fn stat(&self, path: &Path) -> io::Result<DiskStat>;
+
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Removes a file's name. Who has it open may go on using it.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Gives a file another name in the same folder, at once and as a whole, also if it is another file's so far.
+    ///
+    /// # Errors
+    /// Then it has the old one.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Makes the names in a folder durable.
+    ///
+    /// # Errors
+    /// Then nothing is known of names made or removed since the last time.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Takes a lock for as long as what it returns lives; the file is made if it is missing.
+    ///
+    /// # Errors
+    /// `WouldBlock` if another has it.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
+
+    /// How the filesystem of a folder is filled.
+    ///
+    /// # Errors
+    /// If it does not say.
+    fn space(&self, dir: &Path) -> io::Result<DiskSpace>;
+
+    /// A number that nobody can foretell.
+    ///
+    /// # Errors
+    /// If the system has none.
+    fn random(&self) -> io::Result<u64>;
+}
+
+/// An open file. Offsets and lengths are in bytes.
+pub trait DiskFile: fmt::Debug + Send + Sync {
+    /// Its length.
+    ///
+    /// # Errors
+    /// If it cannot be told.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Cuts or extends it; what is added is zeros. Durable with the next sync.
+    ///
+    /// # Errors
+    /// If it cannot be done.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Reads; returns how many bytes, which are fewer than wanted only at the end of the file.
+    ///
+    /// # Errors
+    /// If the disk cannot read.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Fills the buffer if that needs no waiting for the disk; else returns false, and the buffer holds anything.
+    fn read_cached_at(&self, offset: u64, buf: &mut [u8]) -> bool;
+
+    /// Writes all of `data`.
+    ///
+    /// # Errors
+    /// Some of it may be written.
+    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()>;
+
+    /// Writes all of `data`; on return it is durable.
+    ///
+    /// # Errors
+    /// Some of it may be written, and may be durable.
+    fn write_durable_at(&self, offset: u64, data: &[u8]) -> io::Result<()>;
+
+    /// Makes content and length durable.
+    ///
+    /// # Errors
+    /// What was written since the last time may be lost then, though reads still show it.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// Takes space for a range without changing content or length.
+    ///
+    /// # Errors
+    /// If there is no room, none or some of it was taken.
+    fn allocate(&self, offset: u64, len: u64) -> io::Result<()>;
+
+    /// Gives the space of a range back: it reads as zeros. The length stays.
+    ///
+    /// # Errors
+    /// Some of it may be done.
+    fn punch(&self, offset: u64, len: u64) -> io::Result<()>;
+
+    /// Makes a range zeros and keeps its space. The length stays.
+    ///
+    /// # Errors
+    /// Some of it may be done.
+    fn zero(&self, offset: u64, len: u64) -> io::Result<()>;
+
+    /// The first range with data at or behind `offset`, as start and end; `None` if only zeros follow.
+    ///
+    /// # Errors
+    /// If the filesystem cannot tell.
+    fn next_data(&self, offset: u64) -> io::Result<Option<(u64, u64)>>;
+
+    /// Has later reads of a range ask the disk. A hint.
+    fn drop_cache(&self, offset: u64, len: u64);
+}
+
+/// Reads exactly the buffer's length.
+pub(crate) fn read_exact(file: &dyn DiskFile, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+    if file.read_at(offset, buf)? == buf.len() {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// The system's files.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
+    File::open(dir)?.sync_all()
+}
+
+impl Disk for RealDisk {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() || path.as_os_str().is_empty() {
+            return Ok(());
+        }
+        let parent = path.parent().unwrap_or(Path::new(""));
+        self.create_dir(parent)?;
+        match std::fs::create_dir(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => sync_dir(parent),
+        }
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        std::fs::read_dir(dir)?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect()
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<DiskStat> {
+        let metadata = std::fs::metadata(path)?;
+        Ok(DiskStat {
+            len: metadata.len(),
+            allocated: metadata.blocks() * 512,
+        })
+    }
+
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = File::options();
+        options.read(true).write(access != Access::Read);
+        match access {
+            Access::Read | Access::Write => {}
+            Access::Create => {
+                options.create(true).truncate(false);
+            }
+            Access::CreateEmpty => {
+                options.create(true).truncate(true);
+            }
+            Access::Journal => return open_journal(path),
+        }
+        let file = options.open(path)?;
+        Ok(Arc::new(RealFile {
+            file,
+            durable: Durable::Range,
+        }))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        sync_dir(dir)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Box::new(file))
+    }
+
+    fn space(&self, dir: &Path) -> io::Result<DiskSpace> {
+        let stat = rustix::fs::statvfs(dir)?;
+        Ok(DiskSpace {
+            total: stat.f_blocks * stat.f_frsize,
+            available: stat.f_bavail * stat.f_frsize,
+        })
+    }
+
+    fn random(&self) -> io::Result<u64> {
+        let mut bytes = [0; 8];
+        rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+}
+
+fn open_journal(path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    let flags = OFlags::DIRECT | OFlags::DSYNC;
+    let direct = File::options()
+        .write(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    let (file, durable) = match direct {
+        Ok(file) => (file, Durable::Opened),
+        // A filesystem without direct I/O.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            (File::options().write(true).open(path)?, Durable::Sync)
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Arc::new(RealFile { file, durable }))
+}
+
+/// What makes a durable write durable.
+#[derive(Debug, Clone, Copy)]
+enum Durable {
+    /// The way the file was opened.
+    Opened,
+    /// A sync of the file after it.
+    Sync,
+    /// A flag of the write, which syncs its range alone: fdatasync would wait for all the file's small writes too.
+    Range,
+}
+
+#[derive(Debug)]
+struct RealFile {
+    file: File,
+    durable: Durable,
+}
+
+impl RealFile {
+    fn write_range_durable(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut done = 0;
+        while let Some(rest) = data.get(done..)
+            && !rest.is_empty()
+        {
+            let (at, piece) = (offset + done as u64, [IoSlice::new(rest)]);
+            match rustix::io::pwritev2(&self.file, &piece, at, rustix::io::ReadWriteFlags::DSYNC) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => done += n,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn fallocate(&self, flags: FallocateFlags, offset: u64, len: u64) -> io::Result<()> {
+        Ok(fallocate(
+            &self.file,
+            flags | FallocateFlags::KEEP_SIZE,
+            offset,
+            len,
+        )?)
+    }
+}
+
+impl DiskFile for RealFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let mut done = 0;
+        while let Some(rest) = buf.get_mut(done..)
+            && !rest.is_empty()
+        {
+            match self.file.read_at(rest, offset + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    fn read_cached_at(&self, offset: u64, buf: &mut [u8]) -> bool {
+        let wanted = buf.len();
+        let flags = rustix::io::ReadWriteFlags::NOWAIT;
+        let read = rustix::io::preadv2(&self.file, &mut [IoSliceMut::new(buf)], offset, flags);
+        read.is_ok_and(|n| n == wanted)
+    }
+
+    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(data, offset)
+    }
+
+    fn write_durable_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        match self.durable {
+            Durable::Opened => self.file.write_all_at(data, offset),
+            Durable::Sync => {
+                self.file.write_all_at(data, offset)?;
+                self.file.sync_data()
+            }
+            Durable::Range => self.write_range_durable(offset, data),
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.fallocate(FallocateFlags::empty(), offset, len)
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.fallocate(FallocateFlags::PUNCH_HOLE, offset, len)
+    }
+
+    fn zero(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.fallocate(FallocateFlags::ZERO_RANGE, offset, len)
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Option<(u64, u64)>> {
+        let start = match seek(&self.file, SeekFrom::Data(offset)) {
+            Ok(start) => start,
+            Err(rustix::io::Errno::NXIO) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let end = seek(&self.file, SeekFrom::Hole(start))?;
+        Ok(Some((start, end)))
+    }
+
+    fn drop_cache(&self, offset: u64, len: u64) {
+        // A length of 0 would mean up to the end, and one beyond what offsets can be is refused.
+        if let Some(len) = NonZeroU64::new(len.min(i64::MAX as u64 - offset)) {
+            let _ = fadvise(&self.file, offset, Some(len), Advice::DontNeed);
+        }
+    }
+}
