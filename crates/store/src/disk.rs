@@ -248,6 +248,11 @@ impl Disk for RealDisk {
             Access::Journal => return open_journal(path),
         }
         let file = options.open(path)?;
+        if access == Access::Write {
+            // Reading ahead would leave large folios in the page cache, in which each small write costs ext4 several times
+            // as much; and whoever reads an image in sequence reads ahead himself. If it cannot be said, nothing else changes.
+            let _ = fadvise(&file, 0, None, Advice::Random);
+        }
         Ok(Arc::new(RealFile {
             file,
             durable: Durable::Range,
