@@ -1,6 +1,14 @@
 //! Reading and writing chunks, with every answer that a chunkserver may give.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use prost::Message;
@@ -53,6 +61,23 @@ pub struct Chunks {
     rpc: Rpc,
     copysets: Copysets,
     config: Arc<Config>,
+    without_space: Arc<AtomicUsize>,
+}
+
+/// An operation that waits for space.
+struct WithoutSpace(Arc<AtomicUsize>);
+
+impl WithoutSpace {
+    fn new(count: Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for WithoutSpace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// What follows from one try.
@@ -72,17 +97,26 @@ struct Tries {
     redirected_by: Option<Leader>,
     /// The last try found no leader.
     unserved: Option<Unserved>,
+    /// The last answer was NOSPACE.
+    without_space: Option<WithoutSpace>,
 }
 
 impl Chunks {
     /// A client of the chunkservers.
     #[must_use]
-    pub const fn new(rpc: Rpc, copysets: Copysets, config: Arc<Config>) -> Self {
+    pub fn new(rpc: Rpc, copysets: Copysets, config: Arc<Config>) -> Self {
         Self {
             rpc,
             copysets,
             config,
+            without_space: Arc::default(),
         }
+    }
+
+    /// How many operations are tried again because a chunkserver's disk is full.
+    #[must_use]
+    pub fn without_space(&self) -> usize {
+        self.without_space.load(Relaxed)
     }
 
     /// The copysets.
@@ -99,6 +133,7 @@ impl Chunks {
             unknown_at: None,
             redirected_by: None,
             unserved: None,
+            without_space: None,
         }
     }
 
@@ -304,6 +339,13 @@ impl Chunks {
         };
         if !matches!(status, ChunkStatus::Redirected | ChunkStatus::CopysetNotExist) {
             tries.unserved = None;
+        }
+        if status == ChunkStatus::NoSpace {
+            tries
+                .without_space
+                .get_or_insert_with(|| WithoutSpace::new(Arc::clone(&self.without_space)));
+        } else {
+            tries.without_space = None;
         }
         match status {
             ChunkStatus::Success | ChunkStatus::ChunkExist => Verdict::Done(Box::new(frame)),

@@ -234,8 +234,13 @@ impl Devices for CurveDevices {
         self.device(place)
     }
 
+    /// None is available while a write waits for some: a chunkserver's disk may be full where others are not.
     fn space(&self) -> DeviceSpace {
-        self.shared.health.space()
+        let mut space = self.shared.health.space();
+        if self.shared.client.chunks().without_space() > 0 {
+            space.available = 0;
+        }
+        space
     }
 
     fn close(&self) {
