@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
+use rbdgate_tests::curve::on_curve;
 
 /// A small ext4 file system in a file, mounted in a folder of its own.
 struct SmallDisk {
@@ -84,7 +85,7 @@ fn wait_for_full(cluster: &Cluster, full: bool) {
 
 #[test]
 fn a_full_disk_is_told_to_clients_and_service_goes_on_when_there_is_space() {
-    if against_ceph() {
+    if against_ceph() || on_curve() {
         return;
     }
     let Some(disk) = SmallDisk::new(384) else { return };
@@ -122,7 +123,7 @@ fn a_full_disk_is_told_to_clients_and_service_goes_on_when_there_is_space() {
 #[test]
 fn the_write_that_finds_the_disk_full_fails_with_enospc() {
     const ENOSPC: i32 = 28;
-    if against_ceph() {
+    if against_ceph() || on_curve() {
         return;
     }
     let Some(disk) = SmallDisk::new(384) else { return };
