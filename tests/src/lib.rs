@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod curve;
 pub mod data;
 pub mod exec;
+pub mod fio;
 pub mod generations;
 pub mod images;
 pub mod kernel;

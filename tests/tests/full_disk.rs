@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
+use rbdgate_tests::curve::on_curve;
 use rbdgate_tests::small_disk::SmallDisk;
 
 fn cluster_on(mount: &Path) -> Cluster {
@@ -34,7 +35,7 @@ fn wait_for_full(cluster: &Cluster, full: bool) {
 
 #[test]
 fn a_full_disk_is_told_to_clients_and_service_goes_on_when_there_is_space() {
-    if against_ceph() {
+    if against_ceph() || on_curve() {
         return;
     }
     let Some(disk) = SmallDisk::new(384) else { return };
@@ -66,7 +67,7 @@ fn a_full_disk_is_told_to_clients_and_service_goes_on_when_there_is_space() {
 #[test]
 fn the_write_that_finds_the_disk_full_fails_with_enospc() {
     const ENOSPC: i32 = 28;
-    if against_ceph() {
+    if against_ceph() || on_curve() {
         return;
     }
     let Some(disk) = SmallDisk::new(384) else { return };

@@ -28,6 +28,8 @@ struct Arguments {
 enum Command {
     /// Runs fio against Ceph's own daemons and rbdgate on the same disk, and prints both with their ratio.
     Bench(bench::Options),
+    /// Runs the same jobs through rbdgate and with the CurveBS client alone on a simulated cluster, and prints what rbdgate adds.
+    BenchCurve(bench::curve::Options),
     /// Prints what the server's processor time allows, driven by a lean client.
     Capacity(capacity::Options),
     /// Prints what a thousand snapshots of an image cost.
@@ -43,6 +45,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::BenchCurve(options) => bench::curve::run(&options),
         Command::Capacity(options) => capacity::run(&options),
         Command::Snapshots(options) => snapshots::run(&options),
         Command::Instructions(options) => instructions::run(&options),

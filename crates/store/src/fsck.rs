@@ -156,6 +156,8 @@ fn check_rows(kv: &Kv, report: &mut StoreReport) -> Result<()> {
             Some(b'V') if known && value.len() > 1 => {}
             Some(b'V') => report.wrong(format!("row {text} says where no volume is"), false),
             Some(b'T') if id.is_some() => {}
+            // The identity of the cluster of devices.
+            Some(b'C') if key.len() == 2 => {}
             _ => report.wrong(format!("row {text} is of no known kind"), false),
         }
     }

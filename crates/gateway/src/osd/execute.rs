@@ -121,8 +121,6 @@ impl Osd {
             .objects
             .load(&object.id)
             .map_err(|e| store_error(&object.id, &e))?;
-        // What preserved data before the object left the memory may not be durable yet.
-        inner.preserved = state.clones.then(|| self.objects.store().progress().submitted);
         inner.state = Some(state.clone());
         Ok(state)
     }
@@ -201,8 +199,8 @@ impl Osd {
             }
             Some(Refusal::Dropped) => return Outcome::Done,
         }
-        let durable = self.objects.store().durable();
-        change.preserved = inner.preserved.filter(|seq| durable < *seq);
+        let store = self.objects.store();
+        change.preserved = inner.preserved.filter(|seq| !store.is_durable(*seq));
         change.journaled = change.preserved.is_some();
         match self.objects.prepare(&object.id, &mut change, may_block) {
             Ok(true) => {}
@@ -254,7 +252,13 @@ impl Osd {
         let reqid = op.reqid();
         let committed = self.objects.commit(&object.id, &mut change, |tx| {
             reply_log::record(tx, &reqid, &recorded);
+            for seq in inner.last_seq.into_iter().chain(op.saw()) {
+                tx.builds_on(seq);
+            }
         });
+        // Whatever became of the change: what it preserved is preserved.
+        inner.preserved = inner.preserved.max(change.preserved);
+        inner.last_seq = inner.last_seq.max(change.preserved);
         let seq = match committed {
             Ok(seq) => seq,
             Err(CommitError::Stale) => return Outcome::Stale(op),
@@ -296,14 +300,16 @@ impl Osd {
     ) {
         let osd = Arc::clone(self);
         let object = Arc::clone(object);
-        self.objects.store().after(seq, move |durable| match durable {
-            Ok(()) => {
-                op.tracked.committed();
-                osd.image_stats.count(&op, written, 0);
-                op.session.send(op.write_reply(&recorded, epoch));
-            }
-            Err(error) => osd.refuse(&op, osd.write_failed(&object.id, &error), epoch),
-        });
+        self.objects
+            .store()
+            .after_alone(seq, move |durable| match durable {
+                Ok(()) => {
+                    op.tracked.committed();
+                    osd.image_stats.count(&op, written, 0);
+                    op.session.send(op.write_reply(&recorded, epoch));
+                }
+                Err(error) => osd.refuse(&op, osd.write_failed(&object.id, &error), epoch),
+            });
     }
 
     /// Answers a request that the store could not carry out. If that is the end of the store, and so of the server, there is no
@@ -419,9 +425,9 @@ impl Osd {
         let store = self.objects.store();
         match inner.last_seq {
             _ if self.has_ended() => op.session.close(),
-            Some(seq) if store.durable() < seq => {
+            Some(seq) if !store.is_durable(seq) => {
                 let (session, tracked) = (Arc::clone(&op.session), Arc::clone(&op.tracked));
-                store.after(seq, move |durable| {
+                store.after_alone(seq, move |durable| {
                     match durable {
                         Ok(()) => session.send(reply),
                         // What was read never came to be: the client must ask again, elsewhere or later.
@@ -452,10 +458,12 @@ impl Osd {
         let reply = op.write_reply(&recorded, epoch);
         let session = Arc::clone(&op.session);
         let seq = inner.last_seq.unwrap_or_else(|| self.objects.store().durable());
-        self.objects.store().after(seq, move |durable| match durable {
-            Ok(()) => session.send(reply),
-            Err(_) => session.close(),
-        });
+        self.objects
+            .store()
+            .after_alone(seq, move |durable| match durable {
+                Ok(()) => session.send(reply),
+                Err(_) => session.close(),
+            });
         None
     }
 

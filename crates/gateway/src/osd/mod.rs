@@ -147,10 +147,12 @@ impl Osd {
             .collect();
         // Notify ids must not repeat over restarts: clients may still hold old ones.
         let epoch = u64::from(cluster.osdmap().epoch);
+        let durable = objects.store().clone();
+        let cache = Cache::new(CACHE_OBJECTS, move |seq| durable.is_durable(seq));
         let osd = Self {
             cluster,
             objects,
-            cache: Cache::new(CACHE_OBJECTS),
+            cache,
             watched: Mutex::default(),
             snaps: snaps::Snaps::default(),
             scrubs: scrub::Scrubs::default(),
