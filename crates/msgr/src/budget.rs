@@ -89,6 +89,58 @@ impl Drop for Share<'_> {
     }
 }
 
+/// What a session holds beside its answers, and how little that must be for its reader to go on.
+#[derive(Debug)]
+pub(crate) struct Holdings {
+    /// Bytes of requests under way.
+    requests: AtomicUsize,
+    /// While the reader waits for the session to hold less: how little; else 0.
+    wake_at: AtomicUsize,
+    budget: Arc<Budget>,
+}
+
+impl Holdings {
+    pub(crate) const fn new(budget: Arc<Budget>) -> Self {
+        Self {
+            requests: AtomicUsize::new(0),
+            wake_at: AtomicUsize::new(0),
+            budget,
+        }
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    pub(crate) fn hold(&self, bytes: usize) {
+        self.requests.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    pub(crate) fn release(&self, bytes: usize) {
+        self.requests.fetch_sub(bytes, Ordering::SeqCst);
+    }
+
+    /// All that is held, with so much of answers.
+    pub(crate) fn with(&self, answers: usize) -> usize {
+        self.requests.load(Ordering::SeqCst).saturating_add(answers)
+    }
+
+    /// The reader waits for the session to hold less than what is allowed, by so much that it is not woken for each byte
+    /// that goes; with 0 it does not wait any more.
+    pub(crate) fn wait_for(&self, allowed: usize) {
+        self.wake_at.store(allowed - allowed / 4, Ordering::SeqCst);
+    }
+
+    pub(crate) fn reader_waits(&self) -> bool {
+        self.wake_at.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether a reader that waits may go on.
+    pub(crate) fn allow_again(&self, holds: usize) -> bool {
+        holds <= self.wake_at.load(Ordering::SeqCst)
+    }
+}
+
 /// A request under way: its session holds the request's bytes until this is dropped.
 #[derive(Debug)]
 pub struct Charge {

@@ -21,7 +21,7 @@ use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
 use crate::{
     auth::{AuthMethod, ConMode},
-    budget::{Budget, Share},
+    budget::{Budget, Holdings, Share},
     cephx::{AuthCapsInfo, KeyType, MonAuthSession},
     connection::WriteHalf,
     lossless::{Attachment, Link},
@@ -176,11 +176,7 @@ pub struct Session {
     deliver: Option<Deliver>,
     /// Bytes in the outbox and in the writer.
     pending: AtomicUsize,
-    /// Bytes of requests under way.
-    held: AtomicUsize,
-    /// While the reader waits for the session to hold less: how little; else 0.
-    wake_at: AtomicUsize,
-    budget: Arc<Budget>,
+    holdings: Holdings,
     open: AtomicBool,
     /// While the connection's task hands on what it has read, answers are gathered.
     corked: AtomicBool,
@@ -230,9 +226,7 @@ impl Session {
             })),
             deliver: None,
             pending: AtomicUsize::new(0),
-            held: AtomicUsize::new(0),
-            wake_at: AtomicUsize::new(0),
-            budget,
+            holdings: Holdings::new(budget),
             open: AtomicBool::new(true),
             corked: AtomicBool::new(false),
             wake_writer: Notify::new(),
@@ -253,10 +247,8 @@ impl Session {
             writer: Mutex::new(None),
             deliver: Some(deliver),
             pending: AtomicUsize::new(0),
-            held: AtomicUsize::new(0),
-            wake_at: AtomicUsize::new(0),
             // It has no reader to hold back.
-            budget: Arc::new(Budget::unlimited()),
+            holdings: Holdings::new(Arc::new(Budget::unlimited())),
             open: AtomicBool::new(true),
             corked: AtomicBool::new(false),
             wake_writer: Notify::new(),
@@ -443,28 +435,25 @@ impl Session {
 
     /// The bounds on what it holds.
     pub(crate) fn budget(&self) -> &Budget {
-        &self.budget
+        self.holdings.budget()
     }
 
     /// Bytes of requests under way and of answers that the peer has not taken.
     fn holds(&self) -> usize {
-        self.held
-            .load(Ordering::SeqCst)
-            .saturating_add(self.pending.load(Ordering::SeqCst))
+        self.holdings.with(self.pending.load(Ordering::SeqCst))
     }
 
     pub(crate) fn hold(&self, bytes: usize) {
-        self.held.fetch_add(bytes, Ordering::SeqCst);
+        self.holdings.hold(bytes);
     }
 
     pub(crate) fn release(&self, bytes: usize) {
-        self.held.fetch_sub(bytes, Ordering::SeqCst);
+        self.holdings.release(bytes);
         self.wake_reader_if_allowed();
     }
 
     fn wake_reader_if_allowed(&self) {
-        let wake_at = self.wake_at.load(Ordering::SeqCst);
-        if wake_at > 0 && self.holds() <= wake_at {
+        if self.holdings.reader_waits() && self.holdings.allow_again(self.holds()) {
             self.wake_reader.notify_one();
         }
     }
@@ -483,14 +472,14 @@ impl Session {
             if holds <= allowed {
                 break;
             }
-            // Not at each byte that goes: then once more after this is seen, as it may have gone before.
-            self.wake_at.store(allowed - allowed / 4, Ordering::SeqCst);
+            self.holdings.wait_for(allowed);
+            // Once more after this is seen: it may have gone before.
             if self.holds() <= allowed {
                 break;
             }
             self.wake_reader.notified().await;
         }
-        self.wake_at.store(0, Ordering::SeqCst);
+        self.holdings.wait_for(0);
     }
 
     /// Waits until this connection is over from this side.
