@@ -46,6 +46,8 @@ impl Soak {
         let mut environment = vec![
             ("FAKETIME_TIMESTAMP_FILE", file.as_str()),
             ("FAKETIME_NO_CACHE", "1"),
+            // What it would share with other processes would be left behind by a kill.
+            ("FAKETIME_DISABLE_SHM", "1"),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
         ];
         if Path::new(FAKETIME).exists() {
