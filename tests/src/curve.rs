@@ -1,8 +1,9 @@
 //! A simulated CurveBS cluster below the server under test (`RBDGATE_TEST_BACKEND=curve`), as a process of its own.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use crate::{Failure, Result};
 
@@ -16,6 +17,8 @@ pub fn on_curve() -> bool {
 #[derive(Debug)]
 pub struct CurveSim {
     child: Child,
+    /// Its standard input and output.
+    talk: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     mds: String,
 }
 
@@ -28,24 +31,50 @@ impl CurveSim {
         };
         let mut child = Command::new(&binary)
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|e| Failure::new(binary.display(), e))?;
-        let mut line = String::new();
-        let read = child
-            .stdout
-            .take()
-            .map(|out| BufReader::new(out).read_line(&mut line));
-        let mds = line.trim().strip_prefix("serving, MDS ").map(str::to_owned);
-        let this = |mds| Self { child, mds };
-        match (read, mds) {
-            (Some(Ok(_)), Some(mds)) => Ok(this(mds)),
-            _ => {
-                drop(this(String::new()));
-                Err(Failure(format!("curve-sim said {line:?}")))
-            }
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Failure("curve-sim has no pipes".to_owned()));
+        };
+        let mut this = Self {
+            child,
+            talk: Mutex::new((input, BufReader::new(output))),
+            mds: String::new(),
+        };
+        let line = this.exchange(None)?;
+        match line.strip_prefix("serving, MDS ") {
+            Some(mds) => mds.clone_into(&mut this.mds),
+            None => return Err(Failure(format!("curve-sim said {line:?}"))),
         }
+        Ok(this)
+    }
+
+    /// Says a line if there is one to say, and hears one.
+    fn exchange(&self, say: Option<&str>) -> Result<String> {
+        let mut talk = self.talk.lock().unwrap_or_else(PoisonError::into_inner);
+        let (input, output) = &mut *talk;
+        let mut heard = String::new();
+        say.map_or(Ok(()), |line| writeln!(input, "{line}"))
+            .and_then(|()| output.read_line(&mut heard))
+            .map_err(|e| Failure::new("curve-sim", e))?;
+        Ok(heard.trim_end().to_owned())
+    }
+
+    /// Gives a command (`curve_sim::control` lists them), and returns what it answers.
+    pub fn tell(&self, command: &str) -> Result<String> {
+        let line = self.exchange(Some(command))?;
+        match line.strip_prefix("ok") {
+            Some(answer) => Ok(answer.trim_start().to_owned()),
+            None => Err(Failure(format!("curve-sim, told to {command}, said {line:?}"))),
+        }
+    }
+
+    /// The addresses of the MDS, as the client's tools take them.
+    #[must_use]
+    pub fn mds(&self) -> &str {
+        &self.mds
     }
 
     /// Writes a configuration file for `rbdgate serve` that puts images on this cluster.

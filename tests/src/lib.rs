@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod curve;
 pub mod data;
 pub mod exec;
+pub mod fio;
 pub mod generations;
 pub mod images;
 pub mod kernel;
@@ -23,7 +24,9 @@ pub mod rbdgate;
 pub mod record;
 pub mod reference;
 pub mod shapes;
+pub mod small_disk;
 pub mod suites;
+pub mod verified_writer;
 
 /// Why the harness could not do what a test asked of it: text for the person who reads the test's output.
 #[derive(Debug, thiserror::Error)]

@@ -188,3 +188,46 @@ fn health_tells_that_the_cluster_below_is_gone() {
         std::thread::sleep(std::time::Duration::from_secs(1));
     }
 }
+
+#[test]
+fn a_chunkserver_without_space_makes_pools_full_until_there_is_some_again() {
+    let Some(cluster) = start() else { return };
+    let _ = image(&cluster, "disk");
+    let curve = cluster.curve().unwrap();
+    let _ = curve.tell("fault WriteChunk 1 status 5").unwrap();
+    let write = [
+        "bench",
+        "--io-type",
+        "write",
+        "--io-size",
+        "4K",
+        "--io-total",
+        "64K",
+        "disk",
+    ];
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| cluster.rbd(&write));
+        wait_for(&cluster, "POOL_FULL");
+        assert!(!waiting.is_finished());
+        let put = cluster.client("rados", &["-p", "rbd", "put", "object", "/etc/passwd"]);
+        let put = put.deadline(std::time::Duration::from_secs(5)).run();
+        assert!(put.is_err(), "a client that knows no better waits");
+        let _ = curve.tell("clear").unwrap();
+        let _ = waiting.join().unwrap();
+    });
+    wait_for(&cluster, "HEALTH_OK");
+    let _ = cluster.rbd(&write);
+}
+
+/// Waits until `ceph health detail` has a text.
+fn wait_for(cluster: &Cluster, text: &str) {
+    let since = std::time::Instant::now();
+    loop {
+        let health = cluster.ceph(&["health", "detail"]).text();
+        if health.contains(text) {
+            return;
+        }
+        assert!(since.elapsed().as_secs() < 40, "{text}: {health}");
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+}

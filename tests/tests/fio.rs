@@ -1,41 +1,17 @@
 //! fio with its rbd engine: every block that is read is verified.
 
-use std::time::Duration;
-
 use rbdgate_tests::cluster::Cluster;
-use rbdgate_tests::exec::{Outcome, Program};
+use rbdgate_tests::exec::Outcome;
+use rbdgate_tests::fio;
 
-/// fio on an image with the options every test here has. fio's engine has no option for the ceph.conf, so it goes
-/// by the environment.
 fn fio(cluster: &Cluster, image: &str, options: &[&str]) -> Outcome {
-    let program = Program::new("fio")
-        .args([
-            "--output-format=json",
-            "--ioengine=rbd",
-            "--clientname=admin",
-            "--pool=rbd",
-            "--thread=1",
-        ])
-        .args([format!("--rbdname={image}")])
-        .args(["--verify_fatal=1", "--randrepeat=1"])
-        .args(options)
-        .env("CEPH_CONF", cluster.conf())
-        .folder(cluster.folder())
-        .deadline(Duration::from_secs(180));
-    cluster.run(program)
+    cluster.run(fio::fio(cluster, image, options))
 }
 
 /// Bytes written and errors of all jobs.
 fn sums(outcome: &Outcome) -> (u64, u64) {
-    let report = outcome.json();
-    let jobs = report["jobs"].as_array().cloned().unwrap_or_default();
-    let sum = |value: fn(&serde_json::Value) -> &serde_json::Value| -> u64 {
-        jobs.iter().filter_map(|job| value(job).as_u64()).sum()
-    };
-    (
-        sum(|job| &job["write"]["io_bytes"]),
-        sum(|job| &job["error"]) + sum(|job| &job["total_err"]),
-    )
+    let sums = fio::sums(outcome);
+    (sums.written, sums.errors)
 }
 
 #[test]

@@ -9,6 +9,7 @@ use rbdgate_tests::Failure;
 mod bench;
 mod capacity;
 mod fuzz;
+mod instructions;
 mod licences;
 mod snapshots;
 
@@ -27,10 +28,14 @@ struct Arguments {
 enum Command {
     /// Runs fio against Ceph's own daemons and rbdgate on the same disk, and prints both with their ratio.
     Bench(bench::Options),
+    /// Runs the same jobs through rbdgate and with the CurveBS client alone on a simulated cluster, and prints what rbdgate adds.
+    BenchCurve(bench::curve::Options),
     /// Prints what the server's processor time allows, driven by a lean client.
     Capacity(capacity::Options),
     /// Prints what a thousand snapshots of an image cost.
     Snapshots(snapshots::Options),
+    /// Counts the instructions of the paths that each request goes through, and compares them with stored figures.
+    Instructions(instructions::Options),
     /// Checks that every dependency has a licence that deny.toml allows.
     Licences,
     /// Builds the fuzz targets and runs each for a while.
@@ -40,8 +45,10 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Bench(options) => bench::run(&options),
+        Command::BenchCurve(options) => bench::curve::run(&options),
         Command::Capacity(options) => capacity::run(&options),
         Command::Snapshots(options) => snapshots::run(&options),
+        Command::Instructions(options) => instructions::run(&options),
         Command::Licences => licences::run(),
         Command::Fuzz(options) => fuzz::run(&options),
     };

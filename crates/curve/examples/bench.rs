@@ -4,12 +4,12 @@
 //! cargo run --release -p rbdgate-curve --example bench                      # a simulator in memory, in this process
 //! cargo run --release -p rbdgate-curve --example bench -- 127.0.0.1:6666    # a cluster; makes and keeps /bench
 //! ```
+//!
+//! A line for each job: operations and MiB a second, mean and median time of an operation. `SECONDS_EACH` is how long a job runs,
+//! `MAX_RPC_KIB` the largest request.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -49,14 +49,15 @@ const JOBS: [Job; 8] = [
 
 async fn run(volume: &Volume, job: &Job, seconds: u64) -> Result<()> {
     let data = Buffers::from(Bytes::from(vec![0x5a; job.size]));
-    let (done, busy) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let times = Arc::new(Mutex::new(Vec::new()));
     let started = Instant::now();
     let end = started + Duration::from_secs(seconds);
     let mut workers = Vec::new();
     for _ in 0..job.depth {
-        let (volume, data, done, busy) = (volume.clone(), data.clone(), done.clone(), busy.clone());
+        let (volume, data, times) = (volume.clone(), data.clone(), times.clone());
         let (write, size) = (job.write, job.size);
         workers.push(tokio::spawn(async move {
+            let mut mine = Vec::new();
             while Instant::now() < end {
                 let offset = rand::rng().random_range(0..SPAN / size as u64) * size as u64;
                 let one = Instant::now();
@@ -65,9 +66,12 @@ async fn run(volume: &Volume, job: &Job, seconds: u64) -> Result<()> {
                 } else {
                     volume.read(offset, size).await?;
                 }
-                done.fetch_add(1, Ordering::Relaxed);
-                busy.fetch_add(one.elapsed().as_micros() as u64, Ordering::Relaxed);
+                mine.push(one.elapsed().as_micros() as u64);
             }
+            times
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .append(&mut mine);
             Ok::<_, rbdgate_curve::Error>(())
         }));
     }
@@ -75,13 +79,16 @@ async fn run(volume: &Volume, job: &Job, seconds: u64) -> Result<()> {
         worker.await.unwrap_or(Err(rbdgate_curve::Error::Closed))?;
     }
     let elapsed = started.elapsed().as_secs_f64();
-    let done = done.load(Ordering::Relaxed);
+    let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+    times.sort_unstable();
+    let (done, sum) = (times.len().max(1), times.iter().sum::<u64>());
     println!(
-        "{:14} {:9.0} op/s {:8.1} MiB/s {:8.0} us",
+        "{:14} {:9.0} op/s {:8.1} MiB/s {:8.0} us mean {:8} us median",
         job.name,
         done as f64 / elapsed,
-        done as f64 * job.size as f64 / elapsed / f64::from(1 << 20),
-        busy.load(Ordering::Relaxed) as f64 / done.max(1) as f64
+        (done * job.size) as f64 / elapsed / f64::from(1 << 20),
+        sum as f64 / done as f64,
+        times.get(done / 2).copied().unwrap_or(0),
     );
     Ok(())
 }

@@ -1,6 +1,14 @@
 //! Reading and writing chunks, with every answer that a chunkserver may give.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use prost::Message;
@@ -9,7 +17,7 @@ use crate::{
     backoff::Backoff,
     buffers::Buffers,
     config::Config,
-    copyset::{CopysetId, Copysets, Leader},
+    copyset::{CopysetId, Copysets, Leader, Unserved},
     error::{Error, Inconsistent, Result},
     proto::chunk::{CHUNK_SERVICE, ChunkRequest, ChunkResponse, ChunkStatus, GetChunkInfoRequest, OpType},
     rpc::{Call, Frame, Rpc, RpcError, code},
@@ -53,6 +61,23 @@ pub struct Chunks {
     rpc: Rpc,
     copysets: Copysets,
     config: Arc<Config>,
+    without_space: Arc<AtomicUsize>,
+}
+
+/// An operation that waits for space.
+struct WithoutSpace(Arc<AtomicUsize>);
+
+impl WithoutSpace {
+    fn new(count: Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for WithoutSpace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// What follows from one try.
@@ -70,17 +95,28 @@ struct Tries {
     /// Where a try may still be on its way.
     unknown_at: Option<SocketAddr>,
     redirected_by: Option<Leader>,
+    /// The last try found no leader.
+    unserved: Option<Unserved>,
+    /// The last answer was NOSPACE.
+    without_space: Option<WithoutSpace>,
 }
 
 impl Chunks {
     /// A client of the chunkservers.
     #[must_use]
-    pub const fn new(rpc: Rpc, copysets: Copysets, config: Arc<Config>) -> Self {
+    pub fn new(rpc: Rpc, copysets: Copysets, config: Arc<Config>) -> Self {
         Self {
             rpc,
             copysets,
             config,
+            without_space: Arc::default(),
         }
+    }
+
+    /// How many operations are tried again because a chunkserver's disk is full.
+    #[must_use]
+    pub fn without_space(&self) -> usize {
+        self.without_space.load(Relaxed)
     }
 
     /// The copysets.
@@ -96,6 +132,8 @@ impl Chunks {
             backward: 0,
             unknown_at: None,
             redirected_by: None,
+            unserved: None,
+            without_space: None,
         }
     }
 
@@ -277,6 +315,13 @@ impl Chunks {
         }
     }
 
+    fn no_leader(&self, address: ChunkAddress, leader: Leader, unreachable: bool, tries: &mut Tries) {
+        self.copysets.suspect(address.copyset, leader, unreachable);
+        tries
+            .unserved
+            .get_or_insert_with(|| self.copysets.unserved(address.copyset));
+    }
+
     fn timeout(&self, timeouts: u32) -> Duration {
         let doublings = timeouts.saturating_sub(SHORT_TIMEOUTS).min(16);
         (self.config.chunk_timeout * (1 << doublings)).min(self.config.chunk_max_timeout)
@@ -292,6 +337,16 @@ impl Chunks {
         let Some(status) = status.map(ChunkStatus) else {
             return Verdict::Retry(self.config.retry_pause);
         };
+        if !matches!(status, ChunkStatus::Redirected | ChunkStatus::CopysetNotExist) {
+            tries.unserved = None;
+        }
+        if status == ChunkStatus::NoSpace {
+            tries
+                .without_space
+                .get_or_insert_with(|| WithoutSpace::new(Arc::clone(&self.without_space)));
+        } else {
+            tries.without_space = None;
+        }
         match status {
             ChunkStatus::Success | ChunkStatus::ChunkExist => Verdict::Done(Box::new(frame)),
             ChunkStatus::Redirected | ChunkStatus::CopysetNotExist => {
@@ -300,7 +355,7 @@ impl Chunks {
                     .redirected_by
                     .is_some_and(|before| before.address == leader.address);
                 tries.redirected_by = Some(leader);
-                self.copysets.suspect(address.copyset, leader, false);
+                self.no_leader(address, leader, false, tries);
                 Verdict::Retry(if again { REDIRECT_PAUSE } else { Duration::ZERO })
             }
             ChunkStatus::Overload => Verdict::Retry(tries.overload.pause()),
@@ -338,7 +393,7 @@ impl Chunks {
             RpcError::Connect(_) => true,
             _ => false,
         };
-        self.copysets.suspect(address.copyset, leader, unreachable);
+        self.no_leader(address, leader, unreachable, tries);
         let pause = match error {
             RpcError::Timeout | RpcError::Closed(_) => Duration::ZERO,
             RpcError::Connect(_) => REDIRECT_PAUSE,

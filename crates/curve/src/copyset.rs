@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use election::{Ballot, Suspicion};
@@ -95,6 +95,10 @@ struct Known {
     /// Grows with each search.
     generation: u64,
     suspicion: Suspicion,
+    /// How many wait for a leader that serves them,
+    unserved: usize,
+    /// and since when there is always one.
+    unserved_since: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -113,6 +117,29 @@ impl Copyset {
         let known = self.known();
         let generation = known.generation;
         known.leader.map(|address| Leader { address, generation })
+    }
+}
+
+/// Somebody waits for a leader that serves him, until this is dropped.
+pub(crate) struct Unserved(Arc<Copyset>);
+
+impl Unserved {
+    fn new(copyset: Arc<Copyset>) -> Self {
+        let mut known = copyset.known();
+        known.unserved += 1;
+        known.unserved_since.get_or_insert_with(Instant::now);
+        drop(known);
+        Self(copyset)
+    }
+}
+
+impl Drop for Unserved {
+    fn drop(&mut self) {
+        let mut known = self.0.known();
+        known.unserved -= 1;
+        if known.unserved == 0 {
+            known.unserved_since = None;
+        }
     }
 }
 
@@ -137,6 +164,20 @@ impl Copysets {
         }
     }
 
+    /// Copysets that no leader has served for so long or longer while somebody waited, by id, with how long it has been.
+    #[must_use]
+    pub fn leaderless(&self, longer_than: Duration) -> Vec<(CopysetId, Duration)> {
+        let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = |copyset: &Copyset| copyset.known().unserved_since.map(|since| since.elapsed());
+        let mut found: Vec<_> = sets
+            .iter()
+            .filter_map(|(id, copyset)| waited(copyset).map(|time| (*id, time)))
+            .filter(|(_, time)| *time >= longer_than)
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
     fn copyset(&self, id: CopysetId) -> Arc<Copyset> {
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         sets.entry(id).or_default().clone()
@@ -152,6 +193,7 @@ impl Copysets {
             return Ok(leader);
         }
         let _one_at_a_time = copyset.searching.lock().await;
+        let _unserved = Unserved::new(copyset.clone());
         let mut round = 0;
         loop {
             if let Some(leader) = copyset.leader() {
@@ -172,6 +214,11 @@ impl Copysets {
             round += 1;
             tokio::time::sleep(ELECTION_PAUSE).await;
         }
+    }
+
+    /// Notes that somebody waits for this copyset.
+    pub(crate) fn unserved(&self, id: CopysetId) -> Unserved {
+        Unserved::new(self.copyset(id))
     }
 
     /// The leader did not serve a request: it is looked for again, unless that has happened since. `unreachable`: not even

@@ -1,7 +1,7 @@
 //! The store's shared state, and how a transaction takes its place in the order.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -13,13 +13,14 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::{
     buffers::Buffers,
-    directs::DirectJob,
+    directs::{DirectJob, Writing},
     error::{Context, Result, StoreError},
     journal::batch_len,
     kv::Kv,
     meta::Meta,
     options::{BLOCK, Options},
     pending::Extent,
+    queue::Queue,
     reclaim::Reclaim,
     record,
     remote::{self, Clear},
@@ -79,8 +80,12 @@ pub(crate) struct Queued {
     pub(crate) data: Vec<DataOp>,
     /// Its length in the journal.
     pub(crate) encoded: u64,
-    /// Has direct writes that are not done yet, and must not start before this transaction has reached its files.
+    /// Has direct writes that are not done yet, and must not start before everything up to this transaction has reached its files.
     pub(crate) direct_after: Option<Seq>,
+    /// Nor before these have.
+    pub(crate) direct_behind: Vec<Seq>,
+    /// What else must be in the journal before it is.
+    pub(crate) builds_on: Vec<Seq>,
     /// Bytes of its direct writes, which are held in memory and not in the journal.
     pub(crate) direct_bytes: u64,
     /// Pages of devices' volumes that hold no data from here on.
@@ -105,7 +110,11 @@ pub(crate) struct Order {
     /// The newest transaction.
     pub(crate) submitted: Seq,
     /// Waiting for the journal.
-    pub(crate) queue: VecDeque<Queued>,
+    pub(crate) queue: Queue,
+    /// Submitted, and not applied yet.
+    pub(crate) open: BTreeSet<Seq>,
+    /// A checkpoint is being made: what is newer than this must not be journaled before it.
+    pub(crate) barrier: Option<Seq>,
     /// Direct writes of the queue that no thread has taken yet.
     pub(crate) directs: VecDeque<DirectJob>,
     /// Journal space promised to the queue.
@@ -114,9 +123,8 @@ pub(crate) struct Order {
     pub(crate) direct_bytes: u64,
     /// Durable, waiting to reach the volume files.
     pub(crate) to_apply: VecDeque<Queued>,
-    /// Everything up to here has reached its files.
-    pub(crate) applied: Seq,
-    /// Everything up to here is in the journal.
+    /// How many transactions are in the journal, since the store was made: the number that the journal knows the newest by. The
+    /// same as its own, but on devices, where the journal's order may be another.
     pub(crate) journaled: Seq,
     /// Everything up to here is in a checkpoint.
     pub(crate) checkpointed: Seq,
@@ -133,6 +141,13 @@ pub(crate) struct Order {
     /// The threads of the stages before have ended.
     pub(crate) journal_ended: bool,
     pub(crate) apply_ended: bool,
+}
+
+impl Order {
+    /// Everything up to here has reached its files.
+    pub(crate) fn applied(&self) -> Seq {
+        self.open.first().map_or(self.submitted, |open| open - 1)
+    }
 }
 
 /// Everything that the store's threads and handles share.
@@ -162,6 +177,8 @@ pub(crate) struct Core {
     available: AtomicU64,
     available_at: AtomicU64,
     started: Instant,
+    /// Writes that devices were given and have not told the end of.
+    pub(crate) writing: Arc<Writing>,
     /// Makes creating volumes one at a time.
     pub(crate) creating: Mutex<()>,
     /// Makes transactions with data on devices take their places one at a time.
@@ -189,12 +206,13 @@ impl Core {
     ) -> Self {
         let order = Order {
             submitted: seq,
-            queue: VecDeque::new(),
+            queue: Queue::new(options.devices.is_none()),
+            open: BTreeSet::new(),
+            barrier: None,
             directs: VecDeque::new(),
             promised: 0,
             direct_bytes: 0,
             to_apply: VecDeque::new(),
-            applied: seq,
             journaled: seq,
             checkpointed: seq,
             head: 0,
@@ -226,6 +244,7 @@ impl Core {
             available: AtomicU64::new(0),
             available_at: AtomicU64::new(u64::MAX),
             started: Instant::now(),
+            writing: Arc::default(),
             creating: Mutex::new(()),
             mapping: Mutex::new(()),
             reclaim: Reclaim::default(),
@@ -290,7 +309,8 @@ impl Core {
                 &self.work
             };
             order.directs.extend(direct);
-            order.queue.push_back(queued);
+            order.open.insert(seq);
+            order.queue.push(queued);
             drop(order);
             drop(mapping);
             work.notify_one();
@@ -394,7 +414,7 @@ impl Core {
         }
         keep_order_of_directs(&mut ops, &mut data);
         let is_direct = |op: &DataOp| matches!(op.kind, DataKind::Direct { .. });
-        let direct_after = data.iter().any(is_direct).then_some(tx.start_after);
+        let direct_after = data.iter().any(is_direct).then_some(0);
         let encoded = record::encoded_len(&ops);
         let direct_bytes = ops
             .iter()
@@ -406,6 +426,8 @@ impl Core {
             data,
             encoded,
             direct_after,
+            direct_behind: tx.start_after,
+            builds_on: tx.builds_on,
             direct_bytes,
             emptied: Vec::new(),
         })
@@ -452,8 +474,12 @@ impl Core {
         for op in &queued.data {
             if let DataKind::Direct { offset, data, .. } = &op.kind {
                 let (offset, len) = op.reach(*offset, data.len() as u64);
-                let newest = op.volume.pending.read().newest(offset, len);
-                queued.direct_after = queued.direct_after.max(Some(newest));
+                let pending = op.volume.pending.read();
+                if op.volume.remote().is_some() {
+                    queued.direct_behind.extend(pending.writers(offset, len));
+                } else {
+                    queued.direct_after = queued.direct_after.max(Some(pending.newest(offset, len)));
+                }
             }
         }
         for op in &queued.data {

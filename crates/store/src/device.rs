@@ -25,6 +25,12 @@ pub struct DeviceSpace {
 
 /// Makes devices. All methods may be called from any thread, and may block.
 pub trait Devices: Send + Sync {
+    /// What tells this cluster of devices from all others, if it has such a thing. A store keeps to the cluster whose identity
+    /// it recorded when it was first opened.
+    fn identity(&self) -> Option<String> {
+        None
+    }
+
     /// Where a new volume of this name is to lie. Recorded with the volume; nothing is made yet.
     ///
     /// # Errors
@@ -40,6 +46,9 @@ pub trait Devices: Send + Sync {
     /// Ends the use of all devices. Nothing is written any more.
     fn close(&self) {}
 }
+
+/// Told of the end of a write.
+pub type WriteDone = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 /// One volume's bytes. Offsets and lengths of reads and writes are multiples of [`Device::block`].
 pub trait Device: Send + Sync {
@@ -65,6 +74,11 @@ pub trait Device: Send + Sync {
     /// # Errors
     /// After an error the state of the range is unknown, and the store fails.
     fn write_at(&self, offset: u64, pieces: Vec<Bytes>) -> io::Result<()>;
+
+    /// The same without waiting: `done` is told of the end, on any thread, and must be told.
+    fn start_write(&self, offset: u64, pieces: Vec<Bytes>, done: WriteDone) {
+        done(self.write_at(offset, pieces));
+    }
 
     /// Whether a range reads as zeros, as far as that is known without much ado.
     ///

@@ -5,15 +5,16 @@
 //! when they are done. So they may reach the disk before older transactions are durable: as long as their own transaction is not
 //! acknowledged, they may only overwrite what nothing else needs. Whoever submits sees to that.
 
-use std::sync::Arc;
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
 
 use crate::{
     core::{Core, DataKind, Order, Queued},
     device::DEVICE_UNIT,
     error::{Context, Result},
-    remote::Clear,
+    remote::{Clear, Remote},
     transaction::Seq,
     volume::Volume,
 };
@@ -21,8 +22,10 @@ use crate::{
 /// The direct writes of one transaction, in its order.
 pub(crate) struct DirectJob {
     seq: Seq,
-    /// They must not overtake this transaction on its way to the file.
+    /// They must not overtake what is up to this transaction on the way to the file,
     after: Seq,
+    /// nor these.
+    behind: Vec<Seq>,
     writes: Vec<DirectWrite>,
 }
 
@@ -37,6 +40,20 @@ struct DirectWrite {
 impl DirectWrite {
     fn end(&self) -> u64 {
         self.offset + self.pieces.iter().map(|piece| piece.len() as u64).sum::<u64>()
+    }
+
+    fn whole_blocks(&self, remote: &Remote) -> Result<(u64, Vec<Bytes>)> {
+        let filled = remote.whole_blocks(self.offset, self.pieces.clone(), self.clear);
+        filled.context(|| format!("read from {}", remote.record.place))
+    }
+
+    fn to_file(&self, core: &Core) -> Result<()> {
+        if let Some(file) = core.volumes.file_or_create(&self.volume)? {
+            for data in &self.pieces {
+                self.volume.write_durable_at(&*file, self.offset, data)?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes up a write that goes on where this one ends, if both meet at the border of a block.
@@ -73,52 +90,130 @@ impl DirectJob {
         Some(Self {
             seq: queued.seq,
             after,
+            behind: queued.direct_behind.clone(),
             writes,
         })
     }
 
+    /// Carries all writes out.
     fn write(self, core: &Core) -> Result<()> {
         for write in self.writes {
-            if let Some(remote) = write.volume.remote() {
-                remote
-                    .write(write.offset, write.pieces, write.clear)
-                    .context(|| format!("write to {}", remote.record.place))?;
-                continue;
-            }
-            if let Some(file) = core.volumes.file_or_create(&write.volume)? {
-                for data in &write.pieces {
-                    write.volume.write_durable_at(&*file, write.offset, data)?;
+            match write.volume.remote() {
+                None => write.to_file(core)?,
+                Some(remote) => {
+                    let (start, pieces) = write.whole_blocks(remote)?;
+                    let written = remote.device.write_at(start, pieces);
+                    written.context(|| format!("write to {}", remote.record.place))?;
                 }
             }
         }
         Ok(())
     }
+
+    /// The same, but what is last on a device is only started: most have but one write, which needs no thread to wait for it.
+    fn run(mut self, core: &Arc<Core>) -> Result<()> {
+        let seq = self.seq;
+        let last = match self.writes.last() {
+            Some(last) if last.volume.remote().is_some() => self.writes.pop(),
+            _ => None,
+        };
+        self.write(core)?;
+        let Some((remote, last)) = last.as_ref().and_then(|last| Some((last.volume.remote()?, last))) else {
+            done(core, seq);
+            return Ok(());
+        };
+        let (start, pieces) = last.whole_blocks(remote)?;
+        let (on, volume) = (Arc::clone(&core.writing).begin(core), Arc::clone(&last.volume));
+        let written = move |written: io::Result<()>| {
+            let core = &on.core;
+            let place = || {
+                volume
+                    .remote()
+                    .map_or_else(String::new, |remote| remote.record.place.clone())
+            };
+            match written.context(|| format!("write to {}", place())) {
+                Ok(()) => done(core, seq),
+                Err(error) => core.fail("direct write", &error),
+            }
+        };
+        remote.device.start_write(start, pieces, Box::new(written));
+        Ok(())
+    }
+}
+
+/// How many writes devices were given and have not told the end of.
+#[derive(Default)]
+pub(crate) struct Writing {
+    count: Mutex<usize>,
+    none: Condvar,
+}
+
+/// What such a write holds. The store first, so that it is gone when the count says so.
+struct Held {
+    core: Arc<Core>,
+    _counted: Counted,
+}
+
+struct Counted(Arc<Writing>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut count = self.0.count.lock();
+        *count -= 1;
+        if *count == 0 {
+            self.0.none.notify_all();
+        }
+    }
+}
+
+impl Writing {
+    fn begin(self: Arc<Self>, core: &Arc<Core>) -> Held {
+        *self.count.lock() += 1;
+        Held {
+            core: Arc::clone(core),
+            _counted: Counted(self),
+        }
+    }
+
+    /// Waits for the end of all, but not for ever: a store that failed leaves behind what a device does not end.
+    pub(crate) fn wait(&self, limit: Duration) {
+        let mut count = self.count.lock();
+        self.none.wait_while_for(&mut count, |count| *count > 0, limit);
+    }
 }
 
 /// One of the writing threads.
-pub(crate) fn run_directs(core: &Core) {
+pub(crate) fn run_directs(core: &Arc<Core>) {
     while let Some(job) = next_job(core) {
         run(core, job);
     }
 }
 
-fn run(core: &Core, job: DirectJob) {
-    let seq = job.seq;
-    match job.write(core) {
-        Ok(()) => done(core, seq),
-        Err(error) => core.fail("direct write", &error),
+fn run(core: &Arc<Core>, job: DirectJob) {
+    if let Err(error) = job.run(core) {
+        core.fail("direct write", &error);
     }
 }
 
 /// Does one of the writes that may start, if there is any.
 pub(crate) fn step(core: &Core) -> bool {
-    let job = ready_job(&mut core.order.lock());
-    job.map(|job| run(core, job)).is_some()
+    let Some(job) = ready_job(&mut core.order.lock()) else {
+        return false;
+    };
+    let seq = job.seq;
+    match job.write(core) {
+        Ok(()) => done(core, seq),
+        Err(error) => core.fail("direct write", &error),
+    }
+    true
 }
 
 /// A write that may start.
 fn ready_job(order: &mut Order) -> Option<DirectJob> {
-    let at = order.directs.iter().position(|job| job.after <= order.applied)?;
+    let (applied, open) = (order.applied(), &order.open);
+    let may_start =
+        |job: &DirectJob| job.after <= applied && !job.behind.iter().any(|seq| open.contains(seq));
+    let at = order.directs.iter().position(may_start)?;
     order.directs.remove(at)
 }
 
@@ -138,19 +233,8 @@ fn next_job(core: &Core) -> Option<DirectJob> {
 /// Lets the journal have the transaction.
 fn done(core: &Core, seq: Seq) {
     let mut order = core.order.lock();
-    order.written(seq);
+    order.queue.written(seq);
     drop(order);
     core.work.notify_one();
     core.progress.notify_all();
-}
-
-impl Order {
-    /// Notes that the direct writes of a transaction are done.
-    fn written(&mut self, seq: Seq) {
-        // The queue has consecutive numbers.
-        let first = self.queue.front().map_or(seq, |tx| tx.seq);
-        if let Some(tx) = self.queue.get_mut((seq - first) as usize) {
-            tx.direct_after = None;
-        }
-    }
 }

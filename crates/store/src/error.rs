@@ -54,6 +54,14 @@ pub enum StoreError {
     /// The store's volumes lie elsewhere than it was opened with.
     #[error("{0}")]
     Backend(&'static str),
+    /// The store's volumes lie in another cluster of devices.
+    #[error("the volumes lie in cluster {recorded}, and this is cluster {found}")]
+    OtherCluster {
+        /// The identity that the store recorded.
+        recorded: Arc<str>,
+        /// The identity of what it was opened with.
+        found: Arc<str>,
+    },
     /// Keys that start with 0xff belong to the store.
     #[error("the key belongs to the store itself")]
     ReservedKey,

@@ -111,10 +111,13 @@ fn check_journal(options: &Options, superblock: &Superblock, report: &mut StoreR
         superblock.journal_pos,
         superblock.checkpoint + 1,
     )?;
-    let mut count = 0;
+    let mut last = superblock.checkpoint;
     loop {
         match replay.next() {
-            Ok(Some(batch)) => count += batch.transactions.len(),
+            Ok(Some(batch)) => {
+                let end = batch.first + batch.transactions.len() as u64;
+                last = last.max(end.saturating_sub(1));
+            }
             Ok(None) => break,
             Err(error) => {
                 report.wrong(format!("journal: {error}"), false);
@@ -122,12 +125,13 @@ fn check_journal(options: &Options, superblock: &Superblock, report: &mut StoreR
             }
         }
     }
+    let count = last - superblock.checkpoint;
     if count > 0 {
         report.notes.push(format!(
             "the journal has {count} transactions that the next start takes up"
         ));
     }
-    if let Some(lost) = replay.lost(superblock.checkpoint, 2 * options.max_transaction())? {
+    if let Some(lost) = replay.lost(last, 2 * options.max_transaction())? {
         report.wrong(lost.text(), true);
     }
     Ok(())
@@ -152,6 +156,8 @@ fn check_rows(kv: &Kv, report: &mut StoreReport) -> Result<()> {
             Some(b'V') if known && value.len() > 1 => {}
             Some(b'V') => report.wrong(format!("row {text} says where no volume is"), false),
             Some(b'T') if id.is_some() => {}
+            // The identity of the cluster of devices.
+            Some(b'C') if key.len() == 2 => {}
             _ => report.wrong(format!("row {text} is of no known kind"), false),
         }
     }

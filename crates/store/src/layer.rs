@@ -46,7 +46,7 @@ pub(crate) enum Found {
 }
 
 /// A set of changes: single keys, and ranges in which everything below is gone.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Layer {
     slots: BTreeMap<Bytes, Slot>,
     /// Disjoint deleted ranges, start to end; `None` is the end of the key space.
@@ -121,6 +121,20 @@ impl Layer {
             }
         }
         self.bury(start, end);
+    }
+
+    /// Lays newer changes over these.
+    pub(crate) fn merge(&mut self, newer: Self) {
+        // What was put into a deleted range came after its deletion.
+        for (start, end) in newer.dead {
+            self.delete_range(start, end);
+        }
+        for (key, slot) in newer.slots {
+            self.set(key, slot);
+        }
+        for (id, name) in newer.volumes {
+            self.set_volume(id, name);
+        }
     }
 
     pub(crate) fn set_volume(&mut self, id: VolumeId, name: Option<Bytes>) {

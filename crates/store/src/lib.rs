@@ -33,6 +33,7 @@ mod map;
 mod meta;
 mod options;
 mod pending;
+mod queue;
 mod ranges;
 mod reclaim;
 mod record;
@@ -47,7 +48,7 @@ mod volumes;
 mod waiters;
 
 pub use backup::restore;
-pub use device::{DEVICE_UNIT, Device, DeviceSpace, Devices};
+pub use device::{DEVICE_UNIT, Device, DeviceSpace, Devices, WriteDone};
 pub use disk::{Access, Disk, DiskFile, DiskSpace, DiskStat, RealDisk};
 pub use error::{Result, StoreError};
 pub use fsck::{Damage, StoreReport, check};

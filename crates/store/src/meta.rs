@@ -143,6 +143,16 @@ impl Meta {
         frozen
     }
 
+    /// Takes back [`Self::freeze`]: no checkpoint was made.
+    pub(crate) fn unfreeze(&self, frozen: Arc<Layer>) {
+        let mut layers = self.layers.write();
+        layers.frozen = None;
+        let mut below = Arc::try_unwrap(frozen).unwrap_or_else(|shared| (*shared).clone());
+        below.merge(std::mem::take(&mut layers.active));
+        layers.active = below;
+        layers.rotation += 1;
+    }
+
     /// Ends a checkpoint: `snapshot` contains the frozen changes.
     pub(crate) fn thaw(&self, snapshot: Arc<Snapshot>) {
         let old = {

@@ -79,6 +79,13 @@ impl Pending {
             .unwrap_or(0)
     }
 
+    /// The transactions with data in the range.
+    pub(crate) fn writers(&self, offset: u64, len: u64) -> impl Iterator<Item = Seq> + '_ {
+        self.keys(offset, offset + len)
+            .filter_map(|key| self.extents.get(&key))
+            .map(|extent| extent.seq)
+    }
+
     fn keys(&self, start: u64, end: u64) -> impl Iterator<Item = u64> + '_ {
         let before = self
             .extents

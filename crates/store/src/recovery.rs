@@ -17,6 +17,7 @@ use crate::{
     journal::{self, Journal, Replay},
     kv::{Kv, Snapshot, Superblock},
     layer::{Found, Layer},
+    map::RESERVED,
     meta::{Meta, apply_op},
     options::Options,
     ranges::RangeSet,
@@ -26,6 +27,8 @@ use crate::{
     volumes::Volumes,
 };
 
+/// Where the identity of the cluster of devices is recorded.
+const IDENTITY: &[u8] = &[RESERVED, b'C'];
 /// A replay that takes longer is reported as it goes on.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
 
@@ -64,7 +67,9 @@ pub(crate) fn open(options: Options) -> Result<(Core, Journal)> {
     superblock.journal_pos = 0;
     superblock.journal_bytes = options.journal_bytes;
     superblock.next_volume = volumes.next_id();
-    kv.commit(&Layer::default(), &superblock)?;
+    // Before anything is done to a device: reclaiming deletes volumes.
+    let identity = check_identity(&options, &kv)?;
+    kv.commit(&identity, &superblock)?;
     if capacity != options.journal_bytes {
         journal::create(&**disk, &journal_path, options.journal_bytes)?;
     }
@@ -84,6 +89,25 @@ pub(crate) fn open(options: Options) -> Result<(Core, Journal)> {
         superblock.checkpoint,
     );
     Ok((core, journal))
+}
+
+/// Makes sure that the devices are those of the store's cluster. Returns what is to be recorded of them.
+fn check_identity(options: &Options, kv: &Kv) -> Result<Layer> {
+    let mut layer = Layer::default();
+    let Some(found) = options.devices.as_ref().and_then(|devices| devices.identity()) else {
+        return Ok(layer);
+    };
+    match kv.snapshot()?.get(IDENTITY)? {
+        Some(recorded) if recorded == found.as_bytes() => {}
+        Some(recorded) => {
+            return Err(StoreError::OtherCluster {
+                recorded: String::from_utf8_lossy(&recorded).into(),
+                found: found.into(),
+            });
+        }
+        None => layer.put(Bytes::from_static(IDENTITY), found.as_bytes()),
+    }
+    Ok(layer)
 }
 
 /// Opens the metadata. A new store gets it under another name first, so that a crash leaves all of it or nothing.

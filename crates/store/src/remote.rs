@@ -151,8 +151,13 @@ impl Remote {
         }
     }
 
-    /// Writes durably; odd ends are filled up to whole blocks.
-    pub(crate) fn write(&self, offset: u64, mut pieces: Vec<Bytes>, clear: Clear) -> io::Result<()> {
+    /// Where a write begins and what it consists of when its odd ends are filled up to whole blocks, which may have to be read.
+    pub(crate) fn whole_blocks(
+        &self,
+        offset: u64,
+        mut pieces: Vec<Bytes>,
+        clear: Clear,
+    ) -> io::Result<(u64, Vec<Bytes>)> {
         let end = offset + pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
         self.wait_until_returned(offset, end);
         let block = self.device.block();
@@ -180,7 +185,7 @@ impl Remote {
             };
             pieces.insert(0, head);
         }
-        self.device.write_at(start, pieces)
+        Ok((start, pieces))
     }
 
     fn wait_until_returned(&self, start: u64, end: u64) {
@@ -228,7 +233,7 @@ impl Core {
             maps: BTreeMap::new(),
             bytes: 0,
         };
-        let (start_after, keeps_devices) = (tx.start_after, tx.keeps_devices);
+        let (start_after, builds_on, keeps_devices) = (tx.start_after, tx.builds_on, tx.keeps_devices);
         for op in tx.ops {
             // Only the record of it goes.
             if keeps_devices && matches!(op, Op::DeleteVolume { .. }) {
@@ -251,7 +256,9 @@ impl Core {
             encoded: record::encoded_len(&plan.ops),
             ops: plan.ops,
             data: plan.data,
-            direct_after: writes.then_some(start_after),
+            direct_after: writes.then_some(0),
+            direct_behind: start_after,
+            builds_on,
             direct_bytes: plan.bytes,
             emptied,
         })

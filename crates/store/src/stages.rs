@@ -1,6 +1,9 @@
 //! The store's threads: transactions go through the journal, then to the volume files, then into a checkpoint.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     core::{Core, DataKind, DataOp, Live, Order, Queued},
@@ -13,6 +16,8 @@ use crate::{
     transaction::Seq,
 };
 
+/// A transaction that waits for its device for so long does not hold up checkpoints, but puts them off.
+const STUCK: Duration = Duration::from_millis(500);
 /// How many transactions the apply thread takes before it reports progress.
 const APPLY_CHUNK: usize = 64;
 
@@ -36,53 +41,43 @@ fn next_batch(core: &Core) -> Option<Vec<Queued>> {
         if core.has_failed() {
             return None;
         }
-        match order.queue.front() {
-            None if order.closing => return None,
-            None => core.work.wait(&mut order),
-            // Its direct writes are not done.
-            Some(first) if first.direct_after.is_some() => core.progress.wait(&mut order),
-            Some(_) => break,
+        let batch = take_batch(core, &mut order);
+        if !batch.is_empty() {
+            return Some(batch);
         }
+        if order.queue.is_empty() && order.closing {
+            return None;
+        }
+        core.work.wait(&mut order);
     }
-    Some(take_batch(core, &mut order))
 }
 
 /// Makes one batch durable, if there is any that is ready.
 pub(crate) fn step_journal(core: &Core, journal: &mut Journal) -> Result<bool> {
-    let batch = {
-        let mut order = core.order.lock();
-        match order.queue.front() {
-            Some(first) if first.direct_after.is_none() => take_batch(core, &mut order),
-            _ => return Ok(false),
-        }
-    };
+    let batch = take_batch(core, &mut core.order.lock());
+    if batch.is_empty() {
+        return Ok(false);
+    }
     commit(core, journal, batch)?;
     Ok(true)
 }
 
-/// The transactions that one journal write takes; at least the first that waits.
+/// The transactions that one journal write takes; none if none is ready.
 fn take_batch(core: &Core, order: &mut Order) -> Vec<Queued> {
-    let mut batch: Vec<Queued> = Vec::new();
-    let mut bytes = 0;
-    while let Some(next) = order.queue.front() {
-        let waits = next.direct_after.is_some();
-        if !batch.is_empty() && (waits || batch_len(bytes + next.encoded) > core.options.max_batch()) {
-            break;
-        }
-        bytes += next.encoded;
-        batch.extend(order.queue.pop_front());
-    }
-    batch
+    let barrier = order.barrier;
+    order.queue.take(barrier, core.options.max_batch())
 }
 
 fn commit(core: &Core, journal: &mut Journal, batch: Vec<Queued>) -> Result<()> {
-    let (Some(first), Some(last)) = (batch.first().map(|tx| tx.seq), batch.last().map(|tx| tx.seq)) else {
-        return Ok(());
-    };
     let payload: u64 = batch.iter().map(|tx| tx.encoded).sum();
     let promised: u64 = batch.iter().map(Queued::cost).sum();
     // The space was promised at submission, and only this thread moves the head.
-    let head = core.order.lock().head;
+    let (head, journaled) = {
+        let order = core.order.lock();
+        (order.head, order.journaled)
+    };
+    let (first, last) = (journaled + 1, journaled + batch.len() as u64);
+    let done: Vec<Seq> = batch.iter().map(|tx| tx.seq).collect();
     let pos = place(head, batch_len(payload), core.options.journal_bytes);
     journal.write(pos, first, payload, batch.iter().map(|tx| &tx.ops[..]))?;
     {
@@ -99,7 +94,7 @@ fn commit(core: &Core, journal: &mut Journal, batch: Vec<Queued>) -> Result<()> 
             core.checkpoint_work.notify_one();
         }
     }
-    core.waiters.advance(last);
+    core.waiters.advance(&done);
     core.apply_work.notify_one();
     core.progress.notify_all();
     Ok(())
@@ -137,9 +132,11 @@ pub(crate) fn step_apply(core: &Core) -> Result<bool> {
 
 fn apply_chunk(core: &Core, chunk: &[Queued]) -> Result<()> {
     chunk.iter().try_for_each(|tx| apply(core, tx))?;
-    if let Some(last) = chunk.last() {
+    {
         let mut order = core.order.lock();
-        order.applied = last.seq;
+        for tx in chunk {
+            order.open.remove(&tx.seq);
+        }
         order.direct_bytes -= chunk.iter().map(|tx| tx.direct_bytes).sum::<u64>();
         if !order.directs.is_empty() {
             core.direct_work.notify_all();
@@ -232,6 +229,13 @@ fn wait_for_checkpoint(core: &Core) -> bool {
         if core.has_failed() || (order.apply_ended && clean) {
             return false;
         }
+        // What waits for a device may wait for long, and a checkpoint would wait with it and hold up the rest.
+        let stuck = core.options.devices.is_some()
+            && order.queue.oldest().is_some_and(|since| since.elapsed() >= STUCK);
+        if stuck {
+            core.checkpoint_work.wait_for(&mut order, STUCK);
+            continue;
+        }
         if !clean && (order.checkpoint_wanted || order.apply_ended || order.last_batch.elapsed() >= idle) {
             return true;
         }
@@ -249,7 +253,9 @@ fn checkpoint(core: &Core) -> Result<()> {
     let begun = Checkpoint::begin(core);
     // Nothing may reach the metadata that is not in the journal: a transaction would be there in part.
     if !wait_applied(core, begun.seq) {
-        return core.check_failed();
+        core.check_failed()?;
+        begun.abandon(core);
+        return Ok(());
     }
     begun.finish(core)
 }
@@ -267,6 +273,7 @@ impl Checkpoint {
         let mut order = core.order.lock();
         order.checkpoint_wanted = false;
         order.checkpointing = true;
+        order.barrier = Some(order.submitted);
         Self {
             started: Instant::now(),
             seq: order.submitted,
@@ -274,8 +281,21 @@ impl Checkpoint {
         }
     }
 
+    /// A device makes it wait: later, then.
+    fn abandon(self, core: &Core) {
+        core.meta.unfreeze(self.frozen);
+        let mut order = core.order.lock();
+        order.barrier = None;
+        order.checkpointing = false;
+        order.checkpoint_wanted = true;
+        drop(order);
+        core.work.notify_one();
+    }
+
     pub(crate) fn finish(self, core: &Core) -> Result<()> {
         let Self { started, seq, frozen } = self;
+        core.order.lock().barrier = None;
+        core.work.notify_one();
         finish_checkpoint(core, seq, &frozen)?;
         tracing::debug!(
             seq,
@@ -322,13 +342,19 @@ pub(crate) fn close(core: &Core) -> Result<()> {
     core.kv.close(&superblock(core, seq))
 }
 
+/// False: the store has failed, or what is to be applied waits for a device.
 fn wait_applied(core: &Core, seq: Seq) -> bool {
+    let until = core.options.devices.is_some().then(|| Instant::now() + STUCK);
     let mut order = core.order.lock();
-    while order.applied < seq {
+    while order.applied() < seq {
         if core.has_failed() {
             return false;
         }
-        core.progress.wait(&mut order);
+        match until {
+            None => core.progress.wait(&mut order),
+            Some(until) if core.progress.wait_until(&mut order, until).timed_out() => return false,
+            Some(_) => {}
+        }
     }
     true
 }

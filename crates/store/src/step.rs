@@ -53,7 +53,7 @@ impl Stepper {
     fn step_checkpoint(&mut self, core: &Core) -> Result<bool> {
         let (submitted, applied, checkpointed) = {
             let order = core.order.lock();
-            (order.submitted, order.applied, order.checkpointed)
+            (order.submitted, order.applied(), order.checkpointed)
         };
         match self.checkpoint.take() {
             None if submitted == checkpointed => return Ok(false),

@@ -4,6 +4,7 @@ use std::{
     ops::Range,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -27,6 +28,9 @@ use crate::{
     volume::Volume,
     waiters::DurableAt,
 };
+
+/// How long writes that devices have not ended are waited for when a store that failed is closed.
+const LAST_WRITES: Duration = Duration::from_secs(2);
 
 /// How the filesystem under the store is filled, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +94,8 @@ impl Store {
         for _ in 0..this.core().options.direct_writers {
             this.spawn("store-direct", run_directs)?;
         }
-        this.spawn("store-apply", stages::run_apply)?;
-        this.spawn("store-checkpoint", stages::run_checkpoints)?;
+        this.spawn("store-apply", |core| stages::run_apply(core))?;
+        this.spawn("store-checkpoint", |core| stages::run_checkpoints(core))?;
         if let Some(devices) = &this.core().options.devices {
             let mut in_use = Vec::new();
             for volume in this.core().volumes.all() {
@@ -103,12 +107,12 @@ impl Store {
                     this.core().reclaim.doom(id, devices.open(&place));
                 }
             }
-            this.spawn("store-reclaim", reclaim::run_reclaim)?;
+            this.spawn("store-reclaim", |core| reclaim::run_reclaim(core))?;
         }
         Ok(this)
     }
 
-    fn spawn(&self, name: &str, run: impl FnOnce(&Core) + Send + 'static) -> Result<()> {
+    fn spawn(&self, name: &str, run: impl FnOnce(&Arc<Core>) + Send + 'static) -> Result<()> {
         let core = Arc::clone(self.core());
         let thread = thread::Builder::new().name(name.into()).spawn(move || run(&core));
         self.handle
@@ -140,6 +144,18 @@ impl Store {
         self.core().waiters.after(seq, Box::new(callback));
     }
 
+    /// Runs `callback` once transaction `seq` is durable, with what it builds on: on devices that may be before older ones are, which
+    /// wait for a device. Else as [`Store::after`].
+    pub fn after_alone(&self, seq: Seq, callback: impl FnOnce(Result<()>) + Send + 'static) {
+        self.core().waiters.after_alone(seq, Box::new(callback));
+    }
+
+    /// Whether transaction `seq` is durable, with what it builds on.
+    #[must_use]
+    pub fn is_durable(&self, seq: Seq) -> bool {
+        self.core().waiters.is_durable(seq)
+    }
+
     /// A future that resolves once everything up to `seq` is durable.
     pub fn durable_at(&self, seq: Seq) -> DurableAt {
         DurableAt::new(&self.core().waiters, seq)
@@ -155,31 +171,26 @@ impl Store {
 
     /// Blocks until everything up to `seq` is durable.
     pub fn wait(&self, seq: Seq) -> Result<()> {
-        while self.core().options.stepped && self.durable() < seq {
+        self.step_until(|| self.durable() >= seq)?;
+        wait_for(|told| self.after(seq, told))
+    }
+
+    /// Submits, and waits until it is durable with what it builds on.
+    pub fn commit(&self, tx: Transaction) -> Result<Seq> {
+        let seq = self.submit(tx)?;
+        self.step_until(|| self.is_durable(seq))?;
+        wait_for(|told| self.after_alone(seq, told))?;
+        Ok(seq)
+    }
+
+    /// Where there are no threads, does their work until this is so.
+    fn step_until(&self, done: impl Fn() -> bool) -> Result<()> {
+        while self.core().options.stepped && !done() {
             if !self.core().step_any()? {
                 return Err(StoreError::Closed);
             }
         }
-        let slot = Arc::new((Mutex::new(None), Condvar::new()));
-        let told = Arc::clone(&slot);
-        self.after(seq, move |outcome| {
-            *told.0.lock() = Some(outcome);
-            told.1.notify_one();
-        });
-        let mut outcome = slot.0.lock();
-        loop {
-            if let Some(outcome) = outcome.take() {
-                return outcome;
-            }
-            slot.1.wait(&mut outcome);
-        }
-    }
-
-    /// Submits and waits until it is durable.
-    pub fn commit(&self, tx: Transaction) -> Result<Seq> {
-        let seq = self.submit(tx)?;
-        self.wait(seq)?;
-        Ok(seq)
+        Ok(())
     }
 
     /// Everything up to this transaction is durable.
@@ -195,7 +206,7 @@ impl Store {
         Progress {
             submitted: order.submitted,
             durable: self.durable(),
-            applied: order.applied,
+            applied: order.applied(),
             checkpointed: order.checkpointed,
             checkpointing: order.checkpointing,
             journal_used: order.head - order.tail,
@@ -530,6 +541,7 @@ impl Handle {
                 self.core.fail("a store thread panicked", &StoreError::Closed);
             }
         }
+        self.core.writing.wait(LAST_WRITES);
         if let Some(devices) = &self.core.options.devices {
             devices.close();
         }
@@ -539,6 +551,23 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// Waits for what a callback is told.
+fn wait_for(ask: impl FnOnce(Box<dyn FnOnce(Result<()>) + Send>)) -> Result<()> {
+    let slot = Arc::new((Mutex::new(None), Condvar::new()));
+    let told = Arc::clone(&slot);
+    ask(Box::new(move |outcome| {
+        *told.0.lock() = Some(outcome);
+        told.1.notify_one();
+    }));
+    let mut outcome = slot.0.lock();
+    loop {
+        if let Some(outcome) = outcome.take() {
+            return outcome;
+        }
+        slot.1.wait(&mut outcome);
     }
 }
 

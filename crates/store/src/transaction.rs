@@ -81,8 +81,10 @@ pub(crate) enum Op {
 #[derive(Debug, Clone, Default)]
 pub struct Transaction {
     pub(crate) ops: Vec<Op>,
-    /// Data is not written before this transaction has reached its files.
-    pub(crate) start_after: Seq,
+    /// Data is not written before these transactions have reached their volumes.
+    pub(crate) start_after: Vec<Seq>,
+    /// It is durable only if these are.
+    pub(crate) builds_on: Vec<Seq>,
     /// The devices of deleted volumes stay as they are.
     pub(crate) keeps_devices: bool,
 }
@@ -109,14 +111,22 @@ impl Transaction {
     /// Adds all changes of `other` behind the ones here.
     pub fn append(&mut self, other: Self) -> &mut Self {
         self.ops.extend(other.ops);
-        self.start_after = self.start_after.max(other.start_after);
+        self.start_after.extend(other.start_after);
+        self.builds_on.extend(other.builds_on);
         self
     }
 
     /// Keeps data that does not travel in the journal from being written before transaction `seq` is durable: what
     /// that one preserved may be overwritten then.
     pub fn start_after(&mut self, seq: Seq) -> &mut Self {
-        self.start_after = self.start_after.max(seq);
+        self.start_after.push(seq);
+        self.builds_on(seq)
+    }
+
+    /// Makes this transaction durable only after transaction `seq`, as it is where both change the same: for what it knows from
+    /// there.
+    pub fn builds_on(&mut self, seq: Seq) -> &mut Self {
+        self.builds_on.push(seq);
         self
     }
 

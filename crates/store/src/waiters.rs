@@ -1,7 +1,7 @@
 //! Who waits for a transaction to become durable.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     future::Future,
     pin::Pin,
     sync::{
@@ -22,8 +22,12 @@ type Callback = Box<dyn FnOnce(Result<()>) + Send>;
 
 #[derive(Default)]
 struct Queue {
-    /// Ascending by sequence number; equal ones in the order they came.
+    /// For everything up to a transaction. Ascending by its number; equal ones in the order they came.
     waiting: VecDeque<(Seq, Callback)>,
+    /// For a transaction alone.
+    alone: BTreeMap<Seq, Vec<Callback>>,
+    /// Durable, while something before them is not.
+    early: BTreeSet<Seq>,
     /// Set once nothing more becomes durable.
     end: Option<StoreError>,
 }
@@ -47,13 +51,33 @@ impl Waiters {
         self.durable.load(Ordering::Acquire)
     }
 
+    /// Whether a transaction is durable.
+    pub(crate) fn is_durable(&self, seq: Seq) -> bool {
+        self.durable() >= seq || self.queue.lock().early.contains(&seq)
+    }
+
+    /// Runs `callback` when `seq` is durable, or will never be.
+    pub(crate) fn after_alone(&self, seq: Seq, callback: Callback) {
+        let mut queue = self.queue.lock();
+        let outcome = if self.durable() >= seq || queue.early.contains(&seq) {
+            Ok(())
+        } else if let Some(error) = &queue.end {
+            Err(error.clone())
+        } else {
+            queue.alone.entry(seq).or_default().push(callback);
+            return;
+        };
+        drop(queue);
+        callback(outcome);
+    }
+
     /// Runs `callback` when everything up to `seq` is durable, or will never be.
     pub(crate) fn after(&self, seq: Seq, callback: Callback) {
         if self.durable() >= seq {
             return callback(Ok(()));
         }
         let mut queue = self.queue.lock();
-        // Looked at again under the lock: `advance` stores it before it takes the lock.
+        // Looked at again under the lock, under which `advance` stores it.
         let outcome = if self.durable() >= seq {
             Ok(())
         } else if let Some(error) = &queue.end {
@@ -71,18 +95,27 @@ impl Waiters {
         callback(outcome);
     }
 
-    /// Everything up to `seq` is durable: runs the callbacks that waited for it, in order.
-    pub(crate) fn advance(&self, seq: Seq) {
-        self.durable.store(seq, Ordering::Release);
+    /// These are durable: runs the callbacks that waited for them, in order.
+    pub(crate) fn advance(&self, done: &[Seq]) {
+        let mut ready: Vec<Callback> = Vec::new();
         let mut queue = self.queue.lock();
-        let ready = queue
-            .waiting
-            .iter()
-            .position(|(other, _)| *other > seq)
-            .unwrap_or(queue.waiting.len());
-        let ready: Vec<_> = queue.waiting.drain(..ready).collect();
+        let mut durable = self.durable();
+        for seq in done {
+            ready.extend(queue.alone.remove(seq).into_iter().flatten());
+            if *seq == durable + 1 {
+                durable = *seq;
+                while queue.early.remove(&(durable + 1)) {
+                    durable += 1;
+                }
+            } else {
+                queue.early.insert(*seq);
+            }
+        }
+        self.durable.store(durable, Ordering::Release);
+        let count = queue.waiting.partition_point(|(seq, _)| *seq <= durable);
+        ready.extend(queue.waiting.drain(..count).map(|(_, callback)| callback));
         drop(queue);
-        for (_, callback) in ready {
+        for callback in ready {
             callback(Ok(()));
         }
     }
@@ -91,9 +124,12 @@ impl Waiters {
     pub(crate) fn end(&self, error: StoreError) {
         let mut queue = self.queue.lock();
         queue.end.get_or_insert(error.clone());
-        let waiting = std::mem::take(&mut queue.waiting);
+        let alone = std::mem::take(&mut queue.alone).into_values().flatten();
+        let waiting = std::mem::take(&mut queue.waiting)
+            .into_iter()
+            .map(|(_, callback)| callback);
         drop(queue);
-        for (_, callback) in waiting {
+        for callback in alone.chain(waiting) {
             callback(Err(error.clone()));
         }
     }

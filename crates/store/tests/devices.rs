@@ -232,6 +232,64 @@ fn nothing_is_overwritten_before_what_preserves_it_is_durable() {
 }
 
 #[test]
+fn a_write_that_waits_for_its_device_holds_up_only_what_builds_on_it() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let (head, slots) = (store.volume("head").unwrap(), store.volume("slots").unwrap());
+    memory.held.store(true, SeqCst);
+    // More than there are writing threads.
+    let stuck: Vec<_> = (0..20u64)
+        .map(|n| store.submit(write(slots, n * 4096, vec![1; 4096])).unwrap())
+        .collect();
+    let behind = store.submit(write(slots, 100, vec![2; 100])).unwrap();
+    let mut tx = Transaction::new();
+    tx.put("told", "of it").builds_on(stuck[0]);
+    let told = store.submit(tx).unwrap();
+    // Enough for several checkpoints, if there were any.
+    let mut free = Vec::new();
+    for n in 0..200u64 {
+        let mut tx = write(head, n % 50 * 4096, vec![3; 4096]);
+        tx.put(format!("key/{n}"), "value");
+        free.push(store.submit(tx).unwrap());
+        wait_until("durable", || store.is_durable(free[n as usize]));
+    }
+    assert!(
+        stuck
+            .iter()
+            .chain([&behind, &told])
+            .all(|seq| !store.is_durable(*seq))
+    );
+    assert!(store.durable() < stuck[0], "not everything is durable");
+    // What a crash leaves here: what was told to be durable.
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["meta.redb", "journal"] {
+        std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let crashed = open(copy.path(), &memory);
+    assert_eq!(crashed.get(b"key/199").unwrap().unwrap(), "value");
+    assert_eq!(crashed.get(b"told").unwrap(), None);
+    let (head2, slots2) = (
+        crashed.find_volume("head").unwrap(),
+        crashed.find_volume("slots").unwrap(),
+    );
+    assert_eq!(crashed.read(head2, 49 * 4096, 1).unwrap()[..], [3]);
+    assert_eq!(crashed.read(slots2, 0, 1).unwrap()[..], [0]);
+    drop(crashed);
+    memory.held.store(false, SeqCst);
+    store.wait(told).unwrap();
+    assert_eq!(store.read(slots, 99, 3).unwrap()[..], [1, 2, 2]);
+    wait_until("a checkpoint", || {
+        let progress = store.progress();
+        store.wait(progress.submitted).unwrap();
+        progress.applied == progress.submitted
+    });
+    drop(store);
+    let store = open(dir.path(), &memory);
+    assert_eq!(store.get(b"told").unwrap().unwrap(), "of it");
+    assert_eq!(store.read(slots, 99, 3).unwrap()[..], [1, 2, 2]);
+}
+
+#[test]
 fn an_adopted_volume_keeps_its_data_and_is_handed_back_as_its_users_see_it() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
     memory.devices().open("/old").reserve(SEGMENT).unwrap();
@@ -288,6 +346,38 @@ fn a_store_stays_with_the_backend_it_was_made_with() {
         ..Options::new(files.path())
     };
     assert!(matches!(Store::open(options), Err(StoreError::Backend(_))));
+}
+
+#[test]
+fn a_store_refuses_the_devices_of_another_cluster_and_deletes_nothing_there() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let name = |text: &str| *memory.identity.lock().unwrap() = Some(text.to_owned());
+    name("one");
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("v").unwrap();
+    store.commit(write(volume, 0, vec![1; 10])).unwrap();
+    let place = store.volume_place(volume).unwrap();
+    memory.delete_fails.store(true, SeqCst);
+    let mut tx = Transaction::new();
+    tx.delete_volume(volume);
+    store.commit(tx).unwrap();
+    drop(store);
+    memory.delete_fails.store(false, SeqCst);
+    name("two");
+    let options = Options {
+        devices: Some(memory.devices()),
+        ..Options::new(dir.path())
+    };
+    match Store::open(options).map(|_| ()) {
+        Err(StoreError::OtherCluster { recorded, found }) => {
+            assert_eq!((&*recorded, &*found), ("one", "two"));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(memory.content(&place).is_some());
+    name("one");
+    let _store = open(dir.path(), &memory);
+    wait_until("removed", || memory.content(&place).is_none());
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub(crate) struct Leadership {
     pub(crate) last: Option<u32>,
     /// Grows with each change.
     pub(crate) term: u64,
+    /// Nobody is to lead.
+    pub(crate) held: bool,
 }
 
 /// A copyset. All its members share it.
@@ -32,6 +34,7 @@ impl Copyset {
                 leader: Some(leader),
                 last: Some(leader),
                 term: 1,
+                held: false,
             }),
             applied: Mutex::new(0),
             log: Arc::default(),
@@ -44,10 +47,19 @@ impl Copyset {
 
     pub(crate) fn set_leader(&self, leader: Option<u32>) {
         let mut leadership = lock(&self.leadership);
+        let leader = leader.filter(|_| !leadership.held);
         if leadership.leader != leader {
             leadership.leader = leader;
             leadership.last = leader.or(leadership.last);
             leadership.term += 1;
+        }
+    }
+
+    /// Nobody leads until this is taken back.
+    pub(crate) fn hold(&self, held: bool) {
+        lock(&self.leadership).held = held;
+        if held {
+            self.set_leader(None);
         }
     }
 

@@ -11,6 +11,7 @@
 mod chunkserver;
 mod clock;
 mod config;
+pub mod control;
 mod copyset;
 pub mod faults;
 mod mds;

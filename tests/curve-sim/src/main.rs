@@ -1,14 +1,16 @@
 //! A simulated CurveBS cluster as a process:
 //!
 //! ```text
-//! curve-sim [--mds PORT] [--chunkservers PORT,PORT,PORT] [--directory DIRECTORY] [--block-size BYTES] [--young SECONDS]
+//! curve-sim [--mds PORT[,PORT...]] [--chunkservers PORT,PORT,PORT] [--directory DIRECTORY] [--block-size BYTES] [--young SECONDS]
 //! ```
 //!
-//! Prints one line with the address of the MDS when it serves, and runs until it is interrupted or killed.
+//! Prints one line with the addresses of the MDS when it serves, and runs until it is interrupted or killed. Commands may come line by
+//! line on standard input ([`curve_sim::control`]); each is answered by a line: `ok`, or `error` with what is wrong.
 
 use std::{collections::HashMap, process::ExitCode, time::Duration};
 
-use curve_sim::{Sim, SimConfig};
+use curve_sim::{Sim, SimConfig, control};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 const USAGE: &str = "usage: curve-sim [--mds PORT[,PORT...]] [--chunkservers PORT[,PORT...]] [--directory DIRECTORY] \
                      [--block-size BYTES] [--young SECONDS] [--min-length BYTES]";
@@ -45,13 +47,25 @@ fn config(arguments: &[String]) -> Result<SimConfig, String> {
     Ok(config)
 }
 
+/// Obeys commands as long as there are any.
+async fn obey(sim: &Sim) {
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        match sim.obey(&line).await {
+            Ok(answer) => println!("{}", format!("ok {answer}").trim_end()),
+            Err(error) => println!("error {error}"),
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let config = match config(&arguments) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{error}\n\nCommands on standard input:\n{}", control::HELP);
             return ExitCode::from(2);
         }
     };
@@ -64,11 +78,16 @@ async fn main() -> ExitCode {
     };
     let addresses: Vec<String> = sim.mds_addresses().iter().map(ToString::to_string).collect();
     println!("serving, MDS {}", addresses.join(","));
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => ExitCode::SUCCESS,
+    let interrupted = tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        () = obey(&sim) => Ok(()),
+    };
+    // Not by a return: a thread may wait for standard input for ever.
+    std::process::exit(match interrupted {
+        Ok(()) => 0,
         Err(error) => {
             eprintln!("curve-sim: {error}");
-            ExitCode::FAILURE
+            1
         }
-    }
+    })
 }

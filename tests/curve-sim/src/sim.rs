@@ -326,6 +326,38 @@ impl Sim {
         }
     }
 
+    /// Keeps a copyset from having a leader, or no longer.
+    ///
+    /// # Errors
+    /// If there is no such copyset.
+    pub fn hold(&self, copyset: u32, held: bool) -> Result<(), String> {
+        let known = self.shared.copyset(self.shared.config.logical_pool, copyset);
+        let known = known.ok_or_else(|| format!("no copyset {copyset}"))?;
+        known.hold(held);
+        self.shared.elect(known);
+        Ok(())
+    }
+
+    /// The copyset of a byte of a volume that is not striped, if it is allocated.
+    #[must_use]
+    pub fn copyset_of(&self, path: &str, offset: u64) -> Option<u32> {
+        let namespace = lock(&self.shared.namespace);
+        let file = namespace.file(path).ok()?;
+        let segment_size = u64::from(self.shared.config.segment_size);
+        let start = offset / segment_size * segment_size;
+        let mut segments = namespace.segments_of(file.id());
+        let segment = segments.find(|segment| segment.start_offset == start)?;
+        let chunk = (offset - start) / u64::from(segment.chunk_size);
+        let chunk = segment.chunks.get(usize::try_from(chunk).ok()?)?;
+        Some(chunk.copyset_id)
+    }
+
+    /// How many chunkservers there are, up or down; their ids are 1 to this.
+    #[must_use]
+    pub fn chunkserver_count(&self) -> u32 {
+        self.shared.chunkserver_count()
+    }
+
     /// Moves all leaders to other members that are up; for a moment there is none.
     pub async fn move_leaders(&self, without: Duration) {
         let mut moved = Vec::new();

@@ -22,7 +22,8 @@ pub(crate) struct Job {
     depth: u32,
 }
 
-const fn job(name: &'static str, rw: &'static str, block: &'static str, depth: u32) -> Job {
+/// A job.
+pub(super) const fn job(name: &'static str, rw: &'static str, block: &'static str, depth: u32) -> Job {
     Job {
         name,
         rw,

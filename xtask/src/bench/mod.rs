@@ -3,6 +3,7 @@
 //! Each job runs on both servers in turn, in rounds that alternate who goes first; the figures are medians over the
 //! rounds. The client is fio's rbd engine without librbd's cache, so each figure includes what librbd costs.
 
+pub(crate) mod curve;
 mod fio;
 mod report;
 pub(crate) mod server;
@@ -53,7 +54,9 @@ enum Side {
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     rounds: usize,
+    /// Of each job.
     seconds: u64,
+    /// Bytes of the image.
     image: u64,
 }
 

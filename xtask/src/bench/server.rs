@@ -51,18 +51,17 @@ impl Server {
 
     /// Builds rbdgate with optimization and starts it in `folder`.
     pub(crate) fn rbdgate(folder: &Path) -> Result<Self> {
+        Self::rbdgate_with(folder, &[])
+    }
+
+    /// The same with further arguments of `serve`.
+    pub(crate) fn rbdgate_with(folder: &Path, arguments: &[&str]) -> Result<Self> {
         if std::env::var_os("RBDGATE_BIN").is_none() {
-            let build = cargo()
-                .args(["build", "--release", "-p", "rbdgate"])
-                .current_dir(root())
-                .status();
-            let status = build.map_err(|e| Failure::new("cargo build", e))?;
-            if !status.success() || !binary()?.is_file() {
-                return Err(Failure::new("cargo build --release -p rbdgate", status));
-            }
+            build(&["-p", "rbdgate"])?;
+            let _ = binary()?;
         }
         let folder = temporary(folder, "rbdgate-")?;
-        let server = Rbdgate::start(folder.path(), &[])?;
+        let server = Rbdgate::start(folder.path(), arguments)?;
         Self::with_client_conf(Self::Rbdgate { server, folder })
     }
 
@@ -101,6 +100,21 @@ impl Server {
         };
         let ticks: u64 = pids.into_iter().filter_map(cpu_ticks).sum();
         ticks * 1_000_000 / rustix::param::clock_ticks_per_second().max(1)
+    }
+}
+
+/// `cargo build --release` of something.
+pub(crate) fn build(what: &[&str]) -> Result<()> {
+    let build = cargo()
+        .args(["build", "--release"])
+        .args(what)
+        .current_dir(root())
+        .status();
+    let status = build.map_err(|e| Failure::new("cargo build", e))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::new("cargo build --release", status))
     }
 }
 

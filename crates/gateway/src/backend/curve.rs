@@ -20,14 +20,17 @@ use curve::{
     proto::namespace::StatusCode,
 };
 use parking_lot::{Mutex, RwLock};
-use store::{DEVICE_UNIT, Device, DeviceSpace, Devices};
+use store::{DEVICE_UNIT, Device, DeviceSpace, Devices, WriteDone};
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 
 use super::{
     health::{Health, watch},
     names::{path_of, pool_of},
 };
-use crate::{cluster::Cluster, config::CurveSettings};
+use crate::{
+    cluster::{BackendCheck, Cluster},
+    config::CurveSettings,
+};
 
 /// Volumes are made and grow in multiples of this, in bytes.
 const GROWTH: u64 = 1 << 30;
@@ -51,6 +54,8 @@ struct Shared {
     devices: Mutex<HashMap<String, Weak<CurveDevice>>>,
     cluster: OnceLock<Weak<Cluster>>,
     health: Arc<Health>,
+    /// The CurveBS cluster's own id.
+    identity: OnceLock<String>,
 }
 
 impl Drop for Shared {
@@ -87,6 +92,7 @@ impl CurveDevices {
             devices: Mutex::default(),
             cluster: OnceLock::new(),
             health,
+            identity: OnceLock::new(),
         };
         let this = Self {
             shared: Arc::new(shared),
@@ -96,6 +102,8 @@ impl CurveDevices {
             tracing::error!(%error, "the CurveBS cluster does not answer");
             error
         })?);
+        let identity = this.wait(async { this.shared.client.mds().cluster_id().await })?;
+        this.shared.identity.get_or_init(|| identity);
         this.shared.handle.spawn(watch(
             this.shared.client.clone(),
             Arc::downgrade(&this.shared.health),
@@ -108,9 +116,10 @@ impl CurveDevices {
         let _ = self.shared.cluster.set(Arc::downgrade(cluster));
     }
 
-    /// How the cluster is.
-    pub(super) fn health(&self) -> &Arc<Health> {
-        &self.shared.health
+    /// What is wrong with the cluster.
+    pub(super) fn checks(&self) -> Vec<BackendCheck> {
+        let leaderless = self.shared.client.chunks().copysets().leaderless(SLOW);
+        self.shared.health.checks(Instant::now(), &leaderless)
     }
 
     /// Tries the owner, and tells what the cluster holds.
@@ -159,7 +168,8 @@ impl CurveDevices {
         if let Some(device) = devices.get(place).and_then(Weak::upgrade) {
             return device;
         }
-        let device = Arc::new(CurveDevice {
+        let device = Arc::new_cyclic(|this| CurveDevice {
+            this: Weak::clone(this),
             shared: Arc::clone(&self.shared),
             place: place.to_owned(),
             length: AtomicU64::new(0),
@@ -185,6 +195,10 @@ fn wait<T>(handle: &Handle, work: impl Future<Output = T>) -> T {
 }
 
 impl Devices for CurveDevices {
+    fn identity(&self) -> Option<String> {
+        self.shared.identity.get().cloned()
+    }
+
     /// A path that nobody uses: with a number behind the name if need be. The directory is made.
     fn place(&self, name: &str) -> io::Result<String> {
         let cluster = self.shared.cluster.get().and_then(Weak::upgrade);
@@ -220,8 +234,13 @@ impl Devices for CurveDevices {
         self.device(place)
     }
 
+    /// None is available while a write waits for some: a chunkserver's disk may be full where others are not.
     fn space(&self) -> DeviceSpace {
-        self.shared.health.space()
+        let mut space = self.shared.health.space();
+        if self.shared.client.chunks().without_space() > 0 {
+            space.available = 0;
+        }
+        space
     }
 
     fn close(&self) {
@@ -244,6 +263,8 @@ impl Devices for CurveDevices {
 
 /// A volume, made and opened when it is needed.
 struct CurveDevice {
+    /// Itself, for what goes on without its caller.
+    this: Weak<Self>,
     shared: Arc<Shared>,
     place: String,
     /// As far as known; 0 before it is opened.
@@ -355,6 +376,13 @@ impl CurveDevice {
         Ok(all.freeze())
     }
 
+    async fn write(&self, offset: u64, pieces: Vec<Bytes>) -> io::Result<()> {
+        let _timed = self.shared.health.started(&self.place, Instant::now());
+        let volume = self.volume().await?.ok_or(io::ErrorKind::NotFound)?;
+        let data = pieces.into_iter().collect::<Buffers>();
+        Ok(volume.write(offset, data).await?)
+    }
+
     /// Waits for what is under way, and takes the record away.
     async fn shut(&self) -> io::Result<()> {
         let _opening = self.opening.lock().await;
@@ -417,13 +445,17 @@ impl Device for CurveDevice {
     }
 
     fn write_at(&self, offset: u64, pieces: Vec<Bytes>) -> io::Result<()> {
-        self.timed(async {
-            let volume = self.volume().await?.ok_or(io::ErrorKind::NotFound)?;
-            volume
-                .write(offset, pieces.into_iter().collect::<Buffers>())
-                .await?;
-            Ok(())
-        })
+        self.wait(self.write(offset, pieces))
+    }
+
+    fn start_write(&self, offset: u64, pieces: Vec<Bytes>, done: WriteDone) {
+        let this = self.this.upgrade();
+        self.shared.handle.spawn(async move {
+            done(match this {
+                Some(this) => this.write(offset, pieces).await,
+                None => Err(io::ErrorKind::NotFound.into()),
+            });
+        });
     }
 
     fn segment(&self) -> u64 {

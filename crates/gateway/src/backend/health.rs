@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use curve::{Client, topology::Capacity};
+use curve::{Client, copyset::CopysetId, topology::Capacity};
 use encoding::types::Pg;
 use parking_lot::Mutex;
 use store::DeviceSpace;
@@ -82,7 +82,7 @@ impl Health {
         }
     }
 
-    pub(super) fn checks(&self, now: Instant) -> Vec<BackendCheck> {
+    pub(super) fn checks(&self, now: Instant, leaderless: &[(CopysetId, Duration)]) -> Vec<BackendCheck> {
         let mut checks = Vec::new();
         let state = self.state.lock();
         if let Some(why) = &state.silent {
@@ -105,11 +105,12 @@ impl Health {
             });
         }
         drop(state);
+        checks.extend(no_leader(leaderless));
         checks.extend(self.slow(now));
         checks
     }
 
-    /// Operations that wait, as they do for a copyset without a leader.
+    /// Operations that wait.
     fn slow(&self, now: Instant) -> Option<BackendCheck> {
         let running = self.running.lock();
         let mut by_place: HashMap<&str, (usize, Duration)> = HashMap::new();
@@ -130,12 +131,32 @@ impl Health {
             code: "CURVE_SLOW_OPS",
             error: false,
             summary: format!(
-                "{count} operations on CurveBS volumes have waited for more than {} s: a copyset may have no leader",
+                "{count} operations on CurveBS volumes have waited for more than {} s",
                 SLOW.as_secs()
             ),
             detail,
         })
     }
+}
+
+/// Copysets that nobody leads.
+fn no_leader(copysets: &[(CopysetId, Duration)]) -> Option<BackendCheck> {
+    let detail = copysets.iter().map(|(id, time)| {
+        let (pool, copyset) = (id.pool, id.copyset);
+        format!(
+            "copyset {copyset} of logical pool {pool}: no leader for {} s",
+            time.as_secs()
+        )
+    });
+    (!copysets.is_empty()).then(|| BackendCheck {
+        code: "CURVE_COPYSET_NO_LEADER",
+        error: false,
+        summary: format!(
+            "{} CurveBS copysets have no leader: I/O to their chunks waits",
+            copysets.len()
+        ),
+        detail: detail.collect(),
+    })
 }
 
 /// Asks the cluster until nobody wants to know.
@@ -206,7 +227,7 @@ impl ClusterStats for BackendStats {
     }
 
     fn checks(&self) -> Vec<BackendCheck> {
-        self.devices.health().checks(Instant::now())
+        self.devices.checks()
     }
 }
 
@@ -219,12 +240,12 @@ mod tests {
         let health = Health::default();
         let begun = Instant::now();
         let first = health.started("/rbd/1", begun);
-        assert!(health.checks(begun + Duration::from_secs(5)).is_empty());
-        let later = health.checks(begun + Duration::from_secs(12));
+        assert!(health.checks(begun + Duration::from_secs(5), &[]).is_empty());
+        let later = health.checks(begun + Duration::from_secs(12), &[]);
         assert_eq!((later.len(), later[0].code), (1, "CURVE_SLOW_OPS"));
         assert_eq!(later[0].detail, ["/rbd/1: 1 waiting, the oldest for 12 s"]);
         drop(first);
-        assert!(health.checks(begun + Duration::from_secs(12)).is_empty());
+        assert!(health.checks(begun + Duration::from_secs(12), &[]).is_empty());
     }
 
     #[test]
@@ -248,13 +269,24 @@ mod tests {
         );
         health.silent("refused".to_owned());
         let codes: Vec<_> = health
-            .checks(Instant::now())
+            .checks(Instant::now(), &[])
             .iter()
             .map(|c| (c.code, c.error))
             .collect();
         assert_eq!(
             codes,
             [("CURVE_MDS_UNREACHABLE", true), ("CURVE_CHUNKSERVER_DOWN", false)]
+        );
+    }
+
+    #[test]
+    fn a_copyset_without_a_leader_is_named() {
+        let id = CopysetId { pool: 2, copyset: 7 };
+        let checks = Health::default().checks(Instant::now(), &[(id, Duration::from_secs(12))]);
+        assert_eq!((checks.len(), checks[0].code), (1, "CURVE_COPYSET_NO_LEADER"));
+        assert_eq!(
+            checks[0].detail,
+            ["copyset 7 of logical pool 2: no leader for 12 s"]
         );
     }
 }

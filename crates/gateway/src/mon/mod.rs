@@ -28,7 +28,7 @@ mod time;
 mod xml;
 
 pub use args::Args;
-pub use command_table::{Command, DEPRECATED, TELL, describe_all};
+pub use command_table::{Command, DEPRECATED, MGR, TELL, describe_all};
 pub(crate) use commands::group_query;
 pub use commands::{COMMANDS, CommandResult, Context, Handler};
 pub use dispatch::{MgrDispatcher, MonDispatcher};

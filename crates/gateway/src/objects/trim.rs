@@ -64,7 +64,8 @@ impl Objects {
     }
 
     /// Removes all snapshots that `removed` names from a clone, and the clone if it serves no other, in one
-    /// transaction. `state` is the object's.
+    /// transaction. `state` is the object's, and `last` the
+    /// transaction that changed it last.
     ///
     /// # Errors
     /// If the store fails: nothing was changed then.
@@ -72,6 +73,7 @@ impl Objects {
         &self,
         which: &Trimmed,
         state: &ObjectState,
+        last: Option<Seq>,
         removed: impl Fn(u64) -> bool,
     ) -> Result<TrimResult, CommitError> {
         let mut tx = Transaction::new();
@@ -105,6 +107,9 @@ impl Objects {
             if state.clones && !new.clones {
                 self.stage_last_clone_gone(&which.id, state, &mut new, &mut tx, &mut slots)?;
             }
+        }
+        if let Some(last) = last {
+            tx.builds_on(last);
         }
         let seq = self.store().submit(tx)?;
         self.account_states(&which.id, state, &new);

@@ -48,20 +48,22 @@ pub struct Inner {
 const SHARDS: usize = 64;
 
 /// Recently used objects.
-#[derive(Debug)]
 pub struct Cache {
     shards: Vec<Mutex<HashMap<ObjectId, Arc<Object>>>>,
     hasher: RandomState,
     shard_capacity: usize,
+    /// Whether a transaction is durable.
+    is_durable: Box<dyn Fn(Seq) -> bool + Send + Sync>,
 }
 
 impl Cache {
-    /// A cache of about `capacity` objects; objects in use or with watches do not count.
-    pub fn new(capacity: usize) -> Self {
+    /// A cache of about `capacity` objects; objects in use, with watches, or with changes that are not durable yet do not count.
+    pub fn new(capacity: usize, is_durable: impl Fn(Seq) -> bool + Send + Sync + 'static) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             shard_capacity: (capacity / SHARDS).max(1),
+            is_durable: Box::new(is_durable),
         }
     }
 
@@ -74,7 +76,7 @@ impl Cache {
         }
         let id = id.detached();
         if objects.len() >= self.shard_capacity {
-            evict(&mut objects);
+            evict(&mut objects, &*self.is_durable);
         }
         let object = Arc::new(Object {
             id: id.clone(),
@@ -94,14 +96,15 @@ impl Cache {
 }
 
 /// Makes room: drops a part of what nobody uses (an op that waits for the disk holds its object). The map's order is random, which is as good as any.
-fn evict(objects: &mut HashMap<ObjectId, Arc<Object>>) {
+/// What of an object is not durable yet must be remembered: replies wait for it.
+fn evict(objects: &mut HashMap<ObjectId, Arc<Object>>, is_durable: &dyn Fn(Seq) -> bool) {
     let mut quota = (objects.len() / 8).max(1);
     objects.retain(|_, object| {
         let idle = Arc::strong_count(object) == 1
             && object
                 .inner
                 .try_lock()
-                .is_some_and(|inner| inner.watchers.is_empty());
+                .is_some_and(|inner| inner.watchers.is_empty() && inner.last_seq.is_none_or(is_durable));
         let drop = idle && quota > 0;
         quota -= usize::from(drop);
         !drop
@@ -118,9 +121,22 @@ mod tests {
     fn a_kept_object_does_not_keep_the_message_that_named_it() {
         let message = Bytes::from(vec![b'x'; 4 << 20]);
         let id = ObjectId::new(1, message.slice(0..3), message.slice(3..9));
-        let kept = Cache::new(64).get(&id);
+        let kept = Cache::new(64, |_| true).get(&id);
         assert_eq!(kept.id, id);
         drop(id);
         assert!(message.is_unique());
+    }
+
+    #[test]
+    fn an_object_with_changes_that_are_not_durable_is_not_forgotten() {
+        let cache = Cache::new(64, |seq| seq < 7);
+        let id = |n: u32| ObjectId::new(1, "", format!("object {n}"));
+        for n in 0..100 {
+            cache.get(&id(n)).inner.lock().last_seq = Some(if n < 10 { 7 } else { 6 });
+        }
+        for n in 100..1000 {
+            let _ = cache.get(&id(n));
+        }
+        assert!((0..10).all(|n| cache.get(&id(n)).inner.lock().last_seq == Some(7)));
     }
 }

@@ -32,6 +32,13 @@ impl PendingOp {
     }
 }
 
+impl PendingOp {
+    /// The transactions that made what it copied.
+    pub(super) fn saw(&self) -> impl Iterator<Item = store::Seq> + '_ {
+        self.copied.iter().flatten().filter_map(|source| source.last)
+    }
+}
+
 impl Osd {
     /// Reads the sources of a request's copies into it. The guard is to be kept until the request has run.
     pub(super) fn read_sources(&self, op: &mut PendingOp) -> Option<MutexGuard<'_, ()>> {
@@ -70,7 +77,11 @@ impl Osd {
             std::cmp::Ordering::Greater => return Err(Errno::EOVERFLOW),
             std::cmp::Ordering::Equal => {}
         }
-        self.copy_of(id, &state).map(Arc::new)
+        let copy = self.copy_of(id, &state)?;
+        Ok(Arc::new(CopySource {
+            last: inner.last_seq,
+            ..copy
+        }))
     }
 
     fn copy_of(&self, id: &ObjectId, state: &ObjectState) -> Result<CopySource, Errno> {
@@ -96,6 +107,7 @@ impl Osd {
             false => None,
         };
         Ok(CopySource {
+            last: None,
             data,
             version: state.version,
             mtime: state.mtime,

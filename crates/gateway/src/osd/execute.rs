@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use encoding::{
     Errno, RawMessage,
-    types::{Eversion, OpCode, Utime},
+    types::{Eversion, OpCode, OsdOp, Utime},
 };
 
 use super::{
@@ -21,6 +21,10 @@ use super::{
 };
 use crate::objects::{commit::CommitError, mutation::Change, onode::ObjectState, preserve::Preserve};
 use crate::op_tracker::Stage;
+
+/// Most bytes of output that are recorded with a modification that failed; one with more is run again if it is sent
+/// again.
+const MOST_RECORDED: usize = 64 << 10;
 
 /// What became of a request.
 enum Outcome {
@@ -117,8 +121,6 @@ impl Osd {
             .objects
             .load(&object.id)
             .map_err(|e| store_error(&object.id, &e))?;
-        // What preserved data before the object left the memory may not be durable yet.
-        inner.preserved = state.clones.then(|| self.objects.store().progress().submitted);
         inner.state = Some(state.clone());
         Ok(state)
     }
@@ -181,7 +183,11 @@ impl Osd {
                 self.apply_effects(object, inner, &op, effects, state.version, &request);
             }
             let version = if state.recorded() { state.version } else { 0 };
-            self.reply_to_read(inner, &op, result, epoch, bytes_read, version);
+            if op.modes.write {
+                self.record_outcome(inner, op, result, epoch, bytes_read, version);
+            } else {
+                self.reply_to_read(inner, &op, result, epoch, bytes_read, version);
+            }
             return Outcome::Done;
         }
         let mut change = ctx.into_change();
@@ -193,8 +199,8 @@ impl Osd {
             }
             Some(Refusal::Dropped) => return Outcome::Done,
         }
-        let durable = self.objects.store().durable();
-        change.preserved = inner.preserved.filter(|seq| durable < *seq);
+        let store = self.objects.store();
+        change.preserved = inner.preserved.filter(|seq| !store.is_durable(*seq));
         change.journaled = change.preserved.is_some();
         match self.objects.prepare(&object.id, &mut change, may_block) {
             Ok(true) => {}
@@ -240,13 +246,19 @@ impl Osd {
             version: Eversion { epoch, version },
             user_version: change.new.version,
             result: if op.wants_returnvec() { result } else { 0 },
-            ops: op.recorded_ops(),
+            ops: op.wants_returnvec().then(|| op.outcome_of_ops()),
         };
         let preserves = change.preserve.as_ref().is_some_and(Preserve::overwrites);
         let reqid = op.reqid();
         let committed = self.objects.commit(&object.id, &mut change, |tx| {
             reply_log::record(tx, &reqid, &recorded);
+            for seq in inner.last_seq.into_iter().chain(op.saw()) {
+                tx.builds_on(seq);
+            }
         });
+        // Whatever became of the change: what it preserved is preserved.
+        inner.preserved = inner.preserved.max(change.preserved);
+        inner.last_seq = inner.last_seq.max(change.preserved);
         let seq = match committed {
             Ok(seq) => seq,
             Err(CommitError::Stale) => return Outcome::Stale(op),
@@ -288,14 +300,16 @@ impl Osd {
     ) {
         let osd = Arc::clone(self);
         let object = Arc::clone(object);
-        self.objects.store().after(seq, move |durable| match durable {
-            Ok(()) => {
-                op.tracked.committed();
-                osd.image_stats.count(&op, written, 0);
-                op.session.send(op.write_reply(&recorded, epoch));
-            }
-            Err(error) => osd.refuse(&op, osd.write_failed(&object.id, &error), epoch),
-        });
+        self.objects
+            .store()
+            .after_alone(seq, move |durable| match durable {
+                Ok(()) => {
+                    op.tracked.committed();
+                    osd.image_stats.count(&op, written, 0);
+                    op.session.send(op.write_reply(&recorded, epoch));
+                }
+                Err(error) => osd.refuse(&op, osd.write_failed(&object.id, &error), epoch),
+            });
     }
 
     /// Answers a request that the store could not carry out. If that is the end of the store, and so of the server, there is no
@@ -324,6 +338,20 @@ impl Osd {
         bytes: u64,
         version: u64,
     ) {
+        self.has_read(op, bytes);
+        let reply = self.unchanged_reply(op, result, epoch, version);
+        self.reply_when_seen(inner, op, reply);
+    }
+
+    /// Counts a request that changed nothing and gave so many bytes.
+    fn has_read(&self, op: &PendingOp, bytes: u64) {
+        let pool = self.objects.usage().pool(op.message.pg.pg.pool as i64);
+        pool.read(bytes);
+        op.carried_out(bytes);
+    }
+
+    /// The answer to a vector that changed nothing. `version`: the object's.
+    fn unchanged_reply(&self, op: &PendingOp, result: i32, epoch: u32, version: u64) -> RawMessage {
         let missing = result == -Errno::ENOENT.0;
         let last = self.objects.last_version();
         let versions = match (op.modes.write, result) {
@@ -333,10 +361,52 @@ impl Osd {
             (true, _) if missing => Versions::Missing(last),
             (true, _) => Versions::Unchanged(last, version),
         };
-        let pool = self.objects.usage().pool(op.message.pg.pg.pool as i64);
-        pool.read(bytes);
-        op.carried_out(bytes);
-        self.reply_when_seen(inner, op, op.read_reply(result, epoch, versions));
+        op.read_reply(result, epoch, versions)
+    }
+
+    /// Answers a modification that failed or had nothing to do, once that is recorded: the same is answered if it is sent again, whatever
+    /// became of the object meanwhile (`PrimaryLogPG::record_write_error`).
+    fn record_outcome(
+        &self,
+        inner: &Inner,
+        op: Box<PendingOp>,
+        result: i32,
+        epoch: u32,
+        bytes: u64,
+        version: u64,
+    ) {
+        let output: usize = op.message.ops.iter().map(OsdOp::outdata_len).sum();
+        if output > MOST_RECORDED {
+            self.reply_to_read(inner, &op, result, epoch, bytes, version);
+            return;
+        }
+        let recorded = Recorded {
+            version: Eversion {
+                epoch,
+                version: self.objects.last_version() + 1,
+            },
+            user_version: version,
+            result,
+            ops: (result < 0 || op.wants_returnvec()).then(|| op.outcome_of_ops()),
+        };
+        let mut tx = store::Transaction::new();
+        reply_log::record(&mut tx, &op.reqid(), &recorded);
+        let seq = match self.objects.store().submit(tx) {
+            Ok(seq) => seq,
+            // It changed nothing, so there is an answer all the same: on a full disk, for instance.
+            Err(error) => {
+                tracing::warn!(object = %op.object_id(), %error, "a failed modification is not recorded");
+                self.reply_to_read(inner, &op, result, epoch, bytes, version);
+                return;
+            }
+        };
+        op.tracked.reached(Stage::Submitted);
+        self.has_read(&op, bytes);
+        let reply = self.unchanged_reply(&op, result, epoch, version);
+        self.objects.store().after(seq, move |durable| match durable {
+            Ok(()) => op.session.send(reply),
+            Err(_) => op.session.close(),
+        });
     }
 
     /// Answers a request about an object, or a state of it, that is not there. Who copies it asks for more.
@@ -355,9 +425,9 @@ impl Osd {
         let store = self.objects.store();
         match inner.last_seq {
             _ if self.has_ended() => op.session.close(),
-            Some(seq) if store.durable() < seq => {
+            Some(seq) if !store.is_durable(seq) => {
                 let (session, tracked) = (Arc::clone(&op.session), Arc::clone(&op.tracked));
-                store.after(seq, move |durable| {
+                store.after_alone(seq, move |durable| {
                     match durable {
                         Ok(()) => session.send(reply),
                         // What was read never came to be: the client must ask again, elsewhere or later.
@@ -388,10 +458,12 @@ impl Osd {
         let reply = op.write_reply(&recorded, epoch);
         let session = Arc::clone(&op.session);
         let seq = inner.last_seq.unwrap_or_else(|| self.objects.store().durable());
-        self.objects.store().after(seq, move |durable| match durable {
-            Ok(()) => session.send(reply),
-            Err(_) => session.close(),
-        });
+        self.objects
+            .store()
+            .after_alone(seq, move |durable| match durable {
+                Ok(()) => session.send(reply),
+                Err(_) => session.close(),
+            });
         None
     }
 

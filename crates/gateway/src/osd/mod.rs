@@ -17,6 +17,8 @@ mod execute;
 mod full;
 pub mod image_stats;
 #[cfg(test)]
+mod listing_tests;
+#[cfg(test)]
 mod memory_device;
 mod ops;
 mod ops_checksum;
@@ -145,10 +147,12 @@ impl Osd {
             .collect();
         // Notify ids must not repeat over restarts: clients may still hold old ones.
         let epoch = u64::from(cluster.osdmap().epoch);
+        let durable = objects.store().clone();
+        let cache = Cache::new(CACHE_OBJECTS, move |seq| durable.is_durable(seq));
         let osd = Self {
             cluster,
             objects,
-            cache: Cache::new(CACHE_OBJECTS),
+            cache,
             watched: Mutex::default(),
             snaps: snaps::Snaps::default(),
             scrubs: scrub::Scrubs::default(),

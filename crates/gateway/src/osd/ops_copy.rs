@@ -102,6 +102,8 @@ pub struct CopySource {
     pub xattrs: Vec<(Bytes, Bytes)>,
     /// Omap rows and header, if it has an omap.
     pub omap: Option<ops_snap::Omap>,
+    /// The transaction that changed it last, as far as that is in memory.
+    pub last: Option<store::Seq>,
 }
 
 /// A source that was read, or why it could not be.

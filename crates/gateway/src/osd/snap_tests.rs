@@ -331,7 +331,9 @@ impl Rig {
                 let found = self.objects.clones_of_snap(POOL, *snap, 2).unwrap();
                 let Some(which) = found.first() else { break };
                 assert_eq!(which.id, self.id);
-                let trimmed = self.objects.trim(which, &self.state, |s| removed.contains(&s));
+                let trimmed = self
+                    .objects
+                    .trim(which, &self.state, None, |s| removed.contains(&s));
                 self.state = trimmed.unwrap().state;
             }
         }

@@ -230,7 +230,9 @@ impl Osd {
         let object = self.cache.get(&which.id);
         let mut inner = object.inner.lock();
         let state = self.loaded(&object, &mut inner).map_err(|_| TrimError::Load)?;
-        let trimmed = self.objects.trim(which, &state, |snap| removed.contains(snap))?;
+        let trimmed = self
+            .objects
+            .trim(which, &state, inner.last_seq, |snap| removed.contains(snap))?;
         inner.last_seq = inner.last_seq.max(Some(trimmed.seq));
         inner.state = Some(trimmed.state);
         drop(inner);

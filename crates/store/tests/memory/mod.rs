@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use rbdgate_store::{Device, DeviceSpace, Devices};
+use rbdgate_store::{Device, DeviceSpace, Devices, WriteDone};
 
 /// Bytes of a segment.
 pub(crate) const SEGMENT: u64 = 8 << 20;
@@ -42,6 +42,7 @@ pub(crate) struct Memory {
     /// Writes to the slots wait while this is set.
     pub(crate) held: AtomicBool,
     pub(crate) written: AtomicU64,
+    pub(crate) identity: Mutex<Option<String>>,
     random: AtomicU64,
 }
 
@@ -57,6 +58,7 @@ impl Memory {
             reads: AtomicU64::new(0),
             held: AtomicBool::new(false),
             written: AtomicU64::new(0),
+            identity: Mutex::default(),
             random: AtomicU64::new(1),
         })
     }
@@ -74,6 +76,10 @@ impl Memory {
 struct Handle(Arc<Memory>);
 
 impl Devices for Handle {
+    fn identity(&self) -> Option<String> {
+        self.0.identity.lock().unwrap().clone()
+    }
+
     fn place(&self, name: &str) -> io::Result<String> {
         // Names are used again; places are not.
         let n = self.0.random.fetch_add(1, SeqCst);
@@ -170,6 +176,14 @@ impl Device for InMemory {
         content.bytes[offset as usize..end as usize].copy_from_slice(&data);
         self.memory.written.fetch_add(1, SeqCst);
         Ok(())
+    }
+
+    fn start_write(&self, offset: u64, pieces: Vec<Bytes>, done: WriteDone) {
+        let this = Self {
+            memory: Arc::clone(&self.memory),
+            place: self.place.clone(),
+        };
+        thread::spawn(move || done(this.write_at(offset, pieces)));
     }
 
     fn segment(&self) -> u64 {
