@@ -35,7 +35,8 @@ impl Format {
         }
     }
 
-    /// Renders `value`. `root` is the name of XML's outermost element, see [`xml::render`].
+    /// Renders `value`. `root` is the name of XML's outermost element; with a slash and a second name behind it, that of the
+    /// elements of the list that the value is.
     #[must_use]
     pub fn render(self, value: &Value, root: &str) -> String {
         match self {
