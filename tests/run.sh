@@ -4,8 +4,8 @@
 # with sudo at hand) the first time.
 #
 #   tests/run.sh             everything
-#   tests/run.sh STAGE...    some stages: packages fmt clippy doc licences unit build e2e curve suites-part fuzz, and not by
-#                            default
+#   tests/run.sh STAGE...    some stages: packages fmt clippy doc licences unit build instructions e2e curve suites-part
+#                            fuzz, and not by default
 #                            generations: chroots with clients of other Ceph releases (the first time, several
 #                            minutes and 1.3 GB in /var/tmp), then docs/clients.md from a run with all of them
 #                            drivers: Cinder's, Glance's and Nova's drivers and libvirt in those chroots (the first
@@ -13,6 +13,8 @@
 #                            kernels: kernels of Debian's releases in QEMU (without hardware support, some minutes), then
 #                            docs/kernels.md from a run with all of them
 #                            curve-all: the rest of the end-to-end tests with images on a simulated CurveBS cluster
+#                            soak: half an hour of mixed clients with kills, a full disk, steps of the clock, no
+#                            descriptors left; three minutes of it are in e2e
 #                            suites: Ceph's own suites (docs/suites.md) with the clients of their releases, all of
 #                            them; suites-part runs those that take a minute or two
 set -uo pipefail
@@ -20,7 +22,7 @@ cd "$(dirname "$0")/.." || exit 1
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 
 # Packages of Debian bookworm. The clients are those of Ceph 16.2.15.
-packages=(ceph-common python3-rbd python3-rados fio e2fsprogs g++ curl ca-certificates tshark)
+packages=(ceph-common python3-rbd python3-rados fio e2fsprogs g++ curl ca-certificates strace tshark valgrind libfaketime)
 
 # Drivers of clouds, and mount, which libvirt's test calls.
 driver_packages=(mount python3-cinder python3-glance-store python3-nova libvirt-daemon
@@ -97,9 +99,20 @@ stage_build() {
     cargo build --release -p rbdgate
 }
 
+# Instructions of the paths that each request goes through, beside stored figures.
+stage_instructions() {
+    cargo run --release -q -p xtask -- instructions
+}
+
 stage_e2e() {
     RBDGATE_BIN=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate} \
         cargo test -p rbdgate-tests --tests --no-fail-fast -- --test-threads="${RBDGATE_TEST_THREADS:-2}"
+}
+
+# Half an hour of everything going wrong.
+stage_soak() {
+    RBDGATE_BIN=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate} \
+        RBDGATE_SOAK_SECONDS=1800 cargo test -p rbdgate-tests --test soak -- --nocapture
 }
 
 # A part of the end-to-end tests, with images on a simulated CurveBS cluster.
@@ -172,7 +185,7 @@ stage_fuzz() {
     cargo test --manifest-path fuzz/Cargo.toml && cargo run -q -p xtask -- fuzz --seed 1 --jobs 2 --seconds "${FUZZ_SECONDS:-20}"
 }
 
-stages=(packages fmt clippy doc licences unit build e2e curve suites-part fuzz)
+stages=(packages fmt clippy doc licences unit build instructions e2e curve suites-part fuzz)
 if [ $# -gt 0 ]; then
     stages=("$@")
 fi

@@ -177,3 +177,8 @@ fn a_lossless_session_is_resumed_and_hears_all_that_was_said() {
 fn cls_call() {
     replay("cls_call", rbdgate_fuzz::cls_call::run);
 }
+
+#[test]
+fn store() {
+    replay("store", rbdgate_fuzz::store::run);
+}

@@ -4,7 +4,8 @@ Each thread owns a part of the image and has one write in flight; a block's numb
 bytes of the block. Commands come line by line on standard input:
 
 check   lets the writes in flight be acknowledged, reads the whole image, compares, goes on: "checked N writes"
-finish  the same, then stops: "finished SHA256 of the whole image"
+hold    lets the writes in flight be acknowledged, and makes no more until the next command: "held"
+finish  the same as check, then stops: "finished SHA256 of the whole image"
 
 Anything else than the last acknowledged content is a lost or torn write: "FAILED ..." and exit code 1.
 """
@@ -111,6 +112,9 @@ with pool() as ioctx, rbd.Image(ioctx, sys.argv[2]) as image:
         threading.Thread(target=worker, args=(image, n), daemon=True).start()
     for line in sys.stdin:
         pause()
+        if line.strip() == "hold":
+            print("held", flush=True)
+            continue
         digest = verify(image)
         if line.strip() == "finish":
             print("finished", digest, flush=True)

@@ -56,8 +56,15 @@ impl Cluster {
     #[must_use]
     #[track_caller]
     pub fn start_at(folder: TempDir, extra: &[&str]) -> Self {
+        Self::start_in(folder, extra, &[])
+    }
+
+    /// The same, and rbdgate gets these variables of the environment.
+    #[must_use]
+    #[track_caller]
+    pub fn start_in(folder: TempDir, extra: &[&str], environment: &[(&str, &str)]) -> Self {
         let curve = (on_curve() && !against_ceph()).then(|| expect(CurveSim::start(&[])));
-        Self::start_on(curve, folder, extra)
+        Self::start_on(curve, folder, extra, environment)
     }
 
     /// Starts a cluster with images on a simulated CurveBS cluster of its own, which gets these arguments.
@@ -65,11 +72,16 @@ impl Cluster {
     #[track_caller]
     pub fn start_on_curve(simulator: &[&str]) -> Self {
         let curve = expect(CurveSim::start(simulator));
-        Self::start_on(Some(curve), expect(temporary_folder()), &[])
+        Self::start_on(Some(curve), expect(temporary_folder()), &[], &[])
     }
 
     #[track_caller]
-    fn start_on(curve: Option<CurveSim>, folder: TempDir, extra: &[&str]) -> Self {
+    fn start_on(
+        curve: Option<CurveSim>,
+        folder: TempDir,
+        extra: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let server = if curve.is_none() && against_ceph() {
             Server::Ceph(Box::new(expect(Reference::start(
                 folder.path(),
@@ -84,7 +96,11 @@ impl Cluster {
             if let Some(path) = &config {
                 arguments.extend(["--config", path]);
             }
-            Server::Rbdgate(Box::new(expect(Rbdgate::start(folder.path(), &arguments))))
+            Server::Rbdgate(Box::new(expect(Rbdgate::start_with(
+                folder.path(),
+                &arguments,
+                environment,
+            ))))
         };
         Self {
             server,

@@ -24,7 +24,9 @@ pub mod rbdgate;
 pub mod record;
 pub mod reference;
 pub mod shapes;
+pub mod small_disk;
 pub mod suites;
+pub mod verified_writer;
 
 /// Why the harness could not do what a test asked of it: text for the person who reads the test's output.
 #[derive(Debug, thiserror::Error)]

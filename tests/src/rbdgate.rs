@@ -53,6 +53,7 @@ pub struct Rbdgate {
     log: PathBuf,
     ports: Ports,
     extra: Vec<String>,
+    environment: Vec<(String, String)>,
     child: Option<Child>,
     stdout: Option<Mutex<Receiver<String>>>,
 }
@@ -61,11 +62,18 @@ impl Rbdgate {
     /// Starts a server with its data in `folder/data` and its log in `folder/server.log`; `extra` are further
     /// arguments of `serve`. Returns when the ready line has been seen.
     pub fn start(folder: &Path, extra: &[&str]) -> Result<Self> {
+        Self::start_with(folder, extra, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub fn start_with(folder: &Path, extra: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
+        let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
         let mut server = Self {
             data: folder.join("data"),
             log: folder.join("server.log"),
             ports: Ports::take()?,
             extra: extra.iter().map(|&arg| arg.to_owned()).collect(),
+            environment: environment.iter().map(owned).collect(),
             child: None,
             stdout: None,
         };
@@ -101,6 +109,7 @@ impl Rbdgate {
         let log: File = log.map_err(|e| Failure::new(self.log.display(), e))?;
         let mut child = Command::new(&binary)
             .args(self.arguments())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -3,56 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, that is the failure")]
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
 use rbdgate_tests::data::Random;
 use rbdgate_tests::exec::Program;
-
-/// `tests/python/verified_writer.py`, running.
-struct Writer {
-    child: Child,
-    stdin: ChildStdin,
-    lines: Receiver<String>,
-}
-
-impl Writer {
-    fn start(cluster: &Cluster) -> Self {
-        let mut child = cluster.python("verified_writer.py", &["disk"]).spawn().unwrap();
-        let stdin = child.stdin.take().expect("piped");
-        let stdout = child.stdout.take().expect("piped");
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        Self { child, stdin, lines }
-    }
-
-    /// Sends a command and waits for the answer, which must begin with `expected`.
-    #[track_caller]
-    fn ask(&mut self, cluster: &Cluster, command: &str, expected: &str) -> String {
-        writeln!(self.stdin, "{command}").unwrap();
-        match self.lines.recv_timeout(Duration::from_secs(90)) {
-            Ok(line) if line.starts_with(expected) => line,
-            Ok(line) => panic!("the writer says {line}\n{}", cluster.log_tail()),
-            Err(e) => panic!("no answer to {command:?}: {e}\n{}", cluster.log_tail()),
-        }
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use rbdgate_tests::verified_writer::Writer;
 
 fn rounds(default: usize) -> usize {
     let asked = std::env::var("RBDGATE_TEST_CRASH_ROUNDS")

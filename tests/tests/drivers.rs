@@ -22,7 +22,7 @@ use serde_json::Value;
 use table::{Cell, Row};
 
 /// How long one driver may take.
-const DEADLINE: Duration = Duration::from_secs(300);
+const DEADLINE: Duration = Duration::from_secs(600);
 
 /// A driver: its name for people, the package that has it, and the script that drives it.
 pub(crate) struct Driver {

@@ -41,7 +41,7 @@ fn incus_reads_a_missing_pool_from_the_exit_code() {
         "set",
         "incus",
         "size",
-        "1",
+        "2",
         "--yes-i-really-mean-it",
     ]);
 }

@@ -1,62 +1,12 @@
 //! A disk that runs full: clients are told, nothing is lost, and service goes on when there is space again.
 //! Needs the right to mount a file system of the test's own; says so and does nothing without.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
 use rbdgate_tests::curve::on_curve;
-
-/// A small ext4 file system in a file, mounted in a folder of its own.
-struct SmallDisk {
-    folder: tempfile::TempDir,
-}
-
-impl SmallDisk {
-    /// Makes one of `mib` MiB; `None` where this process may not mount.
-    fn new(mib: u64) -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a file of the test's own");
-        let image = folder.path().join("disk");
-        std::fs::File::create(&image)
-            .expect("a file of the test's own")
-            .set_len(mib << 20)
-            .expect("a file of the test's own");
-        std::fs::create_dir(folder.path().join("mnt")).expect("a file of the test's own");
-        let disk = Self { folder };
-        let made = run("mkfs.ext4", &["-q", "-F", &image.display().to_string()]);
-        let mounted = made
-            && run(
-                "mount",
-                &["-o", "loop", &image.display().to_string(), &disk.mount_text()],
-            );
-        if !mounted {
-            eprintln!("not tested: this process may not mount a file system");
-        }
-        mounted.then_some(disk)
-    }
-
-    fn mount(&self) -> PathBuf {
-        self.folder.path().join("mnt")
-    }
-
-    fn mount_text(&self) -> String {
-        self.mount().display().to_string()
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        run("umount", &["-l", &self.mount_text()]);
-    }
-}
-
-fn run(program: &str, args: &[&str]) -> bool {
-    Command::new(program)
-        .args(args)
-        .status()
-        .is_ok_and(|s| s.success())
-}
+use rbdgate_tests::small_disk::SmallDisk;
 
 fn cluster_on(mount: &Path) -> Cluster {
     let folder = tempfile::Builder::new()
@@ -93,12 +43,7 @@ fn a_full_disk_is_told_to_clients_and_service_goes_on_when_there_is_space() {
     let kept = cluster.file("kept", vec![7_u8; 1 << 20]);
     cluster.rados(&["-p", "rbd", "put", "kept", &kept]);
     // Something else fills the disk.
-    let filler = disk.mount().join("filler");
-    let free = rustix::fs::statvfs(disk.mount()).unwrap();
-    let free = free.f_bavail * free.f_frsize;
-    let file = std::fs::File::create(&filler).unwrap();
-    let leave = 16 << 20;
-    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, free - leave).unwrap();
+    let filler = disk.fill(16 << 20);
     // The write that finds out is refused; later ones wait for space, as with Ceph, so the flag is looked at.
     wait_for_full(&cluster, true);
     let health = cluster.ceph(&["health"]).text();
@@ -113,7 +58,6 @@ fn a_full_disk_is_told_to_clients_and_service_goes_on_when_there_is_space() {
         1
     );
     cluster.rados(&["-p", "rbd", "rm", "kept", "--force-full"]);
-    drop(file);
     std::fs::remove_file(&filler).unwrap();
     wait_for_full(&cluster, false);
     cluster.rados(&["-p", "rbd", "put", "again", &kept]);

@@ -204,3 +204,30 @@ fn the_first_write_after_a_snapshot_preserves_what_was_there_once() {
         assert_eq!(client.read(oid).1, &b"behind"[..]);
     });
 }
+
+#[test]
+fn what_failed_has_failed_though_it_could_be_done_by_now() {
+    at_every_cut(|client, cluster, oid, cut| {
+        let answered = matches!(cut, Cut::Answered | Cut::Killed);
+        let create = client.request(oid, true, vec![create_exclusively()]);
+        assert_eq!(client.run(&create).result, 0);
+        let first = client.run_cut(cluster, create.clone(), cut);
+        assert_eq!(first.result, -17, "{cut:?}");
+        assert_eq!(first.ops[0].rval, -17, "{cut:?}");
+        if !answered {
+            return;
+        }
+        // The object goes, and the request comes a third time.
+        let failed = client.tid;
+        let remove = OsdOp::new(OpCode::DELETE, OpArgs::Raw([0; 28]), Bytes::new());
+        let remove = client.request(oid, true, vec![remove]);
+        assert_eq!(client.run(&remove).result, 0);
+        let last = std::mem::replace(&mut client.tid, failed - 1);
+        let mut again = create;
+        again.retry_attempt = 2;
+        again.flags |= OsdFlags::RETRY;
+        assert_eq!(client.run(&again).result, -17, "{cut:?}");
+        client.tid = last;
+        assert_eq!(client.read(oid).0, -2, "{cut:?}");
+    });
+}

@@ -9,6 +9,7 @@ use rbdgate_tests::Failure;
 mod bench;
 mod capacity;
 mod fuzz;
+mod instructions;
 mod licences;
 mod snapshots;
 
@@ -33,6 +34,8 @@ enum Command {
     Capacity(capacity::Options),
     /// Prints what a thousand snapshots of an image cost.
     Snapshots(snapshots::Options),
+    /// Counts the instructions of the paths that each request goes through, and compares them with stored figures.
+    Instructions(instructions::Options),
     /// Checks that every dependency has a licence that deny.toml allows.
     Licences,
     /// Builds the fuzz targets and runs each for a while.
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::BenchCurve(options) => bench::curve::run(&options),
         Command::Capacity(options) => capacity::run(&options),
         Command::Snapshots(options) => snapshots::run(&options),
+        Command::Instructions(options) => instructions::run(&options),
         Command::Licences => licences::run(),
         Command::Fuzz(options) => fuzz::run(&options),
     };

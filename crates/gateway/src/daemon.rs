@@ -195,8 +195,22 @@ pub fn run(daemon: &Daemon<'_>, args: &Args) -> Option<Result<Reply, CommandErro
         Format::Plain => Format::JsonPretty,
         other => other,
     };
-    let root = args.prefix().replace(' ', "_");
+    let root = root_of(args.prefix());
     Some((command.run)(daemon, args).map(|value| Reply::value(format, &root, &value)))
+}
+
+/// XML's outermost element in the answer to a command.
+fn root_of(prefix: &str) -> String {
+    match prefix {
+        "dump_blocked_ops" | "dump_blocked_ops_count" | "dump_ops_in_flight" | "ops" => {
+            "ops_in_flight".to_owned()
+        }
+        "dump_historic_ops" | "dump_historic_ops_by_duration" => "op_history".to_owned(),
+        "dump_historic_slow_ops" => "OpHistory_slow_ops".to_owned(),
+        "dump_watchers" => "watchers/watch".to_owned(),
+        "pg" | "query" => "pg".to_owned(),
+        other => other.replace(' ', "_"),
+    }
 }
 
 fn einval(text: impl Into<String>) -> CommandError {

@@ -25,7 +25,7 @@ use crate::{
     backend::commands::ServerCommands,
     cluster::{Cluster, Endpoints, Entrance, MGR_NAME, MON_NAME, OsdEndpoint},
     config::{Auth, Listener, MaxMsgr, Settings, offset},
-    mon::{MgrDispatcher, MonDispatcher, MonShared, report_pgmap},
+    mon::{MgrDispatcher, MonDispatcher, MonShared, health_log, report_pgmap},
     open::ServeError,
     osd::{Osd, OsdDispatcher},
     rbd_support::RbdSupport,
@@ -245,9 +245,11 @@ impl Listeners {
         for (number, daemons) in (0..).zip(self.daemons) {
             server.serve_all(number, daemons, &shared)?;
         }
-        let reports = report_pgmap(shared, stopping.clone());
+        let reports = report_pgmap(Arc::clone(&shared), stopping.clone());
         server.servers.spawn(reports);
         server.serve_admin(self.http);
+        let health = health_log::run(shared, server.stopping.clone());
+        server.servers.spawn(health);
         Ok(server.servers)
     }
 }

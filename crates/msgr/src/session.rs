@@ -255,6 +255,7 @@ impl Session {
             pending: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
             wake_at: AtomicUsize::new(0),
+            // It has no reader to hold back.
             budget: Arc::new(Budget::unlimited()),
             open: AtomicBool::new(true),
             corked: AtomicBool::new(false),

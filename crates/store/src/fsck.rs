@@ -111,12 +111,12 @@ fn check_journal(options: &Options, superblock: &Superblock, report: &mut StoreR
         superblock.journal_pos,
         superblock.checkpoint + 1,
     )?;
-    let (mut count, mut last) = (0, superblock.checkpoint);
+    let mut last = superblock.checkpoint;
     loop {
         match replay.next() {
             Ok(Some(batch)) => {
-                count += batch.transactions.len();
-                last = last.max(batch.first + batch.transactions.len() as u64 - 1);
+                let end = batch.first + batch.transactions.len() as u64;
+                last = last.max(end.saturating_sub(1));
             }
             Ok(None) => break,
             Err(error) => {
@@ -125,6 +125,7 @@ fn check_journal(options: &Options, superblock: &Superblock, report: &mut StoreR
             }
         }
     }
+    let count = last - superblock.checkpoint;
     if count > 0 {
         report.notes.push(format!(
             "the journal has {count} transactions that the next start takes up"

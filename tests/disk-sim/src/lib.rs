@@ -434,7 +434,7 @@ impl Disk for SimDisk {
     }
 
     fn random(&self) -> io::Result<u64> {
-        Ok(self.inner().random.next())
+        Ok(self.inner().random.number())
     }
 }
 

@@ -20,55 +20,97 @@ const TEST_SECONDS: &str = "90";
 const RUNS: usize = 8;
 /// How often a test whose client is known to crash is run.
 const ATTEMPTS: usize = 4;
-/// What Ceph's own runs of the suite set: `rbd_default_features` with journaling.
-const FEATURES: &str = "125";
+/// What Ceph's own runs of the suite set: `rbd_default_features`, all with journaling but without striping. Tests that do not apply to
+/// such images are run for others: with striping and without journaling, and without exclusive lock.
+const FEATURES: [&str; 3] = ["125", "63", "3"];
 
-/// Runs pytest, again after each test that took the whole run with it (by a crash, or by a call that never returned).
-/// A test whose client is known to crash is then run again.
+/// Runs a suite's tests; those that are skipped once more for images with other features.
 pub(super) fn run(release: &Release, excluded: &Excluded, name: &str, work: &Path) -> Result<Outcomes> {
-    let crashing = excluded.of_kind(Kind::Crashes, name);
-    let mut crashes = 0;
     let left_out: String = excluded
         .of_kind(Kind::NotRun, name)
         .iter()
         .map(|test| format!(" --deselect {test}"))
         .collect();
-    let report = work.join("report.jsonl");
+    let mut suite = Suite {
+        release,
+        crashing: excluded.of_kind(Kind::Crashes, name),
+        work,
+        crashes: 0,
+    };
     let mut outcomes = Outcomes::new();
-    for _ in 0..RUNS {
-        let command = format!(
-            "cd /mnt/work/ceph/{PYTHON_FOLDER} && exec python3 -m pytest -p no:cacheprovider -p suite_report -q \
-             --timeout {TEST_SECONDS} --timeout-method thread {name}{left_out}"
-        );
-        let pytest = release
-            .program(work, &["sh", "-c", &command])
-            .env("RBD_FEATURES", FEATURES)
-            .env("PYTHONPATH", "/mnt/python")
-            .env("SUITE_REPORT", "/mnt/work/report.jsonl")
-            .deadline(DEADLINE);
-        let ended = match pytest.run() {
-            Ok(outcome) => shorten(&format!("{}\n{}", outcome.text(), outcome.errors())),
-            Err(failure) => failure.0,
-        };
-        let text = std::fs::read_to_string(&report).unwrap_or_default();
-        let said = read(&text).map_err(|e| Failure::new(report.display(), e))?;
-        outcomes.extend(said.outcomes);
-        if said.finished {
-            return Ok(outcomes);
-        }
-        match said.unfinished {
-            Some(test) if crashing.contains(&test.as_str()) && crashes + 1 < ATTEMPTS => {
-                crashes += 1;
-                let text = without(&text, &test);
-                std::fs::write(&report, text).map_err(|e| Failure::new(report.display(), e))?;
-            }
-            Some(test) if !outcomes.contains_key(&test) => {
-                outcomes.insert(test, Outcome::Failed(format!("it ended the run: {ended}")));
-            }
-            _ => return Err(Failure(format!("pytest ended between tests: {ended}"))),
+    let mut tests = format!("{name}{left_out}");
+    for features in FEATURES {
+        outcomes.extend(suite.run(&tests, features)?);
+        let skipped = outcomes
+            .iter()
+            .filter(|(_, outcome)| matches!(outcome, Outcome::Skipped(_)));
+        tests = skipped
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>()
+            .join(" ");
+        if tests.is_empty() {
+            break;
         }
     }
-    Err(Failure(format!("{RUNS} tests of {name} ended the run")))
+    Ok(outcomes)
+}
+
+struct Suite<'a> {
+    release: &'a Release,
+    /// Tests whose client is known to crash.
+    crashing: Vec<&'a str>,
+    work: &'a Path,
+    /// How often it did.
+    crashes: usize,
+}
+
+impl Suite<'_> {
+    /// Runs pytest, again after each test that took the whole run with it (by a crash, or by a call that never
+    /// returned). A test whose client is known to crash is then run again. `tests`: words of pytest's command line.
+    fn run(&mut self, tests: &str, features: &str) -> Result<Outcomes> {
+        let report = self.work.join(format!("report-{features}.jsonl"));
+        let mut outcomes = Outcomes::new();
+        for _ in 0..RUNS {
+            let ended = self.pytest(tests, features);
+            let text = std::fs::read_to_string(&report).unwrap_or_default();
+            let said = read(&text).map_err(|e| Failure::new(report.display(), e))?;
+            outcomes.extend(said.outcomes);
+            if said.finished {
+                return Ok(outcomes);
+            }
+            match said.unfinished {
+                Some(test) if self.crashing.contains(&test.as_str()) && self.crashes + 1 < ATTEMPTS => {
+                    self.crashes += 1;
+                    let text = without(&text, &test);
+                    std::fs::write(&report, text).map_err(|e| Failure::new(report.display(), e))?;
+                }
+                Some(test) if !outcomes.contains_key(&test) => {
+                    outcomes.insert(test, Outcome::Failed(format!("it ended the run: {ended}")));
+                }
+                _ => return Err(Failure(format!("pytest ended between tests: {ended}"))),
+            }
+        }
+        Err(Failure(format!("{RUNS} of the tests ended the run")))
+    }
+
+    /// One run of pytest; returns what it wrote.
+    fn pytest(&self, tests: &str, features: &str) -> String {
+        let command = format!(
+            "cd /mnt/work/ceph/{PYTHON_FOLDER} && exec python3 -m pytest -p no:cacheprovider -p suite_report -q \
+             --timeout {TEST_SECONDS} --timeout-method thread {tests}"
+        );
+        let pytest = self
+            .release
+            .program(self.work, &["sh", "-c", &command])
+            .env("RBD_FEATURES", features)
+            .env("PYTHONPATH", "/mnt/python")
+            .env("SUITE_REPORT", format!("/mnt/work/report-{features}.jsonl"))
+            .deadline(DEADLINE);
+        match pytest.run() {
+            Ok(outcome) => shorten(&format!("{}\n{}", outcome.text(), outcome.errors())),
+            Err(failure) => failure.0,
+        }
+    }
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]

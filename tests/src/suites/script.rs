@@ -11,9 +11,18 @@ use crate::exec::Program;
 use crate::{Failure, Result};
 
 /// How long a script may take.
-const DEADLINE: Duration = Duration::from_secs(1800);
+const DEADLINE: Duration = Duration::from_secs(3600);
 /// The scripts whose calls are tests.
 const IN_PARTS: [&str; 2] = ["cli_generic.sh", "permissions.sh"];
+
+/// Scripts for an image that a virtual machine uses. A load on an image takes the machine's place, for as long as the scripts need to
+/// go through their steps twice.
+const ON_USED_IMAGE: [&str; 2] = ["qemu_dynamic_features.sh", "qemu_rebuild_object_map.sh"];
+/// Makes the image and begins the load.
+const USE_IMAGE: &str = "rbd create --size 1G \
+     --image-feature layering,exclusive-lock,object-map,fast-diff,journaling used && export IMAGE_NAME=used && \
+     { timeout 200 rbd bench --io-type write --io-size 4K --io-threads 4 --io-pattern rand --io-total 1T used \
+     >load.out 2>&1 & } && ";
 
 /// Scripts that run at the same time and wait for each other; a run of the first one runs both.
 const PAIRS: [(&str, &str); 1] = [("notify_master.sh", "notify_slave.sh")];
@@ -73,8 +82,12 @@ fn outcome(release: &Release, name: &str, empty: &Path, work: &Path) -> Outcome 
     // In `bin` are programs in whose place Debian's crash or do nothing; each says why. What the scripts keep in temporary
     // files may be larger than memory.
     let folder = empty.file_name().unwrap_or_default().to_string_lossy();
+    let before = match ON_USED_IMAGE.contains(&name) {
+        true => USE_IMAGE,
+        false => "",
+    };
     let command = format!(
-        "cd /mnt/work/{folder} && PATH=/mnt/work/bin:$PATH TMPDIR=/mnt/work/{folder} exec ../ceph/{SCRIPT_FOLDER}/{name} 2>&1"
+        "cd /mnt/work/{folder} && {before}PATH=/mnt/work/bin:$PATH TMPDIR=/mnt/work/{folder} exec ../ceph/{SCRIPT_FOLDER}/{name} 2>&1"
     );
     let script = release.program(work, &["sh", "-c", &command]).deadline(DEADLINE);
     match script.run() {

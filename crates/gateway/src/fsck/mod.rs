@@ -1,6 +1,6 @@
 //! `rbdgate fsck`: checks a data folder that no server has open, and repairs what can be.
 //!
-//! First the store's own files (`store::check`), then all tables of the objects ([`tables`]): that each row reads, and that
+//! First the store's own files (`store::check`), then all tables of the objects (`tables`): that each row reads, and that
 //! what rows say of each other is so. After a repair everything is checked again, as one repair may uncover
 //! something else.
 

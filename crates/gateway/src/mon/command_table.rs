@@ -26,7 +26,7 @@ pub struct Command {
     pub module: &'static str,
     /// The permissions it asks for: letters of `rwx`.
     pub perm: &'static str,
-    /// See [`DEPRECATED`], [`TELL`] and [`MGR`].
+    /// See [`DEPRECATED`], [`TELL`] and `MGR`.
     pub flags: u32,
     /// What runs it.
     pub handler: Handler,

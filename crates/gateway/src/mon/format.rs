@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::xml;
+
 /// What a command's `format` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
@@ -33,14 +35,14 @@ impl Format {
         }
     }
 
-    /// Renders `value`. `root` is the name of XML's outermost element.
+    /// Renders `value`. `root` is the name of XML's outermost element, see [`xml::render`].
     #[must_use]
     pub fn render(self, value: &Value, root: &str) -> String {
         match self {
             Self::Json => value.to_string(),
             Self::Plain | Self::JsonPretty => json_pretty(value),
-            Self::Xml => xml(value, root, false),
-            Self::XmlPretty => xml(value, root, true),
+            Self::Xml => xml::render(value, root, false),
+            Self::XmlPretty => xml::render(value, root, true),
         }
     }
 }
@@ -63,84 +65,6 @@ fn json_pretty(value: &Value) -> String {
         Ok(()) => String::from_utf8_lossy(&out).into_owned(),
         Err(_) => value.to_string(),
     }
-}
-
-fn xml(value: &Value, root: &str, pretty: bool) -> String {
-    let mut out = String::new();
-    xml_element(&mut out, root, value, if pretty { Some(0) } else { None });
-    out
-}
-
-fn xml_element(out: &mut String, name: &str, value: &Value, depth: Option<usize>) {
-    let name = xml_name(name);
-    let pad = |out: &mut String, depth: Option<usize>| out.extend(depth.map(|d| " ".repeat(d)));
-    let newline = |out: &mut String| {
-        if depth.is_some() {
-            out.push('\n');
-        }
-    };
-    let inner = depth.map(|d| d + 1);
-    pad(out, depth);
-    let _ = write!(out, "<{name}>");
-    match value {
-        Value::Object(fields) => {
-            newline(out);
-            for (key, field) in fields {
-                xml_element(out, key, field, inner);
-            }
-            pad(out, depth);
-        }
-        Value::Array(items) => {
-            newline(out);
-            for item in items {
-                xml_element(out, singular(&name), item, inner);
-            }
-            pad(out, depth);
-        }
-        Value::String(text) => out.push_str(&xml_escape(text)),
-        Value::Null => {}
-        other => {
-            let _ = write!(out, "{other}");
-        }
-    }
-    let _ = write!(out, "</{name}>");
-    newline(out);
-}
-
-/// The name of a list's elements: XML needs one where JSON has none.
-fn singular(name: &str) -> &str {
-    match name {
-        "nodes" => return "item",
-        "children" => return "child",
-        "num_pg_by_state" => return "state",
-        _ => {}
-    }
-    name.strip_suffix('s').filter(|n| !n.is_empty()).unwrap_or("item")
-}
-
-fn xml_name(name: &str) -> String {
-    let clean: String = name
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || "_-.".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect();
-    match clean.chars().next() {
-        Some(c) if c.is_ascii_alphabetic() || c == '_' => clean,
-        _ => format!("_{clean}"),
-    }
-}
-
-fn xml_escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-        .replace('\'', "&apos;")
 }
 
 /// Bytes as people read them: `52 KiB`, `4.0 GiB` (`byte_u_t`, Ceph `src/include/types.h`).
@@ -279,8 +203,8 @@ mod tests {
     fn xml_is_well_formed() {
         let value = json!({"pools": [{"name": "a<b"}], "removed ranks: ": ""});
         assert_eq!(
-            Format::Xml.render(&value, "osd"),
-            "<osd><pools><pool><name>a&lt;b</name></pool></pools><removed_ranks__></removed_ranks__></osd>"
+            Format::Xml.render(&value, "osdmap"),
+            "<osdmap><pools><pool><name>a&lt;b</name></pool></pools><removed_ranks__></removed_ranks__></osdmap>"
         );
     }
 }

@@ -30,6 +30,10 @@ impl LogLevel {
     pub const DEBUG: Self = Self(0);
     /// Of interest to operators.
     pub const INFO: Self = Self(1);
+    /// Something is not as it should be.
+    pub const WARN: Self = Self(3);
+    /// Something is wrong.
+    pub const ERROR: Self = Self(4);
 
     /// The least level that a subscription is for: `log-info` and the like; none if it is not for the log.
     #[must_use]
@@ -38,8 +42,8 @@ impl LogLevel {
             "log-debug" => Some(Self::DEBUG),
             "log-info" => Some(Self::INFO),
             "log-sec" => Some(Self(2)),
-            "log-warn" => Some(Self(3)),
-            "log-error" => Some(Self(4)),
+            "log-warn" => Some(Self::WARN),
+            "log-error" => Some(Self::ERROR),
             _ => None,
         }
     }

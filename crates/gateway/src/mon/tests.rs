@@ -44,6 +44,7 @@ fn a_ping_is_answered_with_health_and_status() {
         input: &Bytes::new(),
         format: super::Format::default(),
         features: Features::OURS,
+        asker: &asker("allow *"),
     });
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["health"]["status"], "HEALTH_OK");

@@ -4,7 +4,13 @@
 //! separate data pool (librbd `src/librbd/image/CreateRequest.cc`). It lies at N * object_size in the image's
 //! volume, whose name comes from the image id, so that renaming an image moves nothing.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{
+        AtomicU64,
+        Ordering::{Acquire, Release},
+    },
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -85,6 +91,8 @@ pub struct Images {
     known: Mutex<HashMap<ImageKey, ImageVolume>>,
     /// How many data objects exist in each volume.
     objects: Mutex<HashMap<VolumeId, i64>>,
+    /// How many data objects came into being in this process's life.
+    made: AtomicU64,
 }
 
 /// Where a data object is placed, and the record to write if its image has no volume yet.
@@ -144,6 +152,14 @@ impl Images {
     /// Records that data objects came into being, or went.
     pub fn counted(&self, volume: VolumeId, change: i64) {
         *self.objects.lock().entry(volume).or_default() += change;
+        if change > 0 {
+            self.made.fetch_add(1, Release);
+        }
+    }
+
+    /// A number that grows whenever data objects have come into being, once a listing can find them.
+    pub fn made(&self) -> u64 {
+        self.made.load(Acquire)
     }
 
     /// How many data objects exist in the volume.

@@ -8,7 +8,7 @@ use store::{StoreError, Transaction};
 use super::{
     Objects, SCAN_BATCH,
     id::ObjectId,
-    images::{DataName, ImageVolume, recorded_volume, split_image_key},
+    images::{ImageVolume, recorded_volume, split_image_key},
     keys,
     onode::{Entry, Onode, PAGE_ENTRIES, Placement},
 };
@@ -71,9 +71,13 @@ impl Objects {
         let from = from.map(keys::object);
         let mut found = Vec::new();
         self.named_in(pool, first, last, from.as_ref(), limit, &wanted, &mut found)?;
-        self.image_data_in(pool, first, last, from.as_ref(), &wanted, &mut found)?;
+        let data = self.listings.get(self, pool, from.as_ref())?;
+        data.page(self, (first, last), from.as_ref(), limit, &wanted, &mut found)?;
         found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         found.truncate(limit);
+        if let Some((end, _)) = found.last().filter(|_| found.len() == limit) {
+            self.listings.page_ended(pool, &data, end);
+        }
         Ok(found.into_iter().map(|(_, id)| id).collect())
     }
 
@@ -111,33 +115,9 @@ impl Objects {
         Ok(())
     }
 
-    fn image_data_in(
-        &self,
-        pool: i64,
-        first: u32,
-        last: u32,
-        from: Option<&Bytes>,
-        wanted: &impl Fn(&[u8]) -> bool,
-        found: &mut Vec<(Bytes, ObjectId)>,
-    ) -> Result<(), StoreError> {
-        self.each_volume(Some(pool), |of, image, volume| {
-            if !wanted(&of.nspace) {
-                return Ok(ControlFlow::Continue(()));
-            }
-            let (header_pool, image) = split_image_key(&image);
-            self.each_entry(volume, |index, _| {
-                let name = DataName::name_of(header_pool, &image, index);
-                let id = ObjectId::new(of.pool, of.nspace.clone(), name);
-                let hash = id.hash().reverse_bits();
-                if (first..=last).contains(&hash) {
-                    let key = keys::object(&id);
-                    if from.is_none_or(|f| key >= *f) {
-                        found.push((key, id));
-                    }
-                }
-            })?;
-            Ok(ControlFlow::Continue(()))
-        })
+    /// Forgets what was kept for listings that nobody goes on with.
+    pub fn forget_idle_listings(&self) {
+        self.listings.forget_idle();
     }
 
     /// Calls `f` with each image volume: an id that names pool and namespace, the image, the volume.

@@ -7,6 +7,7 @@
 pub mod clones;
 pub mod commit;
 pub mod counter;
+mod data_listing;
 pub mod extents;
 mod groups;
 pub mod hand_over;
@@ -26,6 +27,7 @@ use store::{Store, StoreError};
 
 use self::{
     counter::Counter,
+    data_listing::DataListings,
     id::ObjectId,
     images::Images,
     mutation::Mutation,
@@ -56,6 +58,7 @@ pub struct Objects {
     onodes: Counter,
     versions: Counter,
     usage: Usage,
+    listings: DataListings,
 }
 
 impl std::fmt::Debug for Objects {
@@ -78,6 +81,7 @@ impl Objects {
             onodes,
             versions,
             usage: Usage::default(),
+            listings: DataListings::default(),
             store,
         };
         objects.count_all()?;

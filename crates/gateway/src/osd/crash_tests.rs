@@ -100,7 +100,7 @@ struct Run {
 impl Run {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let disk = SimDisk::new(random.next());
+        let disk = SimDisk::new(random.number());
         let objects = open(&disk);
         let mut this = Self {
             seed,
@@ -343,7 +343,7 @@ impl Run {
     fn check_images(&mut self) {
         for image in self.disk.take_images() {
             self.points += 1;
-            let disk = SimDisk::of(&image, self.random.next());
+            let disk = SimDisk::of(&image, self.random.number());
             if let Err(text) = self.check(&open(&disk), image.note) {
                 self.wrong(&format!("{image:?}: {text}"));
             }
@@ -383,7 +383,7 @@ impl Run {
     fn all(mut self) -> u64 {
         for _ in 0..GENERATIONS {
             let image = self.generation();
-            self.disk = SimDisk::of(&image, self.random.next());
+            self.disk = SimDisk::of(&image, self.random.number());
         }
         self.points
     }

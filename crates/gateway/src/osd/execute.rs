@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use encoding::{
     Errno, RawMessage,
-    types::{Eversion, OpCode, Utime},
+    types::{Eversion, OpCode, OsdOp, Utime},
 };
 
 use super::{
@@ -21,6 +21,10 @@ use super::{
 };
 use crate::objects::{commit::CommitError, mutation::Change, onode::ObjectState, preserve::Preserve};
 use crate::op_tracker::Stage;
+
+/// Most bytes of output that are recorded with a modification that failed; one with more is run again if it is sent
+/// again.
+const MOST_RECORDED: usize = 64 << 10;
 
 /// What became of a request.
 enum Outcome {
@@ -179,7 +183,11 @@ impl Osd {
                 self.apply_effects(object, inner, &op, effects, state.version, &request);
             }
             let version = if state.recorded() { state.version } else { 0 };
-            self.reply_to_read(inner, &op, result, epoch, bytes_read, version);
+            if op.modes.write {
+                self.record_outcome(inner, op, result, epoch, bytes_read, version);
+            } else {
+                self.reply_to_read(inner, &op, result, epoch, bytes_read, version);
+            }
             return Outcome::Done;
         }
         let mut change = ctx.into_change();
@@ -238,7 +246,7 @@ impl Osd {
             version: Eversion { epoch, version },
             user_version: change.new.version,
             result: if op.wants_returnvec() { result } else { 0 },
-            ops: op.recorded_ops(),
+            ops: op.wants_returnvec().then(|| op.outcome_of_ops()),
         };
         let preserves = change.preserve.as_ref().is_some_and(Preserve::overwrites);
         let reqid = op.reqid();
@@ -330,6 +338,20 @@ impl Osd {
         bytes: u64,
         version: u64,
     ) {
+        self.has_read(op, bytes);
+        let reply = self.unchanged_reply(op, result, epoch, version);
+        self.reply_when_seen(inner, op, reply);
+    }
+
+    /// Counts a request that changed nothing and gave so many bytes.
+    fn has_read(&self, op: &PendingOp, bytes: u64) {
+        let pool = self.objects.usage().pool(op.message.pg.pg.pool as i64);
+        pool.read(bytes);
+        op.carried_out(bytes);
+    }
+
+    /// The answer to a vector that changed nothing. `version`: the object's.
+    fn unchanged_reply(&self, op: &PendingOp, result: i32, epoch: u32, version: u64) -> RawMessage {
         let missing = result == -Errno::ENOENT.0;
         let last = self.objects.last_version();
         let versions = match (op.modes.write, result) {
@@ -339,10 +361,52 @@ impl Osd {
             (true, _) if missing => Versions::Missing(last),
             (true, _) => Versions::Unchanged(last, version),
         };
-        let pool = self.objects.usage().pool(op.message.pg.pg.pool as i64);
-        pool.read(bytes);
-        op.carried_out(bytes);
-        self.reply_when_seen(inner, op, op.read_reply(result, epoch, versions));
+        op.read_reply(result, epoch, versions)
+    }
+
+    /// Answers a modification that failed or had nothing to do, once that is recorded: the same is answered if it is sent again, whatever
+    /// became of the object meanwhile (`PrimaryLogPG::record_write_error`).
+    fn record_outcome(
+        &self,
+        inner: &Inner,
+        op: Box<PendingOp>,
+        result: i32,
+        epoch: u32,
+        bytes: u64,
+        version: u64,
+    ) {
+        let output: usize = op.message.ops.iter().map(OsdOp::outdata_len).sum();
+        if output > MOST_RECORDED {
+            self.reply_to_read(inner, &op, result, epoch, bytes, version);
+            return;
+        }
+        let recorded = Recorded {
+            version: Eversion {
+                epoch,
+                version: self.objects.last_version() + 1,
+            },
+            user_version: version,
+            result,
+            ops: (result < 0 || op.wants_returnvec()).then(|| op.outcome_of_ops()),
+        };
+        let mut tx = store::Transaction::new();
+        reply_log::record(&mut tx, &op.reqid(), &recorded);
+        let seq = match self.objects.store().submit(tx) {
+            Ok(seq) => seq,
+            // It changed nothing, so there is an answer all the same: on a full disk, for instance.
+            Err(error) => {
+                tracing::warn!(object = %op.object_id(), %error, "a failed modification is not recorded");
+                self.reply_to_read(inner, &op, result, epoch, bytes, version);
+                return;
+            }
+        };
+        op.tracked.reached(Stage::Submitted);
+        self.has_read(&op, bytes);
+        let reply = self.unchanged_reply(&op, result, epoch, version);
+        self.objects.store().after(seq, move |durable| match durable {
+            Ok(()) => op.session.send(reply),
+            Err(_) => op.session.close(),
+        });
     }
 
     /// Answers a request about an object, or a state of it, that is not there. Who copies it asks for more.

@@ -17,6 +17,8 @@ mod execute;
 mod full;
 pub mod image_stats;
 #[cfg(test)]
+mod listing_tests;
+#[cfg(test)]
 mod memory_device;
 mod ops;
 mod ops_checksum;

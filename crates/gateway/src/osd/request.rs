@@ -53,7 +53,7 @@ pub enum Versions {
 }
 
 /// What an answer's data may take, in bytes, as far as the request tells: a read of more than an object usually has, or
-/// of all there is, counts as one of [`USUAL`].
+/// of all there is, counts as one of 4 MiB.
 pub fn output_bound(ops: &[OsdOp]) -> usize {
     /// An object of an image; librados' own limit is far above it.
     const USUAL: u64 = 4 << 20;
@@ -140,10 +140,11 @@ impl PendingOp {
         self.encode(&reply)
     }
 
-    /// The reply to a mutation.
+    /// The reply to a mutation. One that failed tells the output of its ops in any case.
     pub fn write_reply(&self, recorded: &Recorded, epoch: u32) -> RawMessage {
         let ack = OsdFlags::ACK | OsdFlags::ONDISK;
-        let mut reply = MOsdOpReply::to(&self.message, recorded.result, epoch, ack, self.wants_returnvec());
+        let with_output = self.wants_returnvec() || recorded.result < 0;
+        let mut reply = MOsdOpReply::to(&self.message, recorded.result, epoch, ack, with_output);
         reply.set_reply_versions(recorded.version, recorded.user_version);
         self.encode(&reply)
     }
@@ -170,16 +171,13 @@ impl PendingOp {
     }
 
     /// Results and output of the ops, as recorded for a resend.
-    pub fn recorded_ops(&self) -> Option<Bytes> {
-        if !self.wants_returnvec() {
-            return None;
-        }
+    pub fn outcome_of_ops(&self) -> Bytes {
         let mut out = BytesMut::new();
         for op in &self.message.ops {
             out.put_i32_le(op.rval);
             out.put_blob(&op.outdata.concat());
         }
-        Some(out.freeze())
+        out.freeze()
     }
 
     /// Puts recorded results back into the ops.

@@ -41,6 +41,7 @@ impl Osd {
             if tick.is_multiple_of(4) {
                 self.update_full_flags();
                 self.measure();
+                self.objects.forget_idle_listings();
             }
             if tick.is_multiple_of(240) {
                 self.forget_clients();

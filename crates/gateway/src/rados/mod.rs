@@ -100,8 +100,10 @@ impl Rados {
         let global_id = cluster.next_global_id().ok_or(Errno::EIO)?;
         let ip = own_ip(cluster);
         let nonce = rand::random_range(1..u32::MAX);
-        let mut caps = AuthCapsInfo::default();
-        caps.allow_all = true;
+        let caps = AuthCapsInfo {
+            allow_all: true,
+            ..AuthCapsInfo::default()
+        };
         let peer = PeerInfo {
             name: EntityName {
                 kind: EntityType::CLIENT,

@@ -152,7 +152,7 @@ impl Header {
     fn read_optional(&mut self, ioctx: &IoCtx, oid: &[u8]) -> Result<(), Errno> {
         if self.has(features::STRIPINGV2) {
             let (unit, count): (u64, u64) = ioctx.query(oid, RBD, "get_stripe_unit_count", b"")?;
-            if unit == 0 || count == 0 || self.layout.object_size % unit != 0 {
+            if unit == 0 || count == 0 || !self.layout.object_size.is_multiple_of(unit) {
                 return Err(Errno::EINVAL);
             }
             (self.layout.stripe_unit, self.layout.stripe_count) = (unit, count);

@@ -85,6 +85,8 @@ fn resume(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(), Errn
 /// are gone. Looks at the header again.
 fn prepare(image: &mut Image, session: &Session, force: bool, migrating: bool) -> Result<(), Errno> {
     image.check_operable()?;
+    // Who uses the image must not lose its lock, even for a moment, for nothing.
+    check_unused(image)?;
     session.keep();
     match session.acquire(Wish::Ask) {
         Ok(()) => {}
@@ -96,15 +98,7 @@ fn prepare(image: &mut Image, session: &Session, force: bool, migrating: bool) -
     if image.header.has(features::MIGRATING) && !migrating {
         return Err(Errno::EBUSY);
     }
-    for snap in image.header.snaps.values() {
-        match snap.namespace.kind() {
-            SnapshotNamespaceType::TRASH | SnapshotNamespaceType::MIRROR => {}
-            _ => return Err(Errno::ENOTEMPTY),
-        }
-    }
-    if is_watched_by_others(image)? {
-        return Err(Errno::EBUSY);
-    }
+    check_unused(image)?;
     let group: GroupSpec = image
         .ioctx
         .query(&image.header_oid(), RBD, "image_group_get", b"")?;
@@ -127,6 +121,20 @@ fn prepare(image: &mut Image, session: &Session, force: bool, migrating: bool) -
         }
     }
     if needed { Err(Errno::ENOTEMPTY) } else { Ok(()) }
+}
+
+/// ENOTEMPTY if the image has snapshots that somebody wants, EBUSY if somebody has it open.
+fn check_unused(image: &Image) -> Result<(), Errno> {
+    for snap in image.header.snaps.values() {
+        match snap.namespace.kind() {
+            SnapshotNamespaceType::TRASH | SnapshotNamespaceType::MIRROR => {}
+            _ => return Err(Errno::ENOTEMPTY),
+        }
+    }
+    if is_watched_by_others(image)? {
+        return Err(Errno::EBUSY);
+    }
+    Ok(())
 }
 
 /// Whether others than this client, and daemons that mirror the pool, have the image open.

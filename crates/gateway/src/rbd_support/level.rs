@@ -7,7 +7,7 @@ use encoding::Errno;
 use regex::Regex;
 
 use super::{
-    failure::Failure,
+    failure::{Failure, bytes_literal},
     spec::{pattern, rbd_pools},
 };
 use crate::{
@@ -71,7 +71,10 @@ fn checked<R: Rules>(opened: Result<Image, Errno>, shown: &str) -> Result<Image,
     checked.map_err(|error| match error {
         Errno::ENOENT => absent("image", shown),
         Errno::EINVAL => invalid(format!("image {shown} is not in snapshot mirror mode")),
-        error => Failure::rbd(error, format!("error opening image {shown} at snapshot None")),
+        error => {
+            let shown = bytes_literal(shown);
+            Failure::rbd(error, format!("error opening image {shown} at snapshot None"))
+        }
     })
 }
 

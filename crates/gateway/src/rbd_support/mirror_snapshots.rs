@@ -35,9 +35,10 @@ impl Rules for MirrorSnapshots {
     }
 
     fn check_image(image: &Image) -> Result<(), Errno> {
-        match mirror::info(&image.ioctx, &image.id)?.mode {
-            MirrorImageMode::SNAPSHOT => Ok(()),
-            _ => Err(Errno::EINVAL),
+        match mirror::info(&image.ioctx, &image.id) {
+            Ok(info) if info.mode == MirrorImageMode::SNAPSHOT => Ok(()),
+            Ok(_) | Err(Errno::ENOENT) => Err(Errno::EINVAL),
+            Err(error) => Err(error),
         }
     }
 }

@@ -77,9 +77,10 @@ fn key(random: &mut Random) -> Vec<u8> {
 
 /// Bytes that stand nowhere else.
 fn content(random: &mut Random, len: u64) -> Vec<u8> {
+    let mut own = Random::new(random.number());
     let mut data = Vec::with_capacity(len as usize + 8);
     while data.len() < len as usize {
-        data.extend_from_slice(&random.next().to_le_bytes());
+        data.extend_from_slice(&own.number().to_le_bytes());
     }
     data.truncate(len as usize);
     data

@@ -40,7 +40,7 @@ impl Run {
         let mut random = Random::new(seed);
         Self {
             seed,
-            disk: SimDisk::new(random.next()),
+            disk: SimDisk::new(random.number()),
             random,
             history: History::default(),
             acknowledged: 0,
@@ -54,7 +54,7 @@ impl Run {
         for generation in 0..GENERATIONS {
             let image = self.generation(generation);
             self.trace.extend(self.disk.kinds());
-            self.disk = SimDisk::of(&image, self.random.next());
+            self.disk = SimDisk::of(&image, self.random.number());
         }
         self.points
     }
@@ -64,7 +64,7 @@ impl Run {
         for generation in 0..2 {
             let image = self.generation(generation);
             self.trace.extend(self.disk.kinds());
-            self.disk = SimDisk::of(&image, self.random.next());
+            self.disk = SimDisk::of(&image, self.random.number());
         }
         self.trace
     }
@@ -135,7 +135,7 @@ impl Run {
     /// Opens what a crash left. With `deeper`, the opening crashes as well.
     fn check_image(&mut self, generation: u64, image: &Image, deeper: bool) {
         self.points += 1;
-        let disk = SimDisk::of(image, self.random.next());
+        let disk = SimDisk::of(image, self.random.number());
         disk.note(image.note);
         if deeper {
             disk.crash_at(CrashPoints {

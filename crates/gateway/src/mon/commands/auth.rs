@@ -54,7 +54,7 @@ fn entity_value(name: &str, auth: &EntityAuth) -> Value {
 /// A keyring with one entity, as file or in the format asked for.
 pub(super) fn one(ctx: &Context<'_>, name: String, auth: EntityAuth) -> Reply {
     let value = json!([entity_value(&name, &auth)]);
-    Reply::either(ctx.format, "auth", &value, || {
+    Reply::either(ctx.format, "auth/auth_entities", &value, || {
         Keyring {
             entities: [(name, auth)].into(),
         }
@@ -96,7 +96,12 @@ pub(super) fn export(ctx: &Context<'_>) -> CommandResult {
     }
     let ring = ctx.cluster().entities();
     let all: Vec<Value> = ring.entities.iter().map(|(n, a)| entity_value(n, a)).collect();
-    Ok(Reply::either(ctx.format, "auth", &json!(all), || ring.format()))
+    Ok(Reply::either(
+        ctx.format,
+        "auth/auth_entities",
+        &json!(all),
+        || ring.format(),
+    ))
 }
 
 /// `auth ls`.
@@ -145,7 +150,7 @@ pub(super) fn get_or_create(ctx: &Context<'_>) -> CommandResult {
     let (name, auth) = get_or_make(ctx)?;
     let value = json!([entity_value(&name, &auth)]);
     // The text form has the key alone.
-    Ok(Reply::either(ctx.format, "auth", &value, || {
+    Ok(Reply::either(ctx.format, "auth/auth_entities", &value, || {
         format!("[{name}]\n\tkey = {}\n", key_text(&auth))
     }))
 }

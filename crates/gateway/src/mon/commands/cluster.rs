@@ -101,14 +101,18 @@ pub(super) fn node_ls(ctx: &Context<'_>) -> CommandResult {
     all.insert("mon".into(), json!({host.as_str(): [MON_NAME]}));
     all.insert("osd".into(), json!({host.as_str(): osds}));
     all.insert("mgr".into(), json!({host.as_str(): [MGR_NAME]}));
-    let value = match ctx.args.str("type") {
-        None | Some("all") => Value::Object(all),
-        Some("mds") => json!({}),
-        Some(kind) => all
-            .remove(kind)
-            .ok_or_else(|| einval(format!("unknown type '{kind}'")))?,
+    let (root, value) = match ctx.args.str("type") {
+        None | Some("all") => ("nodes", Value::Object(all)),
+        Some("mds") => ("mds", json!({})),
+        Some(kind) => {
+            let of_kind = all.remove(kind);
+            (
+                kind,
+                of_kind.ok_or_else(|| einval(format!("unknown type '{kind}'")))?,
+            )
+        }
     };
-    Ok(Reply::value(ctx.format, "nodes", &value))
+    Ok(Reply::value(ctx.format, root, &value))
 }
 
 /// `time-sync-status`: one monitor is always in sync with itself.
@@ -119,7 +123,7 @@ pub(super) fn time_sync_status(ctx: &Context<'_>) -> CommandResult {
 
 /// `fs ls`.
 pub(super) fn fs_ls(ctx: &Context<'_>) -> CommandResult {
-    Ok(Reply::either(ctx.format, "fs", &json!([]), || {
+    Ok(Reply::either(ctx.format, "filesystems", &json!([]), || {
         "No filesystems enabled\n".to_owned()
     }))
 }

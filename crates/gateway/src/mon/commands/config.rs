@@ -10,7 +10,7 @@ use crate::{
     },
     mon::{
         client_options,
-        format::{Column, table},
+        format::{Column, Format, table},
         reply::{CommandError, Reply, einval, enoent},
     },
 };
@@ -94,9 +94,15 @@ pub(super) fn get(ctx: &Context<'_>) -> CommandResult {
     let fixed = || ctx.cluster().fixed_option(&key);
     let found = options.get(&key).cloned();
     match found.or_else(default).or_else(of_clients).or_else(fixed) {
-        Some(value) => Ok(Reply::either(ctx.format, "config", &typed(&key, &value), || {
-            format!("{value}\n")
-        })),
+        Some(value) => {
+            // As Ceph does, whose XML of a single value is no element.
+            let format = match ctx.format {
+                Format::Xml | Format::XmlPretty => Format::Plain,
+                other => other,
+            };
+            let shown = typed(&key, &value);
+            Ok(Reply::either(format, "config", &shown, || format!("{value}\n")))
+        }
         None => Err(enoent(format!("unrecognized key '{key}'"))),
     }
 }
@@ -166,7 +172,7 @@ pub(super) fn dump(ctx: &Context<'_>) -> CommandResult {
             })
         })
         .collect();
-    Ok(Reply::either(ctx.format, "config", &json!(value), || {
+    Ok(Reply::either(ctx.format, "config/option", &json!(value), || {
         let rows: Vec<_> = all().map(|(section, k, v)| row(section, k, v)).collect();
         table(&COLUMNS, &rows)
     }))

@@ -125,9 +125,12 @@ pub(super) fn get_device_class(ctx: &Context<'_>) -> CommandResult {
         .iter()
         .map(|(id, class)| json!({"osd": id, "device_class": class}))
         .collect();
-    Ok(Reply::either(ctx.format, "device_classes", &json!(value), || {
-        rows.iter().map(|(_, class)| format!("{class}\n")).collect()
-    }))
+    Ok(Reply::either(
+        ctx.format,
+        "osd_device_classes/osd_device_class",
+        &json!(value),
+        || rows.iter().map(|(_, class)| format!("{class}\n")).collect(),
+    ))
 }
 
 /// `osd crush get-tunable straw_calc_version`.
@@ -184,13 +187,13 @@ pub(super) fn osd_info(ctx: &Context<'_>) -> CommandResult {
     if ctx.args.text("id").is_some_and(|t| !t.is_empty()) {
         let (id, i) = osd_arg(ctx, &map, "id")?;
         let value = osd_value(&map, id, i).ok_or_else(|| enoent(format!("osd.{id} does not exist")))?;
-        return Ok(Reply::either(ctx.format, "osd", &value, || {
+        return Ok(Reply::either(ctx.format, "osd_info", &value, || {
             osd_line(&map, id, i).unwrap_or_default()
         }));
     }
     let all = || crate::mon::show::osds(&map);
     let value: Vec<Value> = all().filter_map(|(id, i)| osd_value(&map, id, i)).collect();
-    Ok(Reply::either(ctx.format, "osds", &json!(value), || {
+    Ok(Reply::either(ctx.format, "osds/osd_info", &json!(value), || {
         all().filter_map(|(id, i)| osd_line(&map, id, i)).collect()
     }))
 }
@@ -261,13 +264,13 @@ pub(super) fn safe_to_destroy(ctx: &Context<'_>) -> CommandResult {
         return Err(CommandError::new(Errno::BUSY, text));
     }
     let value = json!({"safe_to_destroy": [], "active": active, "missing_stats": [], "stored_pgs": []});
-    Ok(Reply::value(ctx.format, "safe_to_destroy", &value))
+    Ok(Reply::value(ctx.format, "osd_status", &value))
 }
 
 /// `osd blocked-by`: no OSD waits for another.
 pub(super) fn blocked_by(ctx: &Context<'_>) -> CommandResult {
     let value = json!({"pg_ready": true, "osd_blocked_by": {"osd_blocked_by_infos": []}});
-    Ok(Reply::either(ctx.format, "osd_blocked_by", &value, || {
+    Ok(Reply::either(ctx.format, "pg_info", &value, || {
         table(&[Column::Right("osd"), Column::Right("num_blocked")], &[])
     }))
 }

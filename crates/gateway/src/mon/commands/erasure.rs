@@ -14,7 +14,7 @@ pub(super) fn profile_ls(ctx: &Context<'_>) -> CommandResult {
     let names: Vec<&String> = map.erasure_code_profiles.keys().collect();
     Ok(Reply::either(
         ctx.format,
-        "erasure_code_profiles",
+        "erasure-code-profiles/profile",
         &json!(names),
         || names.iter().map(|n| format!("{n}\n")).collect(),
     ))

@@ -59,7 +59,7 @@ pub(super) fn stat(ctx: &Context<'_>) -> CommandResult {
         "active_name": map.active_name,
         "num_standby": 0,
     });
-    Ok(Reply::value(ctx.format, "mgr_stat", &value))
+    Ok(Reply::value(ctx.format, "stat", &value))
 }
 
 /// `mgr services`.
@@ -101,7 +101,7 @@ fn facts(ctx: &Context<'_>) -> Map<String, Value> {
 pub(super) fn metadata(ctx: &Context<'_>) -> CommandResult {
     let value = Value::Object(facts(ctx));
     match ctx.args.str("who") {
-        None => Ok(Reply::value(ctx.format, "mgr_metadata", &json!([value]))),
+        None => Ok(Reply::value(ctx.format, "mgr_metadata/mgr", &json!([value]))),
         Some(MGR_NAME) => Ok(Reply::value(ctx.format, "mgr_metadata", &value)),
         Some(other) => Err(enoent(format!("no metadata for mgr.{other}"))),
     }

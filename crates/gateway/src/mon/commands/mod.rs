@@ -43,7 +43,7 @@ use crate::cluster::{Cluster, ClusterError};
 pub(super) use mon::pong;
 pub(super) use pg::states;
 pub(crate) use pg_stats::query as group_query;
-pub(super) use status::io_line;
+pub(super) use status::{current_checks, io_line};
 pub use table::COMMANDS;
 
 /// What a handler works with.

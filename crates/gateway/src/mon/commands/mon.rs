@@ -129,7 +129,7 @@ pub(super) fn stat(ctx: &Context<'_>) -> CommandResult {
         "leader": MON_NAME,
         "quorum": [{"rank": 0, "name": MON_NAME}],
     });
-    Ok(Reply::either(ctx.format, "mon_stat", &value, || {
+    Ok(Reply::either(ctx.format, "monmap", &value, || {
         let mons: Vec<_> = map
             .mons
             .iter()
@@ -178,7 +178,7 @@ pub(super) fn metadata(ctx: &Context<'_>) -> CommandResult {
     match id {
         None => {
             facts.insert("name".into(), MON_NAME.into());
-            Ok(Reply::value(ctx.format, "mon_metadata", &json!([facts])))
+            Ok(Reply::value(ctx.format, "mon_metadata/mon", &json!([facts])))
         }
         Some(MON_NAME) => Ok(Reply::value(ctx.format, "mon_metadata", &json!(facts))),
         Some(other) => Err(enoent(format!("no metadata for mon '{other}'"))),

@@ -133,7 +133,7 @@ pub(super) fn perf(ctx: &Context<'_>) -> CommandResult {
         })
         .collect();
     let value = json!({"pg_ready": true, "osdstats": {"osd_perf_infos": infos}});
-    Ok(Reply::either(ctx.format, "osd_perf", &value, || {
+    Ok(Reply::either(ctx.format, "pg_info", &value, || {
         use Column::Right as R;
         let rows: Vec<_> = rows
             .iter()

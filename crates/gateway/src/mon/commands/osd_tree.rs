@@ -295,7 +295,7 @@ pub(super) fn map_object(ctx: &Context<'_>) -> CommandResult {
 pub(super) fn rule_ls(ctx: &Context<'_>) -> CommandResult {
     let map = ctx.cluster().osdmap();
     let names: Vec<&String> = map.crush.rule_names.values().collect();
-    Ok(Reply::either(ctx.format, "rules", &json!(names), || {
+    Ok(Reply::either(ctx.format, "rules/name", &json!(names), || {
         names.iter().map(|n| format!("{n}\n")).collect()
     }))
 }
@@ -351,7 +351,11 @@ fn step(crush: &CrushMap, op: u32, arg1: i32, arg2: i32) -> Value {
 /// `osd crush show-tunables`.
 pub(super) fn tunables(ctx: &Context<'_>) -> CommandResult {
     let map = ctx.cluster().osdmap();
-    Ok(Reply::value(ctx.format, "tunables", &tunables_value(&map)))
+    Ok(Reply::value(
+        ctx.format,
+        "crush_map_tunables",
+        &tunables_value(&map),
+    ))
 }
 
 /// The tunables, and which of a client's features they and the buckets ask for.

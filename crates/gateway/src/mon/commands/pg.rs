@@ -428,14 +428,14 @@ fn dump_of(ctx: &Context<'_>, what: Vec<String>) -> CommandResult {
         value.insert("osd_stats".into(), pg_stats::osds_of(ctx, groups.len()));
         value.insert("pool_statfs".into(), pg_stats::pool_statfs(ctx));
     }
-    let reply = Reply::either(ctx.format, "pg_map", &Value::Object(value), || text);
+    let reply = Reply::either(ctx.format, "pg_info", &Value::Object(value), || text);
     Ok(reply.with_status(format!("dumped {}", what.join(","))))
 }
 
 /// `pg dump_stuck`: nothing is ever stuck here but groups without an OSD, which are down for as long as the process is.
 pub(super) fn dump_stuck(ctx: &Context<'_>) -> CommandResult {
     let value = json!({"pg_ready": true, "stuck_pg_stats": []});
-    Ok(Reply::either(ctx.format, "stuck_pg_stats", &value, String::new).with_status("ok"))
+    Ok(Reply::either(ctx.format, "pg_info", &value, String::new).with_status("ok"))
 }
 
 /// The groups that a command's `pool` and `states` ask for.
@@ -456,7 +456,7 @@ fn list(ctx: &Context<'_>, groups: Vec<Group>) -> CommandResult {
     if !groups.is_empty() {
         value["pg_stats"] = pg_stats::each(ctx, groups);
     }
-    Ok(Reply::either(ctx.format, "pg_stats", &value, || {
+    Ok(Reply::either(ctx.format, "pg_info", &value, || {
         if groups.is_empty() {
             String::new()
         } else {

@@ -58,9 +58,12 @@ pub(super) fn ls(ctx: &Context<'_>) -> CommandResult {
     };
     if ctx.args.str("detail").is_none() {
         let names: Vec<&str> = pools(&map).map(|(_, n)| n).collect();
-        return Ok(Reply::either(ctx.format, "pools", &json!(names), || {
-            with(&|_, n| Some(format!("{n}\n")))
-        }));
+        return Ok(Reply::either(
+            ctx.format,
+            "pools/pool_name",
+            &json!(names),
+            || with(&|_, n| Some(format!("{n}\n"))),
+        ));
     }
     let detail = |(id, n)| Some(pool_value(id, n, map.pools.get(&id)?, "pool_id", "pool_name"));
     let value: Vec<Value> = pools(&map).filter_map(detail).collect();
@@ -214,16 +217,21 @@ pub(super) fn stats(ctx: &Context<'_>) -> CommandResult {
             json!({"pool_name": name, "pool_id": id, "recovery": {}, "recovery_rate": {}, "client_io_rate": io})
         })
         .collect();
-    Ok(Reply::either(ctx.format, "pool_stats", &json!(value), || {
-        let line = |(id, name, r): &(i64, &str, Rates)| {
-            let io = match *r == Rates::default() {
-                true => "  nothing is going on".to_owned(),
-                false => format!("  client io {}", io_line(*r)),
+    Ok(Reply::either(
+        ctx.format,
+        "pool_stats/pool",
+        &json!(value),
+        || {
+            let line = |(id, name, r): &(i64, &str, Rates)| {
+                let io = match *r == Rates::default() {
+                    true => "  nothing is going on".to_owned(),
+                    false => format!("  client io {}", io_line(*r)),
+                };
+                format!("pool {name} id {id}\n{io}\n\n")
             };
-            format!("pool {name} id {id}\n{io}\n\n")
-        };
-        rows.iter().map(line).collect()
-    }))
+            rows.iter().map(line).collect()
+        },
+    ))
 }
 
 /// `osd pool set-quota POOL max_objects|max_bytes VALUE`.
@@ -366,7 +374,7 @@ pub(super) fn application_get(ctx: &Context<'_>) -> CommandResult {
         let all = pools(&map)
             .filter_map(|(id, n)| Some((n.to_owned(), json!(map.pools.get(&id)?.application_metadata))));
         let value = Value::Object(all.collect());
-        return Ok(Reply::value(ctx.format, "pool_applications", &value));
+        return Ok(Reply::value(ctx.format, "pools", &value));
     }
     let (map, id, name) = pool_arg(ctx, "pool")?;
     let apps = map

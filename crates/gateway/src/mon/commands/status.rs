@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::{CommandResult, Context, mgr::created, pg};
 use crate::{
-    cluster::{MGR_NAME, MON_NAME, PoolUsage, Rates},
+    cluster::{Cluster, MGR_NAME, MON_NAME, PoolUsage, Rates},
     mon::{
         format::{Format, bytes, count},
+        health_log::Failing,
         pgmap,
         reply::Reply,
         show::{operator_flags, osd_counts, osds, pg_count},
@@ -47,8 +48,8 @@ impl Check {
     }
 }
 
-fn checks(ctx: &Context<'_>) -> Vec<Check> {
-    let map = ctx.cluster().osdmap();
+fn checks(cluster: &Cluster) -> Vec<Check> {
+    let map = cluster.osdmap();
     let mut out = Vec::new();
     let (exists, up, _) = osd_counts(&map);
     if up < exists {
@@ -71,10 +72,10 @@ fn checks(ctx: &Context<'_>) -> Vec<Check> {
             detail: Vec::new(),
         });
     }
-    out.extend(space_check(ctx, &map));
-    out.extend(slow_ops_check(ctx, &map));
-    out.extend(scrub_checks(ctx));
-    out.extend(ctx.cluster().stats().checks().into_iter().map(|check| Check {
+    out.extend(space_check(cluster, &map));
+    out.extend(slow_ops_check(cluster, &map));
+    out.extend(scrub_checks(cluster));
+    out.extend(cluster.stats().checks().into_iter().map(|check| Check {
         code: check.code,
         error: check.error,
         summary: check.summary,
@@ -103,7 +104,7 @@ fn checks(ctx: &Context<'_>) -> Vec<Check> {
             detail: full,
         });
     }
-    let stats = ctx.cluster().stats();
+    let stats = cluster.stats();
     let unused = |id: &i64| stats.pool(*id).objects == 0;
     let untagged: Vec<String> = map
         .pools
@@ -124,9 +125,19 @@ fn checks(ctx: &Context<'_>) -> Vec<Check> {
     out
 }
 
+/// What is not as it should be at this moment.
+pub(in crate::mon) fn current_checks(cluster: &Cluster) -> Vec<Failing> {
+    let failing = |check: Check| Failing {
+        code: check.code,
+        error: check.error,
+        summary: check.summary,
+    };
+    checks(cluster).into_iter().map(failing).collect()
+}
+
 /// Whether the backend is nearly full, or full, by the ratios of the map.
-fn space_check(ctx: &Context<'_>, map: &encoding::maps::OsdMap) -> Option<Check> {
-    let space = ctx.cluster().stats().space();
+fn space_check(cluster: &Cluster, map: &encoding::maps::OsdMap) -> Option<Check> {
+    let space = cluster.stats().space();
     if space.total == 0 {
         return None;
     }
@@ -149,8 +160,8 @@ fn space_check(ctx: &Context<'_>, map: &encoding::maps::OsdMap) -> Option<Check>
 }
 
 /// Whether ops have been in flight for too long (`SlowOps` in Ceph `src/mgr/DaemonHealthMetricCollector.cc`).
-fn slow_ops_check(ctx: &Context<'_>, map: &encoding::maps::OsdMap) -> Option<Check> {
-    let stats = ctx.cluster().stats();
+fn slow_ops_check(cluster: &Cluster, map: &encoding::maps::OsdMap) -> Option<Check> {
+    let stats = cluster.stats();
     let slow: Vec<_> = osds(map)
         .filter_map(|(id, _)| Some((id, stats.ops(Some(id)).first()?.slow_ops()?)))
         .collect();
@@ -172,8 +183,8 @@ fn slow_ops_check(ctx: &Context<'_>, map: &encoding::maps::OsdMap) -> Option<Che
 }
 
 /// Whether scrubs found what cannot be read (`PGMap::get_health_checks`).
-fn scrub_checks(ctx: &Context<'_>) -> Vec<Check> {
-    let scrubs = ctx.cluster().stats().scrubs();
+fn scrub_checks(cluster: &Cluster) -> Vec<Check> {
+    let scrubs = cluster.stats().scrubs();
     let bad: Vec<_> = scrubs.iter().filter(|(_, state)| state.errors > 0).collect();
     if bad.is_empty() {
         return Vec::new();
@@ -215,17 +226,17 @@ fn health_value(checks: &[Check], detail: bool) -> Value {
 
 /// Health as `health` has it in JSON, without details.
 pub(super) fn short_health(ctx: &Context<'_>) -> Value {
-    health_value(&checks(ctx), false)
+    health_value(&checks(ctx.cluster()), false)
 }
 
 /// The same with details.
 pub(super) fn full_health(ctx: &Context<'_>) -> Value {
-    health_value(&checks(ctx), true)
+    health_value(&checks(ctx.cluster()), true)
 }
 
 /// `health [detail]`.
 pub(super) fn health(ctx: &Context<'_>) -> CommandResult {
-    let checks = checks(ctx);
+    let checks = checks(ctx.cluster());
     let detail = ctx.args.str("detail").is_some();
     let value = health_value(&checks, detail);
     Ok(Reply::either(ctx.format, "health", &value, || {
@@ -330,7 +341,7 @@ pub(super) fn status(ctx: &Context<'_>) -> CommandResult {
     let mgrmap = ctx.cluster().mgrmap();
     let value = json!({
         "fsid": ctx.cluster().fsid().to_string(),
-        "health": health_value(&checks(ctx), false),
+        "health": health_value(&checks(ctx.cluster()), false),
         "election_epoch": 1,
         "quorum": [0],
         "quorum_names": [MON_NAME],
@@ -353,7 +364,7 @@ pub(super) fn status(ctx: &Context<'_>) -> CommandResult {
 }
 
 fn status_text(ctx: &Context<'_>) -> String {
-    let checks = checks(ctx);
+    let checks = checks(ctx.cluster());
     let map = ctx.cluster().osdmap();
     let space = ctx.cluster().stats().space();
     let (usage, rates) = totals(ctx);
