@@ -24,6 +24,9 @@ const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 /// What may be taken of memory beyond what the first rounds took, in bytes: the allocator's arenas fill in time.
 const MEMORY: u64 = 64 << 20;
 
+/// Something that goes wrong.
+type Wrong = fn(&mut Soak);
+
 /// The server and what is done to it.
 struct Soak {
     cluster: Cluster,
@@ -184,7 +187,7 @@ fn nothing_is_lost_and_nothing_grows_while_everything_goes_wrong() {
     let seconds = std::env::var("RBDGATE_SOAK_SECONDS").ok();
     let time = Duration::from_secs(seconds.and_then(|s| s.parse().ok()).unwrap_or(180));
     let mut soak = Soak::start();
-    let wrongs: [(&str, fn(&mut Soak)); 5] = [
+    let wrongs: [(&str, Wrong); 5] = [
         ("stop and start", Soak::stopped_and_started),
         ("the disk is full", Soak::disk_full),
         ("the clock is stepped", Soak::clock_stepped),
