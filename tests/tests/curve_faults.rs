@@ -216,6 +216,7 @@ fn a_copyset_without_a_leader_holds_up_its_own_chunks_alone_and_is_named_by_heal
             images::fill(&cluster, "disk", &mut bytes, n, FAR, 256 << 10);
         }
         cluster.rbd(&["create", "--size", "1G", "other"]);
+        cluster.rbd(&["snap", "create", "other@s"]);
         assert!(!stuck.is_finished());
         let wanted = format!("copyset {copyset} of logical pool 2");
         let since = std::time::Instant::now();

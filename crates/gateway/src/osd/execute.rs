@@ -252,9 +252,7 @@ impl Osd {
         let reqid = op.reqid();
         let committed = self.objects.commit(&object.id, &mut change, |tx| {
             reply_log::record(tx, &reqid, &recorded);
-            for seq in inner.last_seq.into_iter().chain(op.saw()) {
-                tx.builds_on(seq);
-            }
+            build_on_what_was_seen(tx, inner, &op);
         });
         // Whatever became of the change: what it preserved is preserved.
         inner.preserved = inner.preserved.max(change.preserved);
@@ -391,6 +389,7 @@ impl Osd {
         };
         let mut tx = store::Transaction::new();
         reply_log::record(&mut tx, &op.reqid(), &recorded);
+        build_on_what_was_seen(&mut tx, inner, &op);
         let seq = match self.objects.store().submit(tx) {
             Ok(seq) => seq,
             // It changed nothing, so there is an answer all the same: on a full disk, for instance.
@@ -403,10 +402,12 @@ impl Osd {
         op.tracked.reached(Stage::Submitted);
         self.has_read(&op, bytes);
         let reply = self.unchanged_reply(&op, result, epoch, version);
-        self.objects.store().after(seq, move |durable| match durable {
-            Ok(()) => op.session.send(reply),
-            Err(_) => op.session.close(),
-        });
+        self.objects
+            .store()
+            .after_alone(seq, move |durable| match durable {
+                Ok(()) => op.session.send(reply),
+                Err(_) => op.session.close(),
+            });
     }
 
     /// Answers a request about an object, or a state of it, that is not there. Who copies it asks for more.
@@ -525,6 +526,13 @@ impl Osd {
                 tracing::error!(%error, header = %id, "cannot delete the image's volume");
             }
         });
+    }
+}
+
+/// What a request did is durable only with what it saw: its object, and what it copied.
+fn build_on_what_was_seen(tx: &mut store::Transaction, inner: &Inner, op: &PendingOp) {
+    for seq in inner.last_seq.into_iter().chain(op.saw()) {
+        tx.builds_on(seq);
     }
 }
 
