@@ -19,6 +19,7 @@ pub mod op_vectors;
 pub mod peer;
 pub mod playback;
 pub mod ports;
+pub mod process;
 pub mod raw_client;
 pub mod rbdgate;
 pub mod record;
@@ -26,6 +27,7 @@ pub mod reference;
 pub mod shapes;
 pub mod small_disk;
 pub mod suites;
+pub mod table;
 pub mod verified_writer;
 
 /// Why the harness could not do what a test asked of it: text for the person who reads the test's output.

@@ -13,6 +13,7 @@ use msgr::auth::ConMode;
 use msgr::connection::{Event, ReadHalf, WriteHalf};
 use msgr::{ClientConfig, PeerInfo, Protocol};
 
+use crate::cluster::Cluster;
 use crate::peer::{self, Peer};
 use crate::{Failure, Result};
 
@@ -50,6 +51,12 @@ impl RawClient {
             modes: modes.to_vec(),
             map,
         })
+    }
+
+    /// The administrator of a cluster of rbdgate.
+    pub fn of(cluster: &mut Cluster, modes: &[ConMode]) -> Result<Self> {
+        let keyring = cluster.keyring();
+        Self::start(cluster.rbdgate().ports().mon_v2(), &keyring, modes)
     }
 
     /// What a connection to an OSD is made with.

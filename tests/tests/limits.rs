@@ -15,6 +15,7 @@ use msgr::auth::ConMode;
 use rbdgate_tests::cluster::{Cluster, against_ceph};
 use rbdgate_tests::old_client::{on_range, request};
 use rbdgate_tests::peer::{self, Peer};
+use rbdgate_tests::process;
 use rbdgate_tests::raw_client::RawClient;
 
 /// Connections of clients that do nothing.
@@ -24,19 +25,7 @@ const HALF_OPEN: usize = 2000;
 
 /// Memory of the server that is its own, in bytes.
 fn memory(cluster: &mut Cluster) -> u64 {
-    let pid = cluster.rbdgate().pid().unwrap();
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let kib = status
-        .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"))
-        .unwrap();
-    let kib: u64 = kib.split_whitespace().next().unwrap().parse().unwrap();
-    kib << 10
-}
-
-fn raw_client(cluster: &mut Cluster) -> RawClient {
-    let keyring = cluster.keyring();
-    RawClient::start(cluster.rbdgate().ports().mon_v2(), &keyring, &[ConMode::CRC]).unwrap()
+    process::memory(cluster.rbdgate().pid().unwrap(), "RssAnon")
 }
 
 fn mon(cluster: &mut Cluster) -> SocketAddr {
@@ -72,7 +61,7 @@ fn ten_thousand_idle_clients_and_two_thousand_strangers_take_little_memory() {
     let mut cluster = Cluster::start();
     cluster.rbd(&["create", "--size", "8M", "disk"]);
     let before = memory(&mut cluster);
-    let client = raw_client(&mut cluster);
+    let client = RawClient::of(&mut cluster, &[ConMode::CRC]).unwrap();
     let config = client.osd_config(0).unwrap();
     let begun = Instant::now();
     let connect = |_| Peer::connect(config.clone()).unwrap().into_parts().0;
@@ -107,7 +96,7 @@ fn a_client_that_does_not_take_its_answers_holds_back_nobody_and_takes_bounded_m
     let content: Vec<u8> = rbdgate_tests::data::bytes(9, OBJECT as usize);
     let file = cluster.file("content", &content);
     cluster.rados(&["-p", "rbd", "put", "large", &file]);
-    let client = raw_client(&mut cluster);
+    let client = RawClient::of(&mut cluster, &[ConMode::CRC]).unwrap();
     let mut osd = client.osd(0).unwrap();
     let before = memory(&mut cluster);
     let mut read = request(&client.map, "rbd", "large", false, Vec::new()).unwrap();
@@ -177,7 +166,7 @@ fn connections_beyond_the_bound_are_refused_until_others_end() {
     }
     let mut cluster = Cluster::start_with(&["--max-connections", "20"]);
     let at = mon(&mut cluster);
-    let client = raw_client(&mut cluster);
+    let client = RawClient::of(&mut cluster, &[ConMode::CRC]).unwrap();
     let sessions: Vec<_> = (0..19).map(|_| client.osd(0).unwrap()).collect();
     assert!(is_shut_out(at));
     drop(sessions);

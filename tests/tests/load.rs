@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
+use rbdgate_tests::process;
 
 /// Sessions, or programs, at a time or one after the other.
 const COUNT: usize = 200;
@@ -11,16 +12,7 @@ const AT_A_TIME: usize = 4;
 
 /// Resident memory of the server, in KiB.
 fn memory(cluster: &mut Cluster) -> u64 {
-    let pid = cluster.rbdgate().pid().expect("it runs");
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status
-        .lines()
-        .find_map(|l| l.strip_prefix("VmRSS:"))
-        .expect("memory is told");
-    line.split_whitespace()
-        .next()
-        .and_then(|n| n.parse().ok())
-        .expect("a number")
+    process::memory(cluster.rbdgate().pid().expect("it runs"), "VmRSS") >> 10
 }
 
 /// Processor time that the server has taken, in seconds.

@@ -41,14 +41,9 @@ struct Client {
     tid: u64,
 }
 
-fn raw_client(cluster: &mut Cluster) -> RawClient {
-    let keyring = cluster.keyring();
-    RawClient::start(cluster.rbdgate().ports().mon_v2(), &keyring, &[ConMode::CRC]).unwrap()
-}
-
 impl Client {
     fn start(cluster: &mut Cluster) -> Self {
-        let raw = raw_client(cluster);
+        let raw = RawClient::of(cluster, &[ConMode::CRC]).unwrap();
         let osd = raw.osd(0).unwrap();
         Self { raw, osd, tid: 0 }
     }
@@ -96,7 +91,7 @@ impl Client {
             cluster.kill();
             cluster.launch();
             // The address in the map has the new process's nonce. The client stays who it was, with its tickets.
-            self.raw.map = raw_client(cluster).map;
+            self.raw.map = RawClient::of(cluster, &[ConMode::CRC]).unwrap().map;
         }
         self.osd = self.raw.osd(0).unwrap();
         request.retry_attempt += 1;

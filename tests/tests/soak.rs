@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rbdgate_tests::cluster::{Cluster, against_ceph, temporary_folder};
 use rbdgate_tests::curve::on_curve;
 use rbdgate_tests::exec::Program;
+use rbdgate_tests::process;
 use rbdgate_tests::small_disk::SmallDisk;
 use rbdgate_tests::verified_writer::Writer;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
@@ -131,17 +132,6 @@ fn descriptors(pid: Pid) -> u64 {
     open.count() as u64
 }
 
-/// Memory that is the server's own, in bytes.
-fn memory(pid: Pid) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_pid())).unwrap();
-    let kib = status
-        .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"))
-        .unwrap();
-    let kib: u64 = kib.split_whitespace().next().unwrap().parse().unwrap();
-    kib << 10
-}
-
 /// What a person does with images, again and again, while things go wrong: with whatever outcome, but not without one.
 fn use_images(conf: &Path, name: &str, over: &AtomicBool) -> u32 {
     let (first, clone) = (format!("{name}@first"), format!("{name}-clone"));
@@ -206,7 +196,10 @@ fn nothing_is_lost_and_nothing_grows_while_everything_goes_wrong() {
             wrong(&mut soak);
             let answer = soak.writer.ask(&soak.cluster, "check", "checked ");
             let pid = soak.pid();
-            let (memory, open) = (memory(pid), descriptors(pid));
+            let (memory, open) = (
+                process::memory(pid.as_raw_pid().cast_unsigned(), "RssAnon"),
+                descriptors(pid),
+            );
             println!(
                 "{:?}: {name}: {answer}, {} MiB, {open} files",
                 begun.elapsed(),

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use rbdgate_tests::table::aligned;
+
 use super::{CLONES, DRIVERS};
 
 /// A driver with one format of clones.
@@ -61,17 +63,7 @@ fn heads() -> Vec<String> {
 pub(crate) fn plain(rows: &[Row]) -> String {
     let mut lines = vec![heads()];
     lines.extend(rows.iter().map(Row::words));
-    let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..heads().len()).map(width).collect();
-    lines.insert(1, widths.iter().map(|&width| "-".repeat(width)).collect());
-    let mut text = String::new();
-    for line in lines {
-        for (word, width) in line.iter().zip(&widths) {
-            let _ = write!(text, "| {word:width$} ");
-        }
-        text.push_str("|\n");
-    }
-    text
+    aligned(lines)
 }
 
 /// The whole page.
