@@ -6,11 +6,10 @@ use encoding::maps::PgPool;
 use store::StoreError;
 
 use super::{
-    Objects, SCAN_BATCH,
+    Objects,
     id::ObjectId,
     images::{DataName, ImageVolume, split_image_key},
     keys,
-    onode::{Onode, Placement},
     usage::Figures,
 };
 
@@ -61,24 +60,12 @@ impl Objects {
     }
 
     fn count_named(&self, pool: i64, count: &mut Count<'_>) -> Result<(), StoreError> {
-        let (mut from, to) = keys::pool_range(b'O', pool);
-        loop {
-            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
-            for (key, value) in &rows {
-                let id =
-                    ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key".into()))?;
-                let state =
-                    Onode::decode(value, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()))?;
-                let seed = count.seed(&id);
-                count.add(seed, 1, 0, state.size);
-                let owner = state.onode.filter(|_| state.clones);
-                count.owners.extend(owner.map(|onode| (onode, seed)));
-            }
-            match rows.last() {
-                Some((key, _)) if rows.len() == SCAN_BATCH => from = keys::after(key),
-                _ => return Ok(()),
-            }
-        }
+        self.each_named(keys::pool_range(b'O', pool), |id, state| {
+            let seed = count.seed(&id);
+            count.add(seed, 1, 0, state.size);
+            let owner = state.onode.filter(|_| state.clones);
+            count.owners.extend(owner.map(|onode| (onode, seed)));
+        })
     }
 
     fn count_volume(

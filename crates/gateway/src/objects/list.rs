@@ -10,7 +10,7 @@ use super::{
     id::ObjectId,
     images::{ImageVolume, recorded_volume, split_image_key},
     keys,
-    onode::{Entry, Onode, PAGE_ENTRIES, Placement},
+    onode::{Entry, ObjectState, Onode, PAGE_ENTRIES, Placement},
 };
 
 /// A part of a pool: objects whose placement hash ends in `seed`'s lowest `bits` bits. A placement group is
@@ -171,10 +171,12 @@ impl Objects {
         }
     }
 
-    /// Counts objects, clones and bytes of all pools.
-    pub(super) fn count_all(&self) -> Result<(), StoreError> {
-        let mut with_clones = HashMap::new();
-        let (mut from, to) = keys::whole_table(b'O');
+    /// Calls `each` for every object in a range of keys that is recorded under its own name: all but the data of images.
+    pub(super) fn each_named(
+        &self,
+        (mut from, to): (Bytes, Bytes),
+        mut each: impl FnMut(ObjectId, ObjectState),
+    ) -> Result<(), StoreError> {
         loop {
             let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
             for (key, value) in &rows {
@@ -182,14 +184,22 @@ impl Objects {
                     ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key".into()))?;
                 let state =
                     Onode::decode(value, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()))?;
-                self.usage().pool(id.pool).changed(1, state.size as i64);
-                with_clones.extend(state.onode.filter(|_| state.clones).map(|onode| (onode, id.pool)));
+                each(id, state);
             }
             match rows.last() {
                 Some((key, _)) if rows.len() == SCAN_BATCH => from = keys::after(key),
-                _ => break,
+                _ => return Ok(()),
             }
         }
+    }
+
+    /// Counts objects, clones and bytes of all pools.
+    pub(super) fn count_all(&self) -> Result<(), StoreError> {
+        let mut with_clones = HashMap::new();
+        self.each_named(keys::whole_table(b'O'), |id, state| {
+            self.usage().pool(id.pool).changed(1, state.size as i64);
+            with_clones.extend(state.onode.filter(|_| state.clones).map(|onode| (onode, id.pool)));
+        })?;
         self.each_volume(None, |id, _, volume| {
             let (mut objects, mut bytes, mut extra) = (0, 0, false);
             self.each_entry(volume, |_, entry| {
