@@ -6,91 +6,52 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use encoding::types::{EntityAddr, EntityName, Utime};
+use encoding::types::Utime;
 use serde_json::{Value, json};
 
-use super::{OpTracker, Settings, Stage, TrackedOp, history::Finished};
+use super::{OpTracker, Settings, Stage, TrackedOp, history::Sketch};
 use crate::mon::local_time;
 
-/// What both an op in flight and one that is over show.
-struct Shown {
-    description: String,
-    client: EntityName,
-    addr: EntityAddr,
-    tid: u64,
-    arrived: Instant,
-    took: Duration,
-    stages: Vec<(Stage, Duration)>,
-    over: bool,
-}
-
-impl Shown {
-    fn in_flight(op: &TrackedOp, now: Instant) -> Self {
-        Self {
-            description: op.request.describe(op.client, op.tid),
-            client: op.client,
-            addr: op.addr,
-            tid: op.tid,
-            arrived: op.arrived,
-            took: op.age(now),
-            stages: op.stages(),
-            over: false,
-        }
+/// An op as it is shown. `over`: it is not in flight any more.
+fn dump(op: &Sketch, over: bool, now: (Instant, SystemTime)) -> Value {
+    let age = now.0.saturating_duration_since(op.arrived);
+    let initiated = now.1.checked_sub(age).unwrap_or(now.1);
+    let at = |after: Duration| local_time(Utime::from_system_time(initiated + after));
+    let mut events = vec![("initiated", Duration::ZERO)];
+    events.extend(op.stages.iter().map(|(stage, at)| (stage.event(), *at)));
+    if over {
+        let submitted = op.stages.iter().any(|(stage, _)| *stage == Stage::Submitted);
+        events.extend(submitted.then_some(("commit_sent", op.took)));
+        events.push(("done", op.took));
     }
-
-    fn finished(op: &Finished) -> Self {
-        Self {
-            description: op.description.clone(),
-            client: op.client,
-            addr: op.addr,
-            tid: op.tid,
-            arrived: op.arrived,
-            took: op.took,
-            stages: op.stages.clone(),
-            over: true,
-        }
-    }
-
-    fn dump(&self, now: (Instant, SystemTime)) -> Value {
-        let age = now.0.saturating_duration_since(self.arrived);
-        let initiated = now.1.checked_sub(age).unwrap_or(now.1);
-        let at = |after: Duration| local_time(Utime::from_system_time(initiated + after));
-        let mut events = vec![("initiated", Duration::ZERO)];
-        events.extend(self.stages.iter().map(|(stage, at)| (stage.event(), *at)));
-        if self.over {
-            let submitted = self.stages.iter().any(|(stage, _)| *stage == Stage::Submitted);
-            events.extend(submitted.then_some(("commit_sent", self.took)));
-            events.push(("done", self.took));
-        }
-        let mut before = Duration::ZERO;
-        let events: Vec<Value> = events
-            .into_iter()
-            .map(|(event, after)| {
-                let duration = after.saturating_sub(before).as_secs_f64();
-                before = after;
-                json!({"event": event, "time": at(after), "duration": duration})
-            })
-            .collect();
-        let last = self.stages.last();
-        let flag_point = match (self.over, last) {
-            (true, Some((Stage::Submitted, _))) => "commit sent; apply or cleanup",
-            (_, Some((stage, _))) => stage.flag_point(),
-            (_, None) => "reached pg",
-        };
-        json!({
-            "description": self.description,
-            "initiated_at": at(Duration::ZERO),
-            "age": age.as_secs_f64(),
-            "duration": self.took.as_secs_f64(),
-            "type_data": {
-                "flag_point": flag_point,
-                "client_info": {
-                    "client": self.client.to_string(), "client_addr": self.addr.to_string(), "tid": self.tid,
-                },
-                "events": events,
-            },
+    let mut before = Duration::ZERO;
+    let events: Vec<Value> = events
+        .into_iter()
+        .map(|(event, after)| {
+            let duration = after.saturating_sub(before).as_secs_f64();
+            before = after;
+            json!({"event": event, "time": at(after), "duration": duration})
         })
-    }
+        .collect();
+    let last = op.stages.last();
+    let flag_point = match (over, last) {
+        (true, Some((Stage::Submitted, _))) => "commit sent; apply or cleanup",
+        (_, Some((stage, _))) => stage.flag_point(),
+        (_, None) => "reached pg",
+    };
+    json!({
+        "description": op.description,
+        "initiated_at": at(Duration::ZERO),
+        "age": age.as_secs_f64(),
+        "duration": op.took.as_secs_f64(),
+        "type_data": {
+            "flag_point": flag_point,
+            "client_info": {
+                "client": op.client.to_string(), "client_addr": op.addr.to_string(), "tid": op.tid,
+            },
+            "events": events,
+        },
+    })
 }
 
 fn now() -> (Instant, SystemTime) {
@@ -113,7 +74,7 @@ pub fn in_flight(trackers: &[Arc<OpTracker>]) -> Value {
     let (now, ops) = (now(), flying(trackers));
     let shown: Vec<Value> = ops
         .iter()
-        .map(|op| Shown::in_flight(op, now.0).dump(now))
+        .map(|op| dump(&Sketch::of(op, op.age(now.0)), false, now))
         .collect();
     json!({"ops": shown, "num_ops": ops.len()})
 }
@@ -129,7 +90,7 @@ pub fn blocked(trackers: &[Arc<OpTracker>], count_only: bool) -> Value {
     }
     let shown: Vec<Value> = ops
         .iter()
-        .map(|op| Shown::in_flight(op, now.0).dump(now))
+        .map(|op| dump(&Sketch::of(op, op.age(now.0)), false, now))
         .collect();
     json!({"ops": shown, "complaint_time": complaint, "num_blocked_ops": count})
 }
@@ -149,7 +110,7 @@ pub fn historic(trackers: &[Arc<OpTracker>], by_duration: bool) -> Value {
     } else {
         ops.sort_by_key(|op| op.arrived);
     }
-    let shown: Vec<Value> = ops.iter().map(|op| Shown::finished(op).dump(now)).collect();
+    let shown: Vec<Value> = ops.iter().map(|op| dump(op, true, now)).collect();
     json!({"size": settings.history_size, "duration": settings.history_duration.as_secs(), "ops": shown})
 }
 
@@ -159,7 +120,7 @@ pub fn slow(trackers: &[Arc<OpTracker>]) -> Value {
     let (now, settings) = (now(), settings(trackers));
     let mut ops: Vec<_> = trackers.iter().flat_map(|t| t.history.lock().slow()).collect();
     ops.sort_by_key(|op| op.arrived);
-    let shown: Vec<Value> = ops.iter().map(|op| Shown::finished(op).dump(now)).collect();
+    let shown: Vec<Value> = ops.iter().map(|op| dump(op, true, now)).collect();
     json!({
         "num to keep": settings.slow_size, "threshold to keep": settings.slow_threshold.as_secs(), "Ops": shown,
     })

@@ -11,9 +11,9 @@ use encoding::types::{EntityAddr, EntityName};
 
 use super::{Settings, Stage, TrackedOp, nanos};
 
-/// An op that is over.
+/// What is shown of an op: as it ended, or as it is in flight.
 #[derive(Debug)]
-pub(super) struct Finished {
+pub(super) struct Sketch {
     pub(super) description: String,
     pub(super) client: EntityName,
     pub(super) addr: EntityAddr,
@@ -23,7 +23,7 @@ pub(super) struct Finished {
     pub(super) stages: Vec<(Stage, Duration)>,
 }
 
-impl Finished {
+impl Sketch {
     pub(super) fn of(op: &TrackedOp, took: Duration) -> Self {
         Self {
             description: op.request.describe(op.client, op.tid),
@@ -40,13 +40,13 @@ impl Finished {
 #[derive(Debug, Default)]
 pub(super) struct History {
     /// Those that took longest, the shortest first.
-    longest: Vec<Arc<Finished>>,
+    longest: Vec<Arc<Sketch>>,
     /// Slow ones, as they ended.
-    slow: VecDeque<Arc<Finished>>,
+    slow: VecDeque<Arc<Sketch>>,
 }
 
 impl History {
-    pub(super) fn add(&mut self, op: Arc<Finished>, slow: bool, settings: &Settings) {
+    pub(super) fn add(&mut self, op: Arc<Sketch>, slow: bool, settings: &Settings) {
         if slow {
             self.slow.push_back(Arc::clone(&op));
         }
@@ -75,12 +75,12 @@ impl History {
     }
 
     /// Those that took longest.
-    pub(super) fn longest(&self) -> Vec<Arc<Finished>> {
+    pub(super) fn longest(&self) -> Vec<Arc<Sketch>> {
         self.longest.clone()
     }
 
     /// Slow ones.
-    pub(super) fn slow(&self) -> Vec<Arc<Finished>> {
+    pub(super) fn slow(&self) -> Vec<Arc<Sketch>> {
         self.slow.iter().cloned().collect()
     }
 }

@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 pub use describe::Request;
 pub use settings::{OPTIONS, Settings};
 
-use history::{Finished, History};
+use history::{History, Sketch};
 
 /// How many parts the ops in flight are kept in.
 const SHARDS: usize = 32;
@@ -283,7 +283,7 @@ impl OpTracker {
             return;
         }
         let settings = self.settings.get();
-        let finished = Arc::new(Finished::of(op, took));
+        let finished = Arc::new(Sketch::of(op, took));
         let mut history = self.history.lock();
         history.add(finished, slow, &settings);
         self.floor.store(history.floor(&settings), Relaxed);
