@@ -42,12 +42,7 @@ pub fn flatten(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(),
             Err(error) => return Err(error),
         };
         match outcome {
-            // The lock went over to somebody else, or nobody has it any more.
-            Err(RESTART | Errno::ETIMEDOUT) => {
-                session.release()?;
-                progress(0, 1)?;
-                std::thread::sleep(std::time::Duration::from_millis(100));
-            }
+            Err(RESTART | Errno::ETIMEDOUT) => session.start_over(progress)?,
             r => return r,
         }
         image.refresh()?;

@@ -325,6 +325,17 @@ impl Session {
         }
     }
 
+    /// Lets the lock go, and rests before it is asked for again: it went over to somebody else, or nobody has it any more.
+    ///
+    /// # Errors
+    /// Of the class method, or of whoever is told of the progress.
+    pub fn start_over(&self, progress: Progress<'_>) -> Result<(), Errno> {
+        self.release()?;
+        progress(0, 1)?;
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        Ok(())
+    }
+
     /// Gives the lock up.
     ///
     /// # Errors

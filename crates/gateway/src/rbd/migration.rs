@@ -165,11 +165,7 @@ pub fn execute(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(),
             Err(error) => return Err(error),
         };
         match outcome {
-            Err(RESTART | Errno::ETIMEDOUT) => {
-                session.release()?;
-                progress(0, 1)?;
-                std::thread::sleep(std::time::Duration::from_millis(100));
-            }
+            Err(RESTART | Errno::ETIMEDOUT) => session.start_over(progress)?,
             Err(error) => return Err(error),
             Ok(()) => break,
         }
