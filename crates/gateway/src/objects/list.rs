@@ -317,7 +317,7 @@ impl Objects {
         self.delete_named(pool)?;
         let slots = self.slots.volume(self.store(), pool)?;
         let mut tx = Transaction::new();
-        for table in *b"SI" {
+        for table in *b"SIU" {
             let (from, to) = keys::pool_range(table, pool);
             tx.delete_range(from, to);
         }

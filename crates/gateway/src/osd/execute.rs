@@ -19,7 +19,9 @@ use super::{
     snaps::Refused,
     watch::Notify,
 };
-use crate::objects::{commit::CommitError, mutation::Change, onode::ObjectState, preserve::Preserve};
+use crate::objects::{
+    commit::CommitError, creators, mutation::Change, onode::ObjectState, preserve::Preserve,
+};
 use crate::op_tracker::Stage;
 
 /// Most bytes of output that are recorded with a modification that failed; one with more is run again if it is sent
@@ -250,8 +252,10 @@ impl Osd {
         };
         let preserves = change.preserve.as_ref().is_some_and(Preserve::overwrites);
         let reqid = op.reqid();
+        let (existed, exists) = (change.old.exists, change.new.exists);
         let committed = self.objects.commit(&object.id, &mut change, |tx| {
             reply_log::record(tx, &reqid, &recorded);
+            creators::record(tx, &object.id, existed, exists, &op.session.peer().entity);
             build_on_what_was_seen(tx, inner, &op);
         });
         // Whatever became of the change: what it preserved is preserved.

@@ -15,6 +15,7 @@ mod crash_tests;
 mod erasure;
 mod execute;
 mod full;
+pub mod hand_over;
 pub mod image_stats;
 #[cfg(test)]
 mod listing_tests;
