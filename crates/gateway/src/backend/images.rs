@@ -8,7 +8,7 @@ use encoding::{
 use store::{StoreError, VolumeId};
 
 use crate::{
-    objects::{Data, Objects, hand_over::order_for, id::ObjectId},
+    objects::{Data, Objects, fetched::Access, hand_over::order_for, id::ObjectId},
     osd::alone,
 };
 
@@ -71,7 +71,7 @@ impl Image {
         if !state.exists {
             return Err(none());
         }
-        let Data::Ready(id) = objects.read(&id_object, &state, 0, state.size, true)? else {
+        let Data::Ready(id) = objects.read(&id_object, &state, 0, state.size, Access::Wait)? else {
             return Err(damaged("id"));
         };
         let id = Reader::new(&id).blob().map_err(|_| damaged("id"))?;

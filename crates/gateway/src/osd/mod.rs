@@ -31,6 +31,7 @@ mod ops_tmap;
 mod ops_watch;
 mod ops_xattr;
 mod pgls;
+mod reading;
 mod reply_log;
 mod request;
 mod scrub;
@@ -74,7 +75,7 @@ use self::{
 };
 use crate::{
     cluster::{Cluster, Entrance},
-    objects::{Objects, id::ObjectId, keys},
+    objects::{Objects, fetched::Fetched, id::ObjectId, keys},
     op_tracker::OpTracker,
 };
 
@@ -263,6 +264,7 @@ impl Osd {
             modes: Modes::default(),
             pool: PoolKind::default(),
             copied: Vec::new(),
+            fetched: Fetched::default(),
             arrived: self.image_stats.now(),
         });
         match self.admit(&mut op, &state, &map, raw.data_len()) {
