@@ -20,7 +20,7 @@ use curve::{
     proto::namespace::StatusCode,
 };
 use parking_lot::{Mutex, RwLock};
-use store::{DEVICE_UNIT, Device, DeviceSpace, Devices, WriteDone};
+use store::{DEVICE_UNIT, Device, DeviceSpace, Devices, ReadDone, WriteDone};
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 
 use super::{
@@ -492,6 +492,19 @@ impl Device for CurveDevice {
 
     fn write_at(&self, offset: u64, pieces: Vec<Bytes>) -> io::Result<()> {
         self.wait(self.write(offset, pieces))
+    }
+
+    fn start_read(&self, offset: u64, len: usize, done: ReadDone) {
+        let this = self.this.upgrade();
+        self.shared.handle.spawn(async move {
+            done(match this {
+                Some(this) => {
+                    let _timed = this.shared.health.started(&this.place, Instant::now());
+                    this.read(offset, len).await
+                }
+                None => Err(io::ErrorKind::NotFound.into()),
+            });
+        });
     }
 
     fn start_write(&self, offset: u64, pieces: Vec<Bytes>, done: WriteDone) {

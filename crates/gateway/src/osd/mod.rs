@@ -32,6 +32,7 @@ mod ops_tmap;
 mod ops_watch;
 mod ops_xattr;
 mod pgls;
+mod reading;
 mod reply_log;
 mod request;
 mod scrub;
@@ -75,7 +76,7 @@ use self::{
 };
 use crate::{
     cluster::{Cluster, Entrance},
-    objects::{Objects, id::ObjectId, keys},
+    objects::{Objects, fetched::Fetched, id::ObjectId, keys},
     op_tracker::OpTracker,
 };
 
@@ -264,6 +265,7 @@ impl Osd {
             modes: Modes::default(),
             pool: PoolKind::default(),
             copied: Vec::new(),
+            fetched: Fetched::default(),
             arrived: self.image_stats.now(),
         });
         match self.admit(&mut op, &state, &map, raw.data_len()) {
