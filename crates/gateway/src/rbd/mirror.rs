@@ -139,6 +139,33 @@ pub fn disable(image: &mut Image) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Mirrors an image of which this cluster has the primary one. Nothing is done if it is mirrored.
+///
+/// # Errors
+/// EINVAL if it is mirrored otherwise.
+pub fn enable(image: &mut Image, mode: MirrorImageMode) -> Result<(), Errno> {
+    match info(&image.ioctx, &image.id) {
+        Ok(found) if found.mode == mode && found.state == MirrorImageState::ENABLED => return Ok(()),
+        Ok(_) => return Err(Errno::EINVAL),
+        Err(Errno::ENOENT) => {}
+        Err(error) => return Err(error),
+    }
+    let mirrored = MirrorImage {
+        global_image_id: Uuid::from_random(rand::random()).to_string().into(),
+        state: MirrorImageState::ENABLED,
+        mode,
+    };
+    if mode == MirrorImageMode::SNAPSHOT {
+        let peers = peers(&image.ioctx)?;
+        let session = Session::open(image)?;
+        make_snapshot(image, &session, &mirrored.global_image_id, &peers)?;
+    }
+    let input = [ops::arg(&image.id), ops::arg(&mirrored)].concat();
+    image.ioctx.exec(MIRRORING, RBD, "mirror_image_set", &input)?;
+    notify(&image.ioctx, mirrored.state, &image.id, &mirrored.global_image_id);
+    Ok(())
+}
+
 fn state_oid(id: &[u8], snap: u64, n: usize) -> Vec<u8> {
     [b"rbd_mirror_snapshot.", id, format!(".{snap}.{n}").as_bytes()].concat()
 }
@@ -257,6 +284,24 @@ pub fn create_snapshot(image: &mut Image, global_id: &[u8]) -> Result<(), Errno>
     if peers.is_empty() {
         return Err(Errno::EINVAL);
     }
+    let session = Session::open(image)?;
+    make_snapshot(image, &session, global_id, &peers)?;
+    loop {
+        image.refresh()?;
+        let Some((snap, peer)) = superfluous(image, &peers) else {
+            return Ok(());
+        };
+        unlink(image, &session, snap, &peer)?;
+    }
+}
+
+/// Makes a mirror snapshot of a primary image, or has the owner of its lock make one.
+fn make_snapshot(
+    image: &mut Image,
+    session: &Session,
+    global_id: &[u8],
+    peers: &BTreeSet<Bytes>,
+) -> Result<(), Errno> {
     let uuid = Uuid::from_random(rand::random());
     let name = format!(".mirror.primary.{}.{uuid}", String::from_utf8_lossy(global_id));
     let namespace = SnapshotNamespace::Mirror(MirrorSnapshotNamespace {
@@ -268,27 +313,19 @@ pub fn create_snapshot(image: &mut Image, global_id: &[u8]) -> Result<(), Errno>
         last_copied_object_number: 0,
         snap_seqs: BTreeMap::new(),
     });
-    let session = Session::open(image)?;
     match session.acquire(Wish::Try) {
         Ok(()) => {
             image.refresh()?;
             let id = snapshot::create(image, name.as_bytes(), &namespace)?;
             image.refresh()?;
             set_state(image, id)?;
-            image.notify_update()?;
+            image.notify_update()
         }
         Err(Errno::EBUSY) => {
             let make = |id| messages::snapshot(NotifyOp::SNAP_CREATE, id, name.as_bytes(), &namespace);
-            session.ask_owner(make, &|_, _| Ok(()))?;
+            session.ask_owner(make, &|_, _| Ok(()))
         }
-        Err(error) => return Err(error),
-    }
-    loop {
-        image.refresh()?;
-        let Some((snap, peer)) = superfluous(image, &peers) else {
-            return Ok(());
-        };
-        unlink(image, &session, snap, &peer)?;
+        Err(error) => Err(error),
     }
 }
 
