@@ -4,7 +4,7 @@ use bytes::Bytes;
 use encoding::{
     Errno,
     cls::rbd::{
-        MigrationHeaderType, MigrationSpec, MigrationState, MirrorMode, ProtectionStatus,
+        MigrationHeaderType, MigrationSpec, MigrationState, MirrorImageMode, MirrorMode, ProtectionStatus,
         SnapshotNamespaceType, TrashImageSource, features,
     },
 };
@@ -195,7 +195,7 @@ pub fn commit(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(), 
     };
     remove::remove_image(&source.ioctx, &source.id, how, progress)?;
     trash::forget(&source.ioctx, &source.id)?;
-    mirror_again(&mut migration.dest, &migration.dest_spec)
+    mirror_again(&migration.dest, &migration.dest_spec)
 }
 
 /// Undoes a migration: what was written to the destination goes back, and the destination is removed.
@@ -245,22 +245,19 @@ pub fn abort(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(), E
         Err(error) => return Err(error),
     }
     remove_migration(source)?;
-    // A snapshot of the mirrored image is made under its lock.
-    drop(session);
-    mirror_again(&mut migration.source, &migration.dest_spec)
+    mirror_again(source, &migration.dest_spec)
 }
 
-/// Switches on mirroring again, which was switched off when the migration was prepared, if what is mirrored of the image's pool is
-/// chosen image by image, or it has a journal and all such are.
-fn mirror_again(image: &mut Image, spec: &MigrationSpec) -> Result<(), Errno> {
-    image.refresh()?;
-    let wanted = match mirror::mode(&image.ioctx)? {
-        MirrorMode::IMAGE => spec.mirroring,
-        MirrorMode::POOL => image.header.has(features::JOURNALING),
+/// Switches on mirroring by the journal again, which was switched off when the migration was prepared: if what is mirrored of the
+/// image's pool is chosen image by image, or all images with journals are. (One that is mirrored by snapshots cannot be migrated.)
+fn mirror_again(image: &Image, spec: &MigrationSpec) -> Result<(), Errno> {
+    let chosen = match mirror::mode(&image.ioctx)? {
+        MirrorMode::IMAGE => spec.mirroring && spec.mirror_image_mode == MirrorImageMode::JOURNAL,
+        MirrorMode::POOL => true,
         _ => false,
     };
-    match wanted {
-        true => mirror::enable(image, spec.mirror_image_mode),
+    match chosen && image.header.has(features::JOURNALING) {
+        true => mirror::enable_by_journal(image),
         false => Ok(()),
     }
 }

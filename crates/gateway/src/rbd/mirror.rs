@@ -139,13 +139,15 @@ pub fn disable(image: &mut Image) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Mirrors an image of which this cluster has the primary one. Nothing is done if it is mirrored.
+/// Mirrors an image of which this cluster has the primary one by its journal. Nothing is done if it is mirrored.
 ///
 /// # Errors
 /// EINVAL if it is mirrored otherwise.
-pub fn enable(image: &mut Image, mode: MirrorImageMode) -> Result<(), Errno> {
+pub fn enable_by_journal(image: &Image) -> Result<(), Errno> {
     match info(&image.ioctx, &image.id) {
-        Ok(found) if found.mode == mode && found.state == MirrorImageState::ENABLED => return Ok(()),
+        Ok(found) if found.mode == MirrorImageMode::JOURNAL && found.state == MirrorImageState::ENABLED => {
+            return Ok(());
+        }
         Ok(_) => return Err(Errno::EINVAL),
         Err(Errno::ENOENT) => {}
         Err(error) => return Err(error),
@@ -153,13 +155,8 @@ pub fn enable(image: &mut Image, mode: MirrorImageMode) -> Result<(), Errno> {
     let mirrored = MirrorImage {
         global_image_id: Uuid::from_random(rand::random()).to_string().into(),
         state: MirrorImageState::ENABLED,
-        mode,
+        mode: MirrorImageMode::JOURNAL,
     };
-    if mode == MirrorImageMode::SNAPSHOT {
-        let peers = peers(&image.ioctx)?;
-        let session = Session::open(image)?;
-        make_snapshot(image, &session, &mirrored.global_image_id, &peers)?;
-    }
     let input = [ops::arg(&image.id), ops::arg(&mirrored)].concat();
     image.ioctx.exec(MIRRORING, RBD, "mirror_image_set", &input)?;
     notify(&image.ioctx, mirrored.state, &image.id, &mirrored.global_image_id);
@@ -284,24 +281,6 @@ pub fn create_snapshot(image: &mut Image, global_id: &[u8]) -> Result<(), Errno>
     if peers.is_empty() {
         return Err(Errno::EINVAL);
     }
-    let session = Session::open(image)?;
-    make_snapshot(image, &session, global_id, &peers)?;
-    loop {
-        image.refresh()?;
-        let Some((snap, peer)) = superfluous(image, &peers) else {
-            return Ok(());
-        };
-        unlink(image, &session, snap, &peer)?;
-    }
-}
-
-/// Makes a mirror snapshot of a primary image, or has the owner of its lock make one.
-fn make_snapshot(
-    image: &mut Image,
-    session: &Session,
-    global_id: &[u8],
-    peers: &BTreeSet<Bytes>,
-) -> Result<(), Errno> {
     let uuid = Uuid::from_random(rand::random());
     let name = format!(".mirror.primary.{}.{uuid}", String::from_utf8_lossy(global_id));
     let namespace = SnapshotNamespace::Mirror(MirrorSnapshotNamespace {
@@ -313,19 +292,27 @@ fn make_snapshot(
         last_copied_object_number: 0,
         snap_seqs: BTreeMap::new(),
     });
+    let session = Session::open(image)?;
     match session.acquire(Wish::Try) {
         Ok(()) => {
             image.refresh()?;
             let id = snapshot::create(image, name.as_bytes(), &namespace)?;
             image.refresh()?;
             set_state(image, id)?;
-            image.notify_update()
+            image.notify_update()?;
         }
         Err(Errno::EBUSY) => {
             let make = |id| messages::snapshot(NotifyOp::SNAP_CREATE, id, name.as_bytes(), &namespace);
-            session.ask_owner(make, &|_, _| Ok(()))
+            session.ask_owner(make, &|_, _| Ok(()))?;
         }
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
+    }
+    loop {
+        image.refresh()?;
+        let Some((snap, peer)) = superfluous(image, &peers) else {
+            return Ok(());
+        };
+        unlink(image, &session, snap, &peer)?;
     }
 }
 

@@ -140,12 +140,13 @@ pub(super) fn mute(ctx: &Context<'_>) -> CommandResult {
         _ => return Err(einval("must specify an alert code to mute")),
     };
     let sticky = ctx.args.flag("sticky");
-    let until = ctx.args.str("ttl").map(|ttl| {
+    let mut until = None;
+    if let Some(ttl) = ctx.args.str("ttl") {
         let span = timespan(ttl).map_err(|why| einval(format!("invalid duration: {ttl} ({why})")))?;
-        Ok(Utime::from_system_time(SystemTime::now() + span))
-    });
+        until = Some(Utime::from_system_time(SystemTime::now() + span));
+    }
     let mut mute = HealthMute {
-        until: until.transpose()?,
+        until,
         sticky,
         summary: String::new(),
         count: 0,
