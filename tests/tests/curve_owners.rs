@@ -151,6 +151,16 @@ fn without_the_root_owner_volumes_are_made_read_and_removed_on_behalf_of_their_u
         (&found["owner"], &found["creator"]),
         (&"alice".into(), &"client.alice".into())
     );
+    // It does not see whose a volume is that it may not look at.
+    let _ = succeed(&mut cluster, &["release", "rbd/hers"]);
+    assert!(fail(&mut cluster, &["adopt", &hers, "rbd/hers"]).contains(&hers));
+    let _ = succeed(&mut cluster, &["adopt", &hers, "rbd/hers", "--owner", "alice"]);
+    let found = map(&mut cluster, "rbd/hers");
+    assert_eq!(
+        (&found["owner"], &found["creator"]),
+        (&"alice".into(), &Value::Null)
+    );
+    bench(&cluster, "bob", "hers");
     let _ = rbd_as(&cluster, "bob", &["rm", "hers"]);
     let gone = || cluster.curve().unwrap().tell(&format!("owner {hers}")).is_err();
     wait_for(&gone);

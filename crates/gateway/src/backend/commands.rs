@@ -87,10 +87,14 @@ impl ServerCommands {
         let text = |error: ImageError| error.to_string();
         let objects = self.osd.objects();
         let found = Image::find(objects, pool, image).map_err(text)?;
+        // Looked at again once nobody can reach it.
         let released = self
             .osd
-            .take_image(&found.id, || images::release(objects, pool, image));
-        let (found, place) = released
+            .take_image(&found.id, || match Image::find(objects, pool, image)? {
+                now if now.id == found.id => images::release(objects, &now, image),
+                _ => Err(ImageError::NoImage(image.to_owned())),
+            });
+        let place = released
             .map_err(|in_use| format!("{image}: {in_use}"))?
             .map_err(text)?;
         images::forget_name(objects, &client, &found, image).map_err(text)?;
@@ -300,7 +304,8 @@ fn run_release(settings: &Settings, name: &str) -> Outcome {
         let alone = Alone::open(settings)?;
         let (pool, image) = split(name)?;
         let pool = pool_id(&alone.pools, pool)?;
-        let (found, place) = images::release(&alone.objects, pool, image)?;
+        let found = Image::find(&alone.objects, pool, image)?;
+        let place = images::release(&alone.objects, &found, image)?;
         images::forget_name(&alone.objects, &alone.objects, &found, image)?;
         let released = alone.images().described(Some(place), None);
         alone.close()?;

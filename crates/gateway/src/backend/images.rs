@@ -308,16 +308,14 @@ fn enter(vectors: &impl Vectors, image: &ObjectId, name: &str) -> Result<(), Ima
     })
 }
 
-/// Makes a plain volume of an image that nobody uses, and returns its place. The image can still be found by its name, until
-/// [`forget_name`].
+/// Makes a plain volume of an image that nobody uses, as it was found just now, and returns its place. It can still be found by its
+/// name, until [`forget_name`].
 ///
 /// # Errors
 /// If snapshots, clones or a parent need what only an image has.
-pub fn release(objects: &Objects, pool: i64, name: &str) -> Result<(Image, String), ImageError> {
-    let image = Image::find(objects, pool, name)?;
+pub fn release(objects: &Objects, image: &Image, name: &str) -> Result<String, ImageError> {
     let volume = image.to_release(objects, name)?;
-    let place = objects.release(&image.id, volume, image.size)?;
-    Ok((image, place))
+    Ok(objects.release(&image.id, volume, image.size)?)
 }
 
 /// Removes what is left of an image that was released.

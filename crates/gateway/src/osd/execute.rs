@@ -287,7 +287,10 @@ impl Osd {
         };
         let removed = change.old.exists && !change.new.exists;
         let written: usize = op.message.ops.iter().map(|o| o.indata.len()).sum();
-        self.objects.usage().pool(object.id.pool).wrote(written as u64);
+        self.objects
+            .usage()
+            .pool(object.id.pool)
+            .wrote(op.group, written as u64);
         op.tracked.reached(Stage::Submitted);
         inner.last_seq = Some(seq);
         if preserves {
@@ -359,7 +362,7 @@ impl Osd {
     /// Counts a request that changed nothing and gave so many bytes.
     fn has_read(&self, op: &PendingOp, bytes: u64) {
         let pool = self.objects.usage().pool(op.message.pg.pg.pool as i64);
-        pool.read(bytes);
+        pool.read(op.group, bytes);
         op.carried_out(bytes);
     }
 
