@@ -479,7 +479,8 @@ impl Device for CurveDevice {
         if let Some(volume) = self.opened()
             && offset.saturating_add(len as u64) <= volume.len()
         {
-            let told = |read: Result<Buffers, Error>| told(read.map(Buffers::into_bytes).map_err(io::Error::from));
+            let told =
+                |read: Result<Buffers, Error>| told(read.map(Buffers::into_bytes).map_err(io::Error::from));
             return volume.start_read(&self.shared.handle, offset, len, told);
         }
         let this = self.this.upgrade();
