@@ -341,6 +341,16 @@ impl Store {
         })
     }
 
+    /// How long, in bytes, the device of a volume must be for what it holds; 0 if it holds nothing, or is no device's.
+    pub fn volume_end(&self, id: VolumeId) -> Result<u64> {
+        let core = self.core();
+        let volume = core.volumes.get(id)?;
+        match volume.remote() {
+            Some(remote) => map::data_end(&core.meta, id, remote.record.filled),
+            None => Ok(0),
+        }
+    }
+
     /// Whether volumes lie on devices: then no data travels in the journal.
     #[must_use]
     pub fn on_devices(&self) -> bool {

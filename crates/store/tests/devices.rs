@@ -78,6 +78,21 @@ fn what_was_never_written_is_zeros_and_does_not_ask_the_device() {
 }
 
 #[test]
+fn how_long_a_device_must_be_is_told_by_the_last_block_that_holds_data() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("v").unwrap();
+    assert_eq!(store.volume_end(volume).unwrap(), 0);
+    store.commit(write(volume, 0, vec![1; 4096])).unwrap();
+    store.commit(write(volume, (9 << 20) + 10, vec![1; 10])).unwrap();
+    assert_eq!(store.volume_end(volume).unwrap(), (9 << 20) + 4096);
+    let mut tx = Transaction::new();
+    tx.discard(volume, 8 << 20, 4 << 20);
+    store.commit(tx).unwrap();
+    assert_eq!(store.volume_end(volume).unwrap(), 4096);
+}
+
+#[test]
 fn writes_within_one_block_do_not_lose_each_other() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 500));
     let store = open(dir.path(), &memory);
