@@ -8,6 +8,7 @@ pub mod clones;
 pub mod commit;
 pub mod counter;
 mod data_listing;
+mod delete_pool;
 pub mod extents;
 mod groups;
 pub mod hand_over;
