@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, that is the failure")]
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use disk_fuse::PowerDisk;
@@ -75,6 +76,22 @@ impl Unreliable {
         self.cluster.launch();
     }
 
+    /// Random operations on images. The client has its configuration from elsewhere: it begins at any time.
+    fn walk(&self, seed: u64) -> Program {
+        let keyring = self.cluster.keyring();
+        let elsewhere = self.cluster.file("keyring", std::fs::read(&keyring).unwrap());
+        let conf = std::fs::read_to_string(self.cluster.conf()).unwrap();
+        let conf = conf.replace(&keyring.display().to_string(), &elsewhere);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/snapshot_model.py");
+        Program::new("/usr/bin/python3")
+            .args([
+                &script.display().to_string(),
+                &self.cluster.file("elsewhere.conf", conf),
+            ])
+            .args([&seed.to_string(), "1000"])
+            .deadline(DEADLINE)
+    }
+
     /// What `rbdgate fsck` says of the server's folder, which no server uses.
     fn check(&self) {
         let data = self.cluster.path("data");
@@ -133,10 +150,7 @@ fn images_snapshots_and_clones_survive_power_loss_as_their_model_has_them() {
     let mut walks = 0;
     while losses < rounds {
         walks += 1;
-        let walk = it
-            .cluster
-            .python("snapshot_model.py", &[&(seed + walks).to_string(), "1000"]);
-        let walk = walk.deadline(DEADLINE);
+        let walk = it.walk(seed + walks);
         let walker = std::thread::spawn(move || walk.run());
         while !walker.is_finished() {
             it.pause(&mut || walker.is_finished());

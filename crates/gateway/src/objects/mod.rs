@@ -9,6 +9,7 @@ pub mod commit;
 pub mod counter;
 pub mod creators;
 mod data_listing;
+mod delete_pool;
 pub mod extents;
 pub mod fetched;
 mod groups;
