@@ -125,7 +125,7 @@ impl DirectJob {
         let (start, pieces) = last.whole_blocks(remote)?;
         let (on, volume) = (Arc::clone(&core.writing).begin(core), Arc::clone(&last.volume));
         let written = move |written: io::Result<()>| {
-            let core = &on.core;
+            let core = on.core();
             let place = || {
                 volume
                     .remote()
@@ -152,6 +152,13 @@ pub(crate) struct Writing {
 struct Held {
     core: Arc<Core>,
     _counted: Counted,
+}
+
+impl Held {
+    /// A closure that named the field would take it alone, and the count would end before the write.
+    fn core(&self) -> &Core {
+        &self.core
+    }
 }
 
 struct Counted(Arc<Writing>);

@@ -200,6 +200,29 @@ fn a_failed_device_write_ends_all_acknowledgements() {
 }
 
 #[test]
+fn a_store_that_failed_is_closed_after_the_writes_that_its_devices_still_do() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let (head, slots) = (store.volume("head").unwrap(), store.volume("slots").unwrap());
+    memory.held.store(true, SeqCst);
+    store.submit(write(slots, 0, vec![1; 4096])).unwrap();
+    memory.writes_fail.store(true, SeqCst);
+    store.commit(write(head, 0, vec![2; 4096])).unwrap_err();
+    let release = {
+        let memory = Arc::clone(&memory);
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            memory.writes_fail.store(false, SeqCst);
+            memory.held.store(false, SeqCst);
+        })
+    };
+    drop(store);
+    assert_eq!(memory.written.load(SeqCst), 1, "closed with a write still on its way");
+    open(dir.path(), &memory);
+    release.join().unwrap();
+}
+
+#[test]
 fn a_write_without_room_is_refused_and_the_store_goes_on() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
     let store = open(dir.path(), &memory);
