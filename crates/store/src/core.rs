@@ -303,17 +303,17 @@ impl Core {
             order.promised += queued.cost();
             order.direct_bytes += queued.direct_bytes;
             let direct = DirectJob::of(&queued);
-            let work = if direct.is_some() {
-                &self.direct_work
-            } else {
-                &self.work
-            };
+            let is_direct = direct.is_some();
             order.directs.extend(direct);
             order.open.insert(seq);
             order.queue.push(queued);
             drop(order);
             drop(mapping);
-            work.notify_one();
+            if is_direct {
+                self.direct_work.notify_one();
+            } else {
+                self.submitted();
+            }
             return Ok(seq);
         }
     }
@@ -339,6 +339,7 @@ impl Core {
                 self.checkpoint_work.notify_one();
             }
             if !self.options.stepped {
+                self.hurry();
                 self.progress.wait(&mut order);
                 continue;
             }

@@ -94,7 +94,10 @@ fn commit(core: &Core, journal: &mut Journal, batch: Vec<Queued>) -> Result<()> 
             core.checkpoint_work.notify_one();
         }
     }
-    core.waiters.advance(&done);
+    match &core.options.around_callbacks {
+        Some(around) => around(&mut || core.waiters.advance(&done)),
+        None => core.waiters.advance(&done),
+    }
     core.apply_work.notify_one();
     core.progress.notify_all();
     Ok(())

@@ -304,7 +304,7 @@ impl Osd {
                 Ok(()) => {
                     op.tracked.committed();
                     osd.image_stats.count(&op, written, 0);
-                    op.session.send(op.write_reply(&recorded, epoch));
+                    op.session.send_gathered(op.write_reply(&recorded, epoch));
                 }
                 Err(error) => osd.refuse(&op, osd.write_failed(&object.id, &error), epoch),
             });
@@ -405,7 +405,7 @@ impl Osd {
         self.objects
             .store()
             .after_alone(seq, move |durable| match durable {
-                Ok(()) => op.session.send(reply),
+                Ok(()) => op.session.send_gathered(reply),
                 Err(_) => op.session.close(),
             });
     }
@@ -430,7 +430,7 @@ impl Osd {
                 let (session, tracked) = (Arc::clone(&op.session), Arc::clone(&op.tracked));
                 store.after_alone(seq, move |durable| {
                     match durable {
-                        Ok(()) => session.send(reply),
+                        Ok(()) => session.send_gathered(reply),
                         // What was read never came to be: the client must ask again, elsewhere or later.
                         Err(_) => session.close(),
                     }
@@ -462,7 +462,7 @@ impl Osd {
         self.objects
             .store()
             .after_alone(seq, move |durable| match durable {
-                Ok(()) => session.send(reply),
+                Ok(()) => session.send_gathered(reply),
                 Err(_) => session.close(),
             });
         None

@@ -432,6 +432,10 @@ impl Dispatcher for OsdDispatcher {
         }
     }
 
+    fn on_batch(&self, hand_on: &mut dyn FnMut()) {
+        self.osd.objects.store().gather(hand_on);
+    }
+
     fn on_closed(&self, session: &Arc<Session>) {
         self.osd.presence(session, |n| n.saturating_sub(1));
         for object in OsdSession::of(session).take_watched() {
