@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use rbdgate_tests::curve::CurveSim;
+use rbdgate_tests::curve::{BY_ROOT, CurveSim};
 use rbdgate_tests::exec::Program;
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     build(&["-p", "rbdgate-curve", "--example", "bench"])?;
     let folder = folder(options.folder.as_deref())?;
     let curve = CurveSim::start(&[])?;
-    let config = curve.configuration(&folder)?;
+    let config = curve.configuration(&folder, BY_ROOT)?;
     let server = Server::rbdgate_with(&folder, &["--config", &config.display().to_string()])?;
     let plan = Plan {
         rounds: options.rounds,
