@@ -76,6 +76,19 @@ fn content(cluster: &Cluster, spec: &str) -> Vec<u8> {
     cluster.read("exported")
 }
 
+/// Expects the same bytes, or tells where they differ.
+#[track_caller]
+fn same(expected: &[u8], found: &[u8]) {
+    assert_eq!(expected.len(), found.len());
+    let block = 4096;
+    let pairs = expected.chunks(block).zip(found.chunks(block)).enumerate();
+    let differ: Vec<usize> = pairs.filter(|(_, (a, b))| a != b).map(|(n, _)| n * block).collect();
+    let head = |bytes: &[u8], at: usize| format!("{:02x?}", &bytes[at..at + 8]);
+    if let Some(&at) = differ.first() {
+        panic!("{} blocks differ, from {at:#x} on: {} for {}", differ.len(), head(found, at), head(expected, at));
+    }
+}
+
 fn has_parent(cluster: &Cluster, image: &str) -> bool {
     let info = cluster.rbd(&["info", image, "--format", "json"]).json();
     info.get("parent").is_some()
@@ -315,7 +328,7 @@ fn a_task_goes_on_after_the_server_was_killed() {
         tasks(&cluster).is_empty()
     });
     wait_for_all(&cluster);
-    assert!(before == content(&cluster, "clone"));
+    same(&before, &content(&cluster, "clone"));
     cluster.rbd(&["object-map", "check", "--no-progress", "clone"]);
 }
 
