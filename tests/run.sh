@@ -16,6 +16,7 @@
 #                            Ceph's own suites there, by default RBDGATE_CURVE_SUITES="trixie/test_rbd.py"
 #                            soak: half an hour of mixed clients with kills, a full disk, steps of the clock, no
 #                            descriptors left; three minutes of it are in e2e
+#                            power: power lost some hundred times under stock clients; twenty times are in e2e
 #                            suites: Ceph's own suites (docs/suites.md) with the clients of their releases, all of
 #                            them; suites-part runs those that take a minute or two
 set -uo pipefail
@@ -114,6 +115,13 @@ stage_e2e() {
 stage_soak() {
     RBDGATE_BIN=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate} \
         RBDGATE_SOAK_SECONDS=1800 cargo test -p rbdgate-tests --test soak -- --nocapture
+}
+
+# The disk loses power again and again.
+stage_power() {
+    RBDGATE_BIN=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate} \
+        RBDGATE_POWER_ROUNDS=${RBDGATE_POWER_ROUNDS:-200} RBDGATE_POWER_SEED=${RBDGATE_POWER_SEED:-$RANDOM} \
+        cargo test -p rbdgate-tests --test power_loss -- --nocapture
 }
 
 # A part of the end-to-end tests, with images on a simulated CurveBS cluster.

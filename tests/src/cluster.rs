@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::curve::{CurveSim, on_curve};
+use crate::curve::{BY_ROOT, CurveSim, on_curve};
 use crate::exec::{Outcome, Program};
 use crate::rbdgate::Rbdgate;
 use crate::reference::{Options, Reference};
@@ -64,7 +64,7 @@ impl Cluster {
     #[track_caller]
     pub fn start_in(folder: TempDir, extra: &[&str], environment: &[(&str, &str)]) -> Self {
         let curve = (on_curve() && !against_ceph()).then(|| expect(CurveSim::start(&[])));
-        Self::start_on(curve, folder, extra, environment)
+        Self::start_on(curve, BY_ROOT, folder, extra, environment)
     }
 
     /// Starts a cluster with images on a simulated CurveBS cluster of its own, which gets these arguments.
@@ -72,7 +72,15 @@ impl Cluster {
     #[track_caller]
     pub fn start_on_curve(simulator: &[&str]) -> Self {
         let curve = expect(CurveSim::start(simulator));
-        Self::start_on(Some(curve), expect(temporary_folder()), &[], &[])
+        Self::start_on(Some(curve), BY_ROOT, expect(temporary_folder()), &[], &[])
+    }
+
+    /// Starts a cluster with images on a simulated CurveBS cluster of its own, and this in `[backend.curve]` beside the MDS.
+    #[must_use]
+    #[track_caller]
+    pub fn start_on_curve_as(section: &str) -> Self {
+        let curve = expect(CurveSim::start(&[]));
+        Self::start_on(Some(curve), section, expect(temporary_folder()), &[], &[])
     }
 
     /// Starts Ceph's own daemons, whatever the target is.
@@ -90,6 +98,7 @@ impl Cluster {
     #[track_caller]
     fn start_on(
         curve: Option<CurveSim>,
+        section: &str,
         folder: TempDir,
         extra: &[&str],
         environment: &[(&str, &str)],
@@ -99,7 +108,7 @@ impl Cluster {
         } else {
             let config = curve
                 .as_ref()
-                .map(|curve| expect(curve.configuration(folder.path())));
+                .map(|curve| expect(curve.configuration(folder.path(), section)));
             let config = config.map(|path| path.display().to_string());
             let mut arguments = extra.to_vec();
             if let Some(path) = &config {

@@ -31,11 +31,12 @@ pub trait Devices: Send + Sync {
         None
     }
 
-    /// Where a new volume of this name is to lie. Recorded with the volume; nothing is made yet.
+    /// Where a new volume of this name is to lie. Recorded with the volume; nothing is made yet. `creator` says for whom it is
+    /// made, in words that mean nothing to the store.
     ///
     /// # Errors
     /// If there is no place for it.
-    fn place(&self, name: &str) -> io::Result<String>;
+    fn place(&self, name: &str, creator: Option<&str>) -> io::Result<String>;
 
     /// The device at a recorded place. Does no I/O: a device that cannot be used says so when it is.
     fn open(&self, place: &str) -> Arc<dyn Device>;

@@ -262,6 +262,11 @@ impl Store {
 
     /// The id of a volume, made if there is none of this name.
     pub fn volume(&self, name: &str) -> Result<VolumeId> {
+        self.volume_for(name, None)
+    }
+
+    /// The id of a volume; if there is none of this name it is made for `creator`, which is handed to [`crate::Devices::place`].
+    pub fn volume_for(&self, name: &str, creator: Option<&str>) -> Result<VolumeId> {
         let core = self.core();
         if let Some(id) = core.volumes.find(name) {
             return Ok(id);
@@ -272,7 +277,11 @@ impl Store {
         }
         let devices = core.options.devices.as_ref();
         let place = devices
-            .map(|devices| devices.place(name).context(|| format!("place volume {name}")))
+            .map(|devices| {
+                devices
+                    .place(name, creator)
+                    .context(|| format!("place volume {name}"))
+            })
             .transpose()?;
         self.make_volume(name, place, false, |_| Transaction::new())
     }

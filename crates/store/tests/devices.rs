@@ -34,8 +34,24 @@ fn write(volume: VolumeId, offset: u64, data: Vec<u8>) -> Transaction {
 fn wait_until(what: &str, done: impl Fn() -> bool) {
     let since = Instant::now();
     while !done() {
-        assert!(since.elapsed() < Duration::from_secs(10), "{what}");
+        assert!(since.elapsed() < Duration::from_secs(120), "{what}");
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Writes to the slots wait for as long as this lives: also if a test fails, whose store would never be closed.
+struct Held(Arc<Memory>);
+
+impl Held {
+    fn by(memory: &Arc<Memory>) -> Self {
+        memory.held.store(true, SeqCst);
+        Self(Arc::clone(memory))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.held.store(false, SeqCst);
     }
 }
 
@@ -278,7 +294,7 @@ fn a_write_that_waits_for_its_device_holds_up_only_what_builds_on_it() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
     let store = open(dir.path(), &memory);
     let (head, slots) = (store.volume("head").unwrap(), store.volume("slots").unwrap());
-    memory.held.store(true, SeqCst);
+    let held = Held::by(&memory);
     // More than there are writing threads.
     let stuck: Vec<_> = (0..20u64)
         .map(|n| store.submit(write(slots, n * 4096, vec![1; 4096])).unwrap())
@@ -317,7 +333,7 @@ fn a_write_that_waits_for_its_device_holds_up_only_what_builds_on_it() {
     assert_eq!(crashed.read(head2, 49 * 4096, 1).unwrap()[..], [3]);
     assert_eq!(crashed.read(slots2, 0, 1).unwrap()[..], [0]);
     drop(crashed);
-    memory.held.store(false, SeqCst);
+    drop(held);
     store.wait(told).unwrap();
     assert_eq!(store.read(slots, 99, 3).unwrap()[..], [1, 2, 2]);
     wait_until("a checkpoint", || {

@@ -24,6 +24,8 @@ pub(super) const OSDMAP: &[u8] = b"c/osdmap/full";
 pub(super) const INCREMENTALS: &[u8] = b"c/osdmap/inc/";
 /// Snapshots ever removed, by pool.
 pub(super) const REMOVED_SNAPS: &[u8] = b"c/snaps/removed/";
+/// Pools that were deleted and whose objects may still be there, by pool.
+pub(super) const DELETED_POOLS: &[u8] = b"c/pools/deleted/";
 /// Keys and capabilities, by entity.
 pub(super) const AUTH: &[u8] = b"c/auth/";
 /// Rotating secrets of services.
@@ -36,6 +38,9 @@ pub(super) const CONFIG: &[u8] = b"c/config/";
 pub(super) const CONFIG_HISTORY: &[u8] = b"c/config-history/";
 /// Values of `config-key`, by key.
 pub(super) const CONFIG_KEYS: &[u8] = b"c/config-key/";
+
+/// Muted health checks, by code.
+pub(super) const HEALTH_MUTES: &[u8] = b"c/health-mute/";
 
 /// The key of a name below a prefix.
 pub(super) fn named(prefix: &[u8], name: &str) -> Bytes {

@@ -6,6 +6,7 @@ mod backend;
 mod file;
 mod limits;
 mod listen;
+pub mod owners;
 
 use std::{
     collections::BTreeMap,

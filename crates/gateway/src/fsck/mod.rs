@@ -20,7 +20,7 @@ use store::{Store, StoreError, Transaction, VolumeId};
 use self::tables::Tables;
 use crate::{
     backend::CurveDevices,
-    cluster::stored_pool_names,
+    cluster::{stored_deleted_pools, stored_pool_names},
     config::Settings,
     objects::Objects,
     open::{self, ServeError},
@@ -259,20 +259,23 @@ impl<'a> Fsck<'a> {
         Ok(looked)
     }
 
-    /// Pools that were deleted while the server ended leave objects behind.
+    /// Objects of pools that are neither there nor about to be deleted by the next start of the server.
     fn pools(&mut self, store: &Store) -> Result<(), StoreError> {
-        let pools = match stored_pool_names(store) {
-            Ok(pools) => pools,
+        let read = stored_pool_names(store).and_then(|pools| Ok((pools, stored_deleted_pools(store)?)));
+        let (pools, deleted) = match read {
+            Ok(read) => read,
             Err(error) => {
                 self.tell(&format!("the cluster's maps cannot be read: {error}"), false);
                 return Ok(());
             }
         };
-        let gone = tables::pools_with_rows(store)?;
-        let gone: Vec<i64> = gone
+        let (deleting, gone): (Vec<i64>, Vec<i64>) = tables::pools_with_rows(store)?
             .into_iter()
             .filter(|pool| !pools.contains_key(pool))
-            .collect();
+            .partition(|pool| deleted.contains(pool));
+        for pool in deleting {
+            println!("note   pool {pool} was deleted: the server's next start deletes what is left of it");
+        }
         for pool in &gone {
             self.tell(
                 &format!("pool {pool} was deleted, and objects of it are left"),

@@ -6,18 +6,21 @@ use bytes::Bytes;
 use store::{Store, StoreError, VolumeId};
 
 use super::{Fix, Looked, Problem};
-use crate::objects::{
-    clones::CloneRecord,
-    id::ObjectId,
-    images::{ImageVolume, parse_record, volume_name},
-    keys,
+use crate::{
+    cluster::stored_deleted_pools,
+    objects::{
+        clones::CloneRecord,
+        id::ObjectId,
+        images::{ImageVolume, parse_record, volume_name},
+        keys,
+    },
 };
 
 const BATCH: usize = 512;
 /// Tables of rows under onode numbers.
 pub(super) const UNDER_ONODES: [u8; 6] = *b"XHMDBW";
 /// All tables.
-const KNOWN: &[u8] = b"OXHMDBWVPERQSCIN";
+const KNOWN: &[u8] = b"OXHMDBWVUPERQSCIN";
 
 /// Whose number an onode number is.
 #[derive(Debug, Clone)]
@@ -60,6 +63,8 @@ pub(super) struct Tables<'a> {
     pub(super) serving: HashMap<(i64, u64, u64), u64>,
     /// Slots in use, by pool and slot.
     pub(super) slots: HashMap<(i64, u64), u64>,
+    /// Pools that the server was deleting when it ended: their objects are partly gone.
+    pub(super) deleting: BTreeSet<i64>,
     pub(super) newest_onode: u64,
     pub(super) newest_version: u64,
     /// Something cannot be read, so nobody knows what belongs to it.
@@ -102,6 +107,8 @@ impl<'a> Tables<'a> {
             with_clones: HashSet::new(),
             serving: HashMap::new(),
             slots: HashMap::new(),
+            deleting: stored_deleted_pools(store)
+                .map_err(|error| StoreError::Corrupt(error.to_string().into()))?,
             newest_onode: 0,
             newest_version: 0,
             uncertain: false,
@@ -123,6 +130,7 @@ impl<'a> Tables<'a> {
         for table in UNDER_ONODES {
             self.each(table, Self::under_onode)?;
         }
+        self.each(b'U', Self::creator)?;
         self.each(b'S', Self::slot_page)?;
         self.missing_slots()?;
         self.each(b'R', Self::replies)?;
@@ -215,6 +223,19 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
+    fn creator(&mut self, key: &Bytes, _name: &Bytes) -> Result<(), StoreError> {
+        let Some((pool, nspace, image)) = parse_record(key) else {
+            self.unreadable("the record of an image's creator", key);
+            return Ok(());
+        };
+        let header = ObjectId::new(pool, nspace, [b"rbd_header.", image.as_ref()].concat());
+        if self.store.get(&keys::object(&header))?.is_none() {
+            let what = format!("the creator of an image that is not there is recorded: {header}");
+            self.wrong(what, vec![Fix::Delete(key.clone())]);
+        }
+        Ok(())
+    }
+
     fn unknown_rows(&mut self) -> Result<(), StoreError> {
         // The cluster's own rows begin with c/; theirs is another check.
         let known = |table: u8| KNOWN.contains(&table) || table == b'c';
@@ -236,7 +257,7 @@ impl<'a> Tables<'a> {
 /// The pools that have rows.
 pub(super) fn pools_with_rows(store: &Store) -> Result<BTreeSet<i64>, StoreError> {
     let mut pools = BTreeSet::new();
-    for table in *b"OVSI" {
+    for table in *b"OVUSI" {
         let (mut from, to) = keys::whole_table(table);
         while let Some((key, _)) = store.scan(&from..&to, 1)?.first() {
             let Some(pool) = number(key, 1).map(u64::cast_signed) else {

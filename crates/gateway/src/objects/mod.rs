@@ -7,7 +7,9 @@
 pub mod clones;
 pub mod commit;
 pub mod counter;
+pub mod creators;
 mod data_listing;
+mod delete_pool;
 pub mod extents;
 pub mod fetched;
 mod groups;

@@ -21,7 +21,7 @@ use super::{
     watch::Notify,
 };
 use crate::objects::{
-    commit::CommitError, fetched::Access, mutation::Change, onode::ObjectState, preserve::Preserve,
+    commit::CommitError, creators, fetched::Access, mutation::Change, onode::ObjectState, preserve::Preserve,
 };
 use crate::op_tracker::Stage;
 
@@ -263,8 +263,10 @@ impl Osd {
         };
         let preserves = change.preserve.as_ref().is_some_and(Preserve::overwrites);
         let reqid = op.reqid();
+        let (existed, exists) = (change.old.exists, change.new.exists);
         let committed = self.objects.commit(&object.id, &mut change, |tx| {
             reply_log::record(tx, &reqid, &recorded);
+            creators::record(tx, &object.id, existed, exists, &op.session.peer().entity);
             build_on_what_was_seen(tx, inner, &op);
         });
         // Whatever became of the change: what it preserved is preserved.
@@ -285,7 +287,10 @@ impl Osd {
         };
         let removed = change.old.exists && !change.new.exists;
         let written: usize = op.message.ops.iter().map(|o| o.indata.len()).sum();
-        self.objects.usage().pool(object.id.pool).wrote(written as u64);
+        self.objects
+            .usage()
+            .pool(object.id.pool)
+            .wrote(op.group, written as u64);
         op.tracked.reached(Stage::Submitted);
         inner.last_seq = Some(seq);
         if preserves {
@@ -357,7 +362,7 @@ impl Osd {
     /// Counts a request that changed nothing and gave so many bytes.
     fn has_read(&self, op: &PendingOp, bytes: u64) {
         let pool = self.objects.usage().pool(op.message.pg.pg.pool as i64);
-        pool.read(bytes);
+        pool.read(op.group, bytes);
         op.carried_out(bytes);
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Memory(Mutex<Vec<Arc<Volume>>>);
 struct Volume(Arc<Mutex<Vec<u8>>>);
 
 impl Devices for Memory {
-    fn place(&self, _: &str) -> io::Result<String> {
+    fn place(&self, _: &str, _: Option<&str>) -> io::Result<String> {
         let mut volumes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         volumes.push(Arc::default());
         Ok((volumes.len() - 1).to_string())

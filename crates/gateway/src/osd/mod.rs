@@ -15,6 +15,7 @@ mod crash_tests;
 mod erasure;
 mod execute;
 mod full;
+pub mod hand_over;
 pub mod image_stats;
 #[cfg(test)]
 mod listing_tests;
@@ -75,7 +76,7 @@ use self::{
 };
 use crate::{
     cluster::{Cluster, Entrance},
-    objects::{Objects, fetched::Fetched, id::ObjectId, keys},
+    objects::{Objects, fetched::Fetched, id::ObjectId, keys, usage::GroupOf},
     op_tracker::OpTracker,
 };
 
@@ -263,6 +264,7 @@ impl Osd {
             message,
             modes: Modes::default(),
             pool: PoolKind::default(),
+            group: GroupOf::default(),
             copied: Vec::new(),
             fetched: Fetched::default(),
             arrived: self.image_stats.now(),
@@ -309,6 +311,10 @@ impl Osd {
             return Err(Errno::EOPNOTSUPP);
         }
         let pg = pool.raw_seed_to_pg(m.hash);
+        op.group = GroupOf {
+            seed: pg,
+            of: pool.pg_num,
+        };
         if m.ops.iter().any(|o| o.op.is_pg()) {
             return Ok(Admitted::Group(pgls::Group {
                 pg,

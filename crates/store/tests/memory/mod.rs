@@ -80,7 +80,7 @@ impl Devices for Handle {
         self.0.identity.lock().unwrap().clone()
     }
 
-    fn place(&self, name: &str) -> io::Result<String> {
+    fn place(&self, name: &str, _: Option<&str>) -> io::Result<String> {
         // Names are used again; places are not.
         let n = self.0.random.fetch_add(1, SeqCst);
         Ok(format!("/{name}/{n}"))
