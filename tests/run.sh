@@ -12,9 +12,11 @@
 #                            time, ten minutes and 3 GB more), then docs/drivers.md from a run with all of them
 #                            kernels: kernels of Debian's releases in QEMU (without hardware support, some minutes), then
 #                            docs/kernels.md from a run with all of them
-#                            curve-all: the rest of the end-to-end tests with images on a simulated CurveBS cluster
+#                            curve-all: the rest of the end-to-end tests with images on a simulated CurveBS cluster, and
+#                            Ceph's own suites there, by default RBDGATE_CURVE_SUITES="trixie/test_rbd.py"
 #                            soak: half an hour of mixed clients with kills, a full disk, steps of the clock, no
 #                            descriptors left; three minutes of it are in e2e
+#                            power: power lost some hundred times under stock clients; twenty times are in e2e
 #                            suites: Ceph's own suites (docs/suites.md) with the clients of their releases, all of
 #                            them; suites-part runs those that take a minute or two
 set -uo pipefail
@@ -115,28 +117,40 @@ stage_soak() {
         RBDGATE_SOAK_SECONDS=1800 cargo test -p rbdgate-tests --test soak -- --nocapture
 }
 
+# The disk loses power again and again.
+stage_power() {
+    RBDGATE_BIN=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate} \
+        RBDGATE_POWER_ROUNDS=${RBDGATE_POWER_ROUNDS:-200} RBDGATE_POWER_SEED=${RBDGATE_POWER_SEED:-$RANDOM} \
+        cargo test -p rbdgate-tests --test power_loss -- --nocapture
+}
+
 # A part of the end-to-end tests, with images on a simulated CurveBS cluster.
 stage_curve() {
     local bin=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate}
     cargo build --release -p curve-sim || return 1
     local sim=${CARGO_TARGET_DIR:-$PWD/target}/release/curve-sim
     RBDGATE_BIN=$bin CURVE_SIM_BIN=$sim RBDGATE_TEST_BACKEND=curve cargo test -p rbdgate-tests --no-fail-fast \
-        --test curve_backend --test curve_faults --test rbd_lifecycle --test rbd_import_export --test snapshots --test rados --test fio \
+        --test curve_backend --test curve_faults --test fsck --test rbd_lifecycle --test rbd_import_export --test snapshots --test rados --test fio \
         -- --test-threads="${RBDGATE_TEST_THREADS:-2}"
 }
 
-# The rest of the end-to-end tests there, and a part of Ceph's own suites. Not there: full_disk, which is about the disk of local files
-# (curve_backend has what a full cluster does), kernels, and what does not depend on where images lie.
+# The rest of the end-to-end tests there, and Ceph's own suites that RBDGATE_CURVE_SUITES names (none if it is empty). Not there: full_disk and
+# failed_disk, which are about the disk of local files (curve_backend has what a full cluster does), soak, which fills that disk,
+# kernels, and what does not depend on where images lie.
 stage_curve-all() {
     local target=${CARGO_TARGET_DIR:-$PWD/target}
     local bin=${RBDGATE_BIN:-$target/release/rbdgate}
+    local suites=${RBDGATE_CURVE_SUITES-trixie/test_rbd.py}
     cargo build --release -p curve-sim || return 1
-    export RBDGATE_BIN=$bin CURVE_SIM_BIN=$target/release/curve-sim RBDGATE_TEST_BACKEND=curve
-    cargo test -p rbdgate-tests --no-fail-fast \
-        --test auth --test caps --test copy_from --test crash --test layering --test load --test op_vectors --test playback \
-        --test python_rbd --test qemu --test sessions --test several_osds --test snapshot_model --test watch_notify \
-        -- --test-threads="${RBDGATE_TEST_THREADS:-2}" || return 1
-    RBDGATE_SUITES_ONLY="trixie/test_rbd.py" run_suites
+    (
+        export RBDGATE_BIN=$bin CURVE_SIM_BIN=$target/release/curve-sim RBDGATE_TEST_BACKEND=curve
+        cargo test -p rbdgate-tests --no-fail-fast \
+            --test auth --test caps --test ceph_status --test commands --test compression --test copy_from --test crash \
+            --test daemons --test erasure --test layering --test limits --test load --test op_vectors --test operators --test playback \
+            --test python_rbd --test qemu --test rbd_tasks --test resends --test sessions --test several_osds --test snapshot_model \
+            --test watch_notify -- --test-threads="${RBDGATE_TEST_THREADS:-2}" || return 1
+        [ -z "$suites" ] || RBDGATE_SUITES_ONLY=$suites run_suites
+    )
 }
 
 stage_generations() {

@@ -140,7 +140,9 @@ class Run:
             return
         snap = self.rng.choice(list(image.snaps))
         name = self.name("clone")
-        self.rbd.clone(self.ioctx, image.name, snap, self.ioctx, name, order=self.rng.choice([16, 18, 20]))
+        # librbd gives it its parent's stripe unit, which does not fit into smaller objects.
+        order = max(self.rng.choice([16, 18, 20]), image.handle.stat()["order"])
+        self.rbd.clone(self.ioctx, image.name, snap, self.ioctx, name, order=order)
         child = Model(name, image.snaps[snap][0], (image, snap))
         image.children.setdefault(snap, set()).add(name)
         self.images[name] = child

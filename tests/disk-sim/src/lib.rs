@@ -265,6 +265,14 @@ impl SimDisk {
         }
     }
 
+    /// Makes a folder in one that is there. Unlike [`Disk::create_dir`] it is durable only when that one is synced, as with
+    /// `mkdir(2)`.
+    pub fn make_dir(&self, path: &Path) {
+        let mut inner = self.inner();
+        inner.state.make_dir(path);
+        inner.crash_points(Call::Create);
+    }
+
     /// The paths of all files.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {

@@ -200,6 +200,14 @@ impl State {
         }
     }
 
+    /// A root is durable, any other folder not yet.
+    pub(crate) fn make_dir(&mut self, path: &Path) {
+        self.names.insert(path.to_owned(), Entry::Dir);
+        if path.parent().is_none() {
+            self.durable_names.insert(path.to_owned(), Entry::Dir);
+        }
+    }
+
     pub(crate) fn rename(&mut self, from: &Path, to: &Path) {
         if let Some(entry) = self.names.remove(from) {
             self.names.insert(to.to_owned(), entry);
@@ -241,6 +249,10 @@ impl State {
             };
             kept.map(|entry| names.entry(path.clone()).or_insert(*entry));
         }
+        // What is in a folder goes with it.
+        let all = names.clone();
+        let is_there = |dir: &Path| all.get(dir) == Some(&Entry::Dir);
+        names.retain(|path, _| path.ancestors().skip(1).all(is_there));
         let mut nodes = BTreeMap::new();
         for entry in names.values() {
             if let Entry::File(id) = entry

@@ -20,7 +20,7 @@ use curve::{
     proto::namespace::StatusCode,
 };
 use parking_lot::{Mutex, RwLock};
-use store::{DEVICE_UNIT, Device, DeviceSpace, Devices, WriteDone};
+use store::{DEVICE_UNIT, Device, DeviceSpace, Devices, ReadDone, WriteDone};
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 
 use super::{
@@ -178,6 +178,14 @@ impl CurveDevices {
         all.pop().map(|directory| directory.path).unwrap_or_default()
     }
 
+    /// The length of the volume at a recorded place, in bytes; `None` if there is none.
+    ///
+    /// # Errors
+    /// If the cluster does not tell.
+    pub fn length(&self, place: &str) -> io::Result<Option<u64>> {
+        self.device(place).length_there()
+    }
+
     fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         wait(&self.shared.handle, work)
     }
@@ -320,10 +328,15 @@ impl CurveDevice {
         wait(&self.shared.handle, work)
     }
 
+    /// The volume if it is open.
+    fn opened(&self) -> Option<Volume> {
+        self.volume.read().clone()
+    }
+
     /// The open volume; `None` if there is none in the cluster.
     async fn volume(&self) -> io::Result<Option<Volume>> {
-        if let Some(volume) = &*self.volume.read() {
-            return Ok(Some(volume.clone()));
+        if let Some(volume) = self.opened() {
+            return Ok(Some(volume));
         }
         let _opening = self.opening.lock().await;
         self.open().await
@@ -331,8 +344,8 @@ impl CurveDevice {
 
     /// Opens the volume as its only writer.
     async fn open(&self) -> io::Result<Option<Volume>> {
-        if let Some(volume) = &*self.volume.read() {
-            return Ok(Some(volume.clone()));
+        if let Some(volume) = self.opened() {
+            return Ok(Some(volume));
         }
         if let Some(owner) = receiver(&self.shared.settings, self.owner.as_deref()) {
             let given = give(self.client.mds(), &self.place, &self.shared.settings.owner, owner);
@@ -441,6 +454,15 @@ impl CurveDevice {
         }
     }
 
+    /// Its length in the cluster, without opening it.
+    fn length_there(&self) -> io::Result<Option<u64>> {
+        match self.wait(async { self.shared.client.mds().file(&self.place).await }) {
+            Ok(file) => Ok(Some(file.length)),
+            Err(error) if error.mds_status() == Some(StatusCode::FileNotExists) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn remove(&self) -> io::Result<()> {
         self.shut().await?;
         let mds = self.client.mds();
@@ -494,7 +516,37 @@ impl Device for CurveDevice {
         self.wait(self.write(offset, pieces))
     }
 
+    fn start_read(&self, offset: u64, len: usize, done: ReadDone) {
+        let timed = self.shared.health.started(&self.place, Instant::now());
+        let told = move |read: io::Result<Bytes>| {
+            drop(timed);
+            done(read);
+        };
+        if let Some(volume) = self.opened()
+            && offset.saturating_add(len as u64) <= volume.len()
+        {
+            let told =
+                |read: Result<Buffers, Error>| told(read.map(Buffers::into_bytes).map_err(io::Error::from));
+            return volume.start_read(&self.shared.handle, offset, len, told);
+        }
+        let this = self.this.upgrade();
+        self.shared.handle.spawn(async move {
+            told(match this {
+                Some(this) => this.read(offset, len).await,
+                None => Err(io::ErrorKind::NotFound.into()),
+            });
+        });
+    }
+
     fn start_write(&self, offset: u64, pieces: Vec<Bytes>, done: WriteDone) {
+        if let Some(volume) = self.opened() {
+            let timed = self.shared.health.started(&self.place, Instant::now());
+            let data = pieces.into_iter().collect::<Buffers>();
+            return volume.start_write(&self.shared.handle, offset, data, |written| {
+                drop(timed);
+                done(written.map_err(io::Error::from));
+            });
+        }
         let this = self.this.upgrade();
         self.shared.handle.spawn(async move {
             done(match this {

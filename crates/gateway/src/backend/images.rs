@@ -12,8 +12,8 @@ use store::{StoreError, VolumeId};
 use super::names::Place;
 use crate::{
     objects::{
-        Data, Objects, commit::CommitError, creators::header_of, hand_over::order_for, id::ObjectId,
-        onode::ObjectState,
+        Data, Objects, commit::CommitError, creators::header_of, fetched::Access, hand_over::order_for,
+        id::ObjectId, onode::ObjectState,
     },
     osd::alone,
     rados::Rados,
@@ -111,7 +111,7 @@ impl Image {
         if !state.exists {
             return Err(none());
         }
-        let Data::Ready(id) = objects.read(&id_object, &state, 0, state.size, true)? else {
+        let Data::Ready(id) = objects.read(&id_object, &state, 0, state.size, Access::Wait)? else {
             return Err(damaged("id"));
         };
         let id = Reader::new(&id).blob().map_err(|_| damaged("id"))?;

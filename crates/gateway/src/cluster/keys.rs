@@ -24,6 +24,8 @@ pub(super) const OSDMAP: &[u8] = b"c/osdmap/full";
 pub(super) const INCREMENTALS: &[u8] = b"c/osdmap/inc/";
 /// Snapshots ever removed, by pool.
 pub(super) const REMOVED_SNAPS: &[u8] = b"c/snaps/removed/";
+/// Pools that were deleted and whose objects may still be there, by pool.
+pub(super) const DELETED_POOLS: &[u8] = b"c/pools/deleted/";
 /// Keys and capabilities, by entity.
 pub(super) const AUTH: &[u8] = b"c/auth/";
 /// Rotating secrets of services.

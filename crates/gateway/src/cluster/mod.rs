@@ -61,7 +61,7 @@ pub use options::{
 };
 pub use osd_maps::MapsSince;
 pub use osd_up::MarkedDown;
-pub use pools::{PoolLayout, PoolQuota, PoolRequest};
+pub use pools::{PoolLayout, PoolQuota, PoolRequest, stored_deleted_pools};
 pub use stats::{
     BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, ScrubState, Space, WatcherAt,
 };

@@ -1,13 +1,17 @@
 //! Pools: made, changed and deleted.
 
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
 use encoding::{
     maps::{OsdMap, PgPool, Release, pool_flags},
     types::Utime,
 };
 
-use super::{Cluster, ClusterError, Edit, erasure_pools, keys, state_store::Change, tiers};
+use super::{
+    Cluster, ClusterError, Edit, erasure_pools, keys,
+    state_store::{Change, StateStore},
+    tiers,
+};
 
 /// What a new pool is to be like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +127,18 @@ impl Cluster {
     }
 }
 
+/// Pools that were deleted and whose objects may still be there, of the cluster in `store`, which nobody has open.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn stored_deleted_pools(store: &dyn StateStore) -> Result<BTreeSet<i64>, ClusterError> {
+    let rows = store.scan(keys::DELETED_POOLS)?;
+    let numbers = rows
+        .iter()
+        .filter_map(|(key, _)| keys::number_in(key, keys::DELETED_POOLS));
+    Ok(numbers.map(u64::cast_signed).collect())
+}
+
 /// Pools.
 impl Cluster {
     /// Makes a pool; its id is never used again.
@@ -132,7 +148,7 @@ impl Cluster {
         })
     }
 
-    /// Deletes a pool from the map. Whoever keeps its objects learns of it by [`Cluster::watch_osdmap`].
+    /// Deletes a pool from the map. Whoever keeps its objects learns of it by [`Cluster::deleted_pools`].
     pub fn delete_pool(&self, id: i64) -> Result<(), ClusterError> {
         self.change_osdmap(|edit| {
             let name = edit.map.pool_names.get(&id).cloned().unwrap_or_default();
@@ -146,8 +162,21 @@ impl Cluster {
             edit.map.removed_snaps_queue.remove(&id);
             let key = keys::numbered(keys::REMOVED_SNAPS, id.unsigned_abs());
             edit.also.push(Change::Delete(key));
+            let key = keys::numbered(keys::DELETED_POOLS, id.unsigned_abs());
+            edit.also.push(Change::Put(key, keys::stored(&edit.map.epoch)));
             Ok(())
         })
+    }
+
+    /// Pools that were deleted, and whose objects may still be there.
+    pub fn deleted_pools(&self) -> Result<BTreeSet<i64>, ClusterError> {
+        stored_deleted_pools(&*self.store)
+    }
+
+    /// Takes down that nothing is left of a deleted pool. Blocks.
+    pub fn pool_is_gone(&self, id: i64) -> Result<(), ClusterError> {
+        let key = keys::numbered(keys::DELETED_POOLS, id.unsigned_abs());
+        Ok(self.store.commit(vec![Change::Delete(key)])?)
     }
 
     /// Renames a pool.

@@ -22,8 +22,6 @@ pub struct CurveSettings {
     pub smallest_gib: u64,
     /// What is deleted is removed for good, and not kept in the recycle bin.
     pub purge: bool,
-    /// Writes on their way at a time.
-    pub writers: usize,
     /// Whose volumes are, and where they lie.
     pub mapping: Mapping,
 }
@@ -88,11 +86,6 @@ const KEYS: &[Key] = &[
         "\"recycle\"",
         "What becomes of a removed image's volume: recycle moves it to /RecycleBin, which frees nothing; purge removes \
          it for good, which only the root owner may. Default recycle.",
-    ),
-    (
-        "writers",
-        "64",
-        "Writes on their way to the cluster at a time, from 1 to 1024. Default 64.",
     ),
 ];
 
@@ -194,9 +187,6 @@ impl Section<'_> {
                     _ => None,
                 })?
                 .unwrap_or(false),
-            writers: self
-                .may("writers", "a number from 1 to 1024", number(1, 1024))?
-                .map_or(64, |n| n as usize),
             mapping: self.mapping()?,
         };
         let mapping = &settings.mapping;

@@ -128,6 +128,10 @@ impl Tables<'_> {
 
     pub(super) fn missing_extras(&mut self) {
         for ((volume, index), (key, at)) in std::mem::take(&mut self.extras) {
+            let of = self.volumes.get(&store::VolumeId(volume));
+            if of.is_some_and(|(pool, _)| self.deleting.contains(pool)) {
+                continue;
+            }
             let page = self.store.get(&key).ok().flatten().unwrap_or_default();
             let entry = Entry::from_page(&page, at as usize / Entry::LEN);
             let state = entry.state(Placement::Slots);
@@ -225,6 +229,9 @@ impl Tables<'_> {
         };
         let clone = (value.len() >= 8).then(|| value.clone().get_u64_le());
         let found = self.serving.get(&(pool.cast_signed(), snap, onode)).copied();
+        if found.is_none() && self.deleting.contains(&pool.cast_signed()) {
+            return Ok(());
+        }
         if found.is_none() {
             let what = format!(
                 "snapshot {snap} of pool {} refers to a clone of {} that is not there",

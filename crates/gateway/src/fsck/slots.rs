@@ -37,7 +37,7 @@ impl Tables<'_> {
                 continue;
             }
             self.looked.slots += 1;
-            if self.slots.remove(&(pool, slot)).is_none() {
+            if self.slots.remove(&(pool, slot)).is_none() && !self.deleting.contains(&pool) {
                 let mut fixes = vec![Fix::Patch(key.clone(), at, Bytes::from_static(&[0]))];
                 fixes.extend(volume.map(|volume| Fix::Discard(volume, slot * SLOT_SIZE, SLOT_SIZE)));
                 self.wrong(format!("slot {slot} of pool {pool} is taken by nobody"), fixes);

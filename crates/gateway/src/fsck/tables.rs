@@ -6,11 +6,14 @@ use bytes::Bytes;
 use store::{Store, StoreError, VolumeId};
 
 use super::{Fix, Looked, Problem};
-use crate::objects::{
-    clones::CloneRecord,
-    id::ObjectId,
-    images::{ImageVolume, parse_record, volume_name},
-    keys,
+use crate::{
+    cluster::stored_deleted_pools,
+    objects::{
+        clones::CloneRecord,
+        id::ObjectId,
+        images::{ImageVolume, parse_record, volume_name},
+        keys,
+    },
 };
 
 const BATCH: usize = 512;
@@ -60,6 +63,8 @@ pub(super) struct Tables<'a> {
     pub(super) serving: HashMap<(i64, u64, u64), u64>,
     /// Slots in use, by pool and slot.
     pub(super) slots: HashMap<(i64, u64), u64>,
+    /// Pools that the server was deleting when it ended: their objects are partly gone.
+    pub(super) deleting: BTreeSet<i64>,
     pub(super) newest_onode: u64,
     pub(super) newest_version: u64,
     /// Something cannot be read, so nobody knows what belongs to it.
@@ -102,6 +107,8 @@ impl<'a> Tables<'a> {
             with_clones: HashSet::new(),
             serving: HashMap::new(),
             slots: HashMap::new(),
+            deleting: stored_deleted_pools(store)
+                .map_err(|error| StoreError::Corrupt(error.to_string().into()))?,
             newest_onode: 0,
             newest_version: 0,
             uncertain: false,

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ops::ControlFlow};
 
 use bytes::Bytes;
-use store::{StoreError, Transaction};
+use store::{Seq, StoreError, Transaction};
 
 use super::{
     Objects, SCAN_BATCH,
@@ -289,89 +289,20 @@ impl Objects {
         Ok(self.store().get(&keys::object(&header))?.is_some())
     }
 
-    fn delete_volume(&self, id: &ObjectId, image: &[u8], volume: ImageVolume) -> Result<(), StoreError> {
+    /// Deletes the volume of an image that has no objects any more, or whose pool is gone. Returns the transaction.
+    pub(super) fn delete_volume(
+        &self,
+        id: &ObjectId,
+        image: &[u8],
+        volume: ImageVolume,
+    ) -> Result<Seq, StoreError> {
         self.images.forget(volume.volume);
         let mut tx = Transaction::new();
         tx.delete(keys::image_volume(id.pool, &id.nspace, image));
         let (from, to) = keys::onode_range(b'P', volume.volume.0);
         tx.delete_range(from, to);
         tx.delete_volume(volume.volume);
-        self.store().submit(tx)?;
-        Ok(())
-    }
-
-    /// Deletes everything of a pool that no longer is in the map.
-    ///
-    /// # Errors
-    /// If the store fails; what was deleted by then stays deleted.
-    pub fn delete_pool(&self, pool: i64) -> Result<(), StoreError> {
-        let mut volumes = Vec::new();
-        self.each_volume(Some(pool), |id, image, volume| {
-            volumes.push((id, image, volume));
-            Ok(ControlFlow::Continue(()))
-        })?;
-        for (id, image, volume) in volumes {
-            self.delete_extras(volume)?;
-            self.delete_volume(&id, &image, volume)?;
-        }
-        self.delete_named(pool)?;
-        let slots = self.slots.volume(self.store(), pool)?;
-        let mut tx = Transaction::new();
-        for table in *b"SIU" {
-            let (from, to) = keys::pool_range(table, pool);
-            tx.delete_range(from, to);
-        }
-        tx.delete_volume(slots);
-        self.store().submit(tx)?;
-        self.slots.forget(pool);
-        self.images.forget_pool(pool);
-        self.usage().forget(pool);
-        Ok(())
-    }
-
-    /// Deletes attributes and clones of the data objects in a volume.
-    fn delete_extras(&self, volume: ImageVolume) -> Result<(), StoreError> {
-        let (from, to) = keys::onode_range(b'E', volume.volume.0);
-        loop {
-            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let mut tx = Transaction::new();
-            for (key, value) in rows {
-                tx.delete(key);
-                let Some(state) = Onode::decode(&value, Placement::Slots) else {
-                    continue;
-                };
-                self.stage_clones_of_deleted(&state, &mut tx)?;
-                if let Some(onode) = state.onode {
-                    self.stage_rows_removed(onode, &mut tx);
-                }
-            }
-            self.store().submit(tx)?;
-        }
-    }
-
-    fn delete_named(&self, pool: i64) -> Result<(), StoreError> {
-        let (from, to) = keys::pool_range(b'O', pool);
-        loop {
-            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let mut tx = Transaction::new();
-            for (key, value) in rows {
-                tx.delete(key);
-                let Some(state) = Onode::decode(&value, Placement::Slots) else {
-                    continue;
-                };
-                self.stage_clones_of_deleted(&state, &mut tx)?;
-                if let Some(onode) = state.onode {
-                    self.stage_rows_removed(onode, &mut tx);
-                }
-            }
-            self.store().submit(tx)?;
-        }
+        self.store().submit(tx)
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     context::{Context, Request, store_error},
     full::{self, Refusal},
     ops::{self, Effects, WatchView},
+    reading,
     reply_log::{self, Recorded},
     request::{PendingOp, Versions},
     session::OsdSession,
@@ -20,7 +21,7 @@ use super::{
     watch::Notify,
 };
 use crate::objects::{
-    commit::CommitError, creators, mutation::Change, onode::ObjectState, preserve::Preserve,
+    commit::CommitError, creators, fetched::Access, mutation::Change, onode::ObjectState, preserve::Preserve,
 };
 use crate::op_tracker::Stage;
 
@@ -29,7 +30,7 @@ use crate::op_tracker::Stage;
 const MOST_RECORDED: usize = 64 << 10;
 
 /// What became of a request.
-enum Outcome {
+pub(super) enum Outcome {
     /// It was answered, or will be when its change is durable.
     Done,
     /// It would have waited for the disk.
@@ -57,8 +58,7 @@ impl Osd {
             op.tracked.reached(Stage::Delayed);
             gate.busy = true;
             drop(gate);
-            let osd = Arc::clone(self);
-            self.runtime.spawn_blocking(move || osd.resume(&object, op));
+            self.run_when_read(&object, op);
         }
     }
 
@@ -69,13 +69,14 @@ impl Osd {
         while let Some(mut op) = next {
             let _copying = self.read_sources(&mut op);
             let _ = self.execute(object, &mut object.inner.lock(), op, true);
-            let mut gate = object.gate.lock();
-            next = gate.waiting.pop_front();
-            gate.busy = next.is_some();
+            if self.objects.store().on_devices() {
+                return self.go_on(object);
+            }
+            next = reading::next(object);
         }
     }
 
-    fn execute(
+    pub(super) fn execute(
         self: &Arc<Self>,
         object: &Arc<Object>,
         inner: &mut Inner,
@@ -152,8 +153,14 @@ impl Osd {
                 return Outcome::Done;
             }
         };
+        let mut fetched = std::mem::take(&mut op.fetched);
+        fetched.begin(inner.last_seq);
+        let access = match may_block {
+            true => Access::Wait,
+            false => Access::AtOnce(&fetched),
+        };
         let objects = &self.objects;
-        let mut ctx = Context::new(objects, &object.id, state, &watchers, request, snaps, may_block);
+        let mut ctx = Context::new(objects, &object.id, state, &watchers, request, snaps, access);
         let mut effects = Effects::default();
         let next_notify_id = || self.next_notify_id();
         let view = WatchView {
@@ -165,6 +172,7 @@ impl Osd {
         let mut result = ops::run(&mut ctx, &mut vector, &op.copied, &view, &mut effects);
         op.message.ops = vector;
         if ctx.blocked() {
+            op.fetched = fetched;
             return Outcome::Blocked(unanswered(op, &before));
         }
         if let Some(error) = effects.refused {
@@ -204,9 +212,12 @@ impl Osd {
         let store = self.objects.store();
         change.preserved = inner.preserved.filter(|seq| !store.is_durable(*seq));
         change.journaled = change.preserved.is_some();
-        match self.objects.prepare(&object.id, &mut change, may_block) {
+        match self.objects.prepare(&object.id, &mut change, access) {
             Ok(true) => {}
-            Ok(false) => return Outcome::Blocked(unanswered(op, &before)),
+            Ok(false) => {
+                op.fetched = fetched;
+                return Outcome::Blocked(unanswered(op, &before));
+            }
             Err(error) => {
                 self.refuse(&op, store_error(&object.id, &error), epoch);
                 return Outcome::Done;

@@ -32,6 +32,7 @@ mod ops_tmap;
 mod ops_watch;
 mod ops_xattr;
 mod pgls;
+mod reading;
 mod reply_log;
 mod request;
 mod scrub;
@@ -75,7 +76,7 @@ use self::{
 };
 use crate::{
     cluster::{Cluster, Entrance},
-    objects::{Objects, id::ObjectId, keys, usage::GroupOf},
+    objects::{Objects, fetched::Fetched, id::ObjectId, keys, usage::GroupOf},
     op_tracker::OpTracker,
 };
 
@@ -265,6 +266,7 @@ impl Osd {
             pool: PoolKind::default(),
             group: GroupOf::default(),
             copied: Vec::new(),
+            fetched: Fetched::default(),
             arrived: self.image_stats.now(),
         });
         match self.admit(&mut op, &state, &map, raw.data_len()) {

@@ -12,7 +12,7 @@ use msgr::budget::Charge;
 
 use super::{erasure::PoolKind, ops::Modes, ops_copy::Copied, reply_log::Recorded};
 use crate::{
-    objects::{id::ObjectId, usage::GroupOf},
+    objects::{fetched::Fetched, id::ObjectId, usage::GroupOf},
     op_tracker::{Kind, TrackedOp},
 };
 
@@ -35,6 +35,8 @@ pub struct PendingOp {
     pub group: GroupOf,
     /// The sources of its copies, once they were read.
     pub copied: Vec<Copied>,
+    /// What was read for it, and what it lacked.
+    pub fetched: Fetched,
     /// When it arrived, if somebody wants to know.
     pub arrived: Option<Instant>,
 }

@@ -31,6 +31,11 @@ impl Osd {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut pools: BTreeSet<i64> = self.cluster.osdmap().pools.keys().copied().collect();
+        // What a deletion before the start did not come to.
+        match self.cluster.deleted_pools() {
+            Ok(deleted) => pools.extend(deleted),
+            Err(error) => tracing::error!(%error, "cannot tell which pools were deleted"),
+        }
         for tick in 0_u64.. {
             ticks.tick().await;
             self.expire_notifies();
@@ -136,11 +141,18 @@ impl Osd {
             self.groups.forget_pool(pool);
             self.watched.lock().retain(|id, _| id.pool != pool);
             let osd = Arc::clone(self);
-            self.runtime
-                .spawn_blocking(move || match osd.objects.delete_pool(pool) {
-                    Ok(()) => tracing::info!(pool, "a deleted pool's objects are gone"),
-                    Err(error) => tracing::error!(pool, %error, "cannot delete a pool's objects"),
-                });
+            self.runtime.spawn_blocking(move || osd.delete_pool(pool));
+        }
+    }
+
+    /// Deletes the objects of a pool that is gone from the map; if that is interrupted, the next start goes on.
+    fn delete_pool(&self, pool: i64) {
+        if let Err(error) = self.objects.delete_pool(pool) {
+            tracing::error!(pool, %error, "cannot delete a pool's objects: the next start tries again");
+        } else if let Err(error) = self.cluster.pool_is_gone(pool) {
+            tracing::error!(pool, %error, "cannot take down that a deleted pool's objects are gone");
+        } else {
+            tracing::info!(pool, "a deleted pool's objects are gone");
         }
     }
 
