@@ -1,5 +1,6 @@
 //! The manager's module `rbd_support`: tasks, schedules and statistics of images, with stock clients.
 
+use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
@@ -462,6 +463,46 @@ fn a_migration_is_executed_and_committed_or_aborted() {
         assert!(before == after, "{end}");
         let clone = cluster.rbd(&["info", "clone", "--format", "json"]).json();
         assert_eq!(clone["parent"]["image"], left.trim_start_matches("other/"));
+    }
+}
+
+#[test]
+fn what_a_dead_client_left_in_the_journal_of_an_image_is_there_after_it_was_flattened() {
+    const BLOCK: usize = 8 << 10;
+    let cluster = Cluster::start();
+    let parents = bytes(1, 12 << 20);
+    let file = cluster.file("random", &parents);
+    cluster.rbd(&["import", "--no-progress", &file, "parent"]);
+    cluster.rbd(&["snap", "create", "--no-progress", "parent@s"]);
+    cluster.rbd(&["clone", "--rbd-default-clone-format", "2", "parent@s", "clone"]);
+    cluster.rbd(&["feature", "enable", "clone", "journaling"]);
+    let mut writer = cluster
+        .python("journaled_writer.py", &["clone"])
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(writer.stdout.take().expect("piped")).lines();
+    let mut acknowledged: Vec<usize> = Vec::new();
+    while acknowledged.len() < 300 {
+        let line = lines.next().expect("it writes on").expect("text");
+        acknowledged.push(line.parse().expect("a number"));
+    }
+    writer.kill().expect("it is a child");
+    writer.wait().expect("it is a child");
+    acknowledged.extend(
+        lines
+            .map_while(Result::ok)
+            .filter_map(|line| line.parse::<usize>().ok()),
+    );
+    add(&cluster, &["flatten", "clone"]);
+    wait_for_all(&cluster);
+    assert!(!has_parent(&cluster, "clone"));
+    // Whoever takes the lock replays the journal.
+    cluster.rbd(&["snap", "create", "--no-progress", "clone@replayed"]);
+    let now = content(&cluster, "clone");
+    for (number, (now, before)) in now.chunks(BLOCK).zip(parents.chunks(BLOCK)).enumerate() {
+        let written = (number as u32).to_le_bytes().repeat(BLOCK / 4);
+        let whole = now == written || now == before && !acknowledged.contains(&number);
+        assert!(whole, "block {number} of {}", acknowledged.len());
     }
 }
 
