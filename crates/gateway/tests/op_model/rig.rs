@@ -38,7 +38,8 @@ impl Rig {
             .unwrap();
         let _entered = runtime.enter();
         let options = Options {
-            journal_bytes: 4 << 20,
+            // A vector of a few rollbacks fits into it.
+            journal_bytes: 24 << 20,
             direct_threshold: 48 << 10,
             reserve_bytes: 0,
             meta_cache_bytes: 4 << 20,
