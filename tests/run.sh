@@ -12,7 +12,8 @@
 #                            time, ten minutes and 3 GB more), then docs/drivers.md from a run with all of them
 #                            kernels: kernels of Debian's releases in QEMU (without hardware support, some minutes), then
 #                            docs/kernels.md from a run with all of them
-#                            curve-all: the rest of the end-to-end tests with images on a simulated CurveBS cluster
+#                            curve-all: the rest of the end-to-end tests with images on a simulated CurveBS cluster, and
+#                            Ceph's own suites there, by default RBDGATE_CURVE_SUITES="trixie/test_rbd.py"
 #                            soak: half an hour of mixed clients with kills, a full disk, steps of the clock, no
 #                            descriptors left; three minutes of it are in e2e
 #                            power: power lost some hundred times under stock clients; twenty times are in e2e
@@ -23,7 +24,7 @@ cd "$(dirname "$0")/.." || exit 1
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 
 # Packages of Debian bookworm. The clients are those of Ceph 16.2.15.
-packages=(ceph-common python3-rbd python3-rados fio e2fsprogs g++ curl ca-certificates strace tshark valgrind libfaketime)
+packages=(ceph-common rbd-mirror python3-rbd python3-rados fio e2fsprogs g++ curl ca-certificates strace tshark valgrind libfaketime)
 
 # Drivers of clouds, and mount, which libvirt's test calls.
 driver_packages=(mount python3-cinder python3-glance-store python3-nova libvirt-daemon
@@ -129,22 +130,27 @@ stage_curve() {
     cargo build --release -p curve-sim || return 1
     local sim=${CARGO_TARGET_DIR:-$PWD/target}/release/curve-sim
     RBDGATE_BIN=$bin CURVE_SIM_BIN=$sim RBDGATE_TEST_BACKEND=curve cargo test -p rbdgate-tests --no-fail-fast \
-        --test curve_backend --test curve_faults --test rbd_lifecycle --test rbd_import_export --test snapshots --test rados --test fio \
+        --test curve_backend --test curve_faults --test fsck --test rbd_lifecycle --test rbd_import_export --test snapshots --test rados --test fio \
         -- --test-threads="${RBDGATE_TEST_THREADS:-2}"
 }
 
-# The rest of the end-to-end tests there, and a part of Ceph's own suites. Not there: full_disk, which is about the disk of local files
-# (curve_backend has what a full cluster does), kernels, and what does not depend on where images lie.
+# The rest of the end-to-end tests there, and Ceph's own suites that RBDGATE_CURVE_SUITES names (none if it is empty). Not there: full_disk and
+# failed_disk, which are about the disk of local files (curve_backend has what a full cluster does), soak, which fills that disk,
+# kernels, and what does not depend on where images lie.
 stage_curve-all() {
     local target=${CARGO_TARGET_DIR:-$PWD/target}
     local bin=${RBDGATE_BIN:-$target/release/rbdgate}
+    local suites=${RBDGATE_CURVE_SUITES-trixie/test_rbd.py}
     cargo build --release -p curve-sim || return 1
-    export RBDGATE_BIN=$bin CURVE_SIM_BIN=$target/release/curve-sim RBDGATE_TEST_BACKEND=curve
-    cargo test -p rbdgate-tests --no-fail-fast \
-        --test auth --test caps --test copy_from --test crash --test layering --test load --test op_vectors --test playback \
-        --test python_rbd --test qemu --test sessions --test several_osds --test snapshot_model --test watch_notify \
-        -- --test-threads="${RBDGATE_TEST_THREADS:-2}" || return 1
-    RBDGATE_SUITES_ONLY="trixie/test_rbd.py" run_suites
+    (
+        export RBDGATE_BIN=$bin CURVE_SIM_BIN=$target/release/curve-sim RBDGATE_TEST_BACKEND=curve
+        cargo test -p rbdgate-tests --no-fail-fast \
+            --test auth --test caps --test ceph_status --test commands --test compression --test copy_from --test crash \
+            --test daemons --test erasure --test layering --test limits --test load --test op_vectors --test operators --test playback \
+            --test python_rbd --test qemu --test rbd_tasks --test resends --test sessions --test several_osds --test snapshot_model \
+            --test watch_notify -- --test-threads="${RBDGATE_TEST_THREADS:-2}" || return 1
+        [ -z "$suites" ] || RBDGATE_SUITES_ONLY=$suites run_suites
+    )
 }
 
 stage_generations() {

@@ -15,7 +15,7 @@ folder=${RBDGATE_SUITES:-/var/tmp/rbdgate-suites}
 here=$(cd "$(dirname "$0")" && pwd)
 suites=(trixie sid)
 # What the suites call beside the clients, and what runs them.
-packages=(mount python3-pytest python3-pytest-timeout jq xmlstarlet sudo procps psmisc uuid-runtime xxd bc rbd-fuse fuse3)
+packages=(mount python3-pytest python3-pytest-timeout jq xmlstarlet sudo procps psmisc uuid-runtime xxd bc rbd-fuse fuse3 rbd-mirror)
 # The parts of Ceph's sources that are unpacked.
 parts=('*/qa/workunits/rbd' '*/qa/standalone/ceph-helpers.sh' '*/qa/workunits/ceph-helpers-root.sh' '*/src/test/pybind' '*/src/test/librbd/*.py')
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::curve::{CurveSim, on_curve};
+use crate::curve::{BY_ROOT, CurveSim, on_curve};
 use crate::exec::{Outcome, Program};
 use crate::rbdgate::Rbdgate;
 use crate::reference::{Options, Reference};
@@ -64,7 +64,7 @@ impl Cluster {
     #[track_caller]
     pub fn start_in(folder: TempDir, extra: &[&str], environment: &[(&str, &str)]) -> Self {
         let curve = (on_curve() && !against_ceph()).then(|| expect(CurveSim::start(&[])));
-        Self::start_on(curve, folder, extra, environment)
+        Self::start_on(curve, BY_ROOT, folder, extra, environment)
     }
 
     /// Starts a cluster with images on a simulated CurveBS cluster of its own, which gets these arguments.
@@ -72,25 +72,43 @@ impl Cluster {
     #[track_caller]
     pub fn start_on_curve(simulator: &[&str]) -> Self {
         let curve = expect(CurveSim::start(simulator));
-        Self::start_on(Some(curve), expect(temporary_folder()), &[], &[])
+        Self::start_on(Some(curve), BY_ROOT, expect(temporary_folder()), &[], &[])
+    }
+
+    /// Starts a cluster with images on a simulated CurveBS cluster of its own, and this in `[backend.curve]` beside the MDS.
+    #[must_use]
+    #[track_caller]
+    pub fn start_on_curve_as(section: &str) -> Self {
+        let curve = expect(CurveSim::start(&[]));
+        Self::start_on(Some(curve), section, expect(temporary_folder()), &[], &[])
+    }
+
+    /// Starts Ceph's own daemons, whatever the target is.
+    #[must_use]
+    #[track_caller]
+    pub fn start_ceph() -> Self {
+        let folder = expect(temporary_folder());
+        Self {
+            server: real(folder.path()),
+            curve: None,
+            folder,
+        }
     }
 
     #[track_caller]
     fn start_on(
         curve: Option<CurveSim>,
+        section: &str,
         folder: TempDir,
         extra: &[&str],
         environment: &[(&str, &str)],
     ) -> Self {
         let server = if curve.is_none() && against_ceph() {
-            Server::Ceph(Box::new(expect(Reference::start(
-                folder.path(),
-                Options::default(),
-            ))))
+            real(folder.path())
         } else {
             let config = curve
                 .as_ref()
-                .map(|curve| expect(curve.configuration(folder.path())));
+                .map(|curve| expect(curve.configuration(folder.path(), section)));
             let config = config.map(|path| path.display().to_string());
             let mut arguments = extra.to_vec();
             if let Some(path) = &config {
@@ -302,6 +320,11 @@ impl Cluster {
     pub fn qemu(&self, image: &str) -> String {
         format!("rbd:rbd/{image}:conf={}", self.conf().display())
     }
+}
+
+#[track_caller]
+fn real(folder: &Path) -> Server {
+    Server::Ceph(Box::new(expect(Reference::start(folder, Options::default()))))
 }
 
 /// A temporary folder in `TMPDIR` with a short path: daemons make UNIX sockets in it.

@@ -13,6 +13,9 @@ pub fn on_curve() -> bool {
     std::env::var_os("RBDGATE_TEST_BACKEND").is_some_and(|backend| backend == "curve")
 }
 
+/// What a configuration says beside the MDS, if a test does not care.
+pub const BY_ROOT: &str = "owner = \"root\"\npassword = \"root_password\"\ndelete = \"purge\"\n";
+
 /// A running simulator; killed when dropped.
 #[derive(Debug)]
 pub struct CurveSim {
@@ -77,14 +80,11 @@ impl CurveSim {
         &self.mds
     }
 
-    /// Writes a configuration file for `rbdgate serve` that puts images on this cluster.
-    pub fn configuration(&self, folder: &Path) -> Result<PathBuf> {
+    /// Writes a configuration file for `rbdgate serve` that puts images on this cluster. `section`: all but the MDS.
+    pub fn configuration(&self, folder: &Path, section: &str) -> Result<PathBuf> {
         let path = folder.join("curve.toml");
         let mds: Vec<String> = self.mds.split(',').map(|at| format!("{at:?}")).collect();
-        let text = format!(
-            "[backend.curve]\nmds = [{}]\nowner = \"root\"\npassword = \"root_password\"\ndelete = \"purge\"\n",
-            mds.join(", ")
-        );
+        let text = format!("[backend.curve]\nmds = [{}]\n{section}", mds.join(", "));
         std::fs::write(&path, text).map_err(|e| Failure::new(path.display(), e))?;
         Ok(path)
     }

@@ -82,10 +82,10 @@ fn under(trouble: impl FnOnce(&Trouble<'_>) + Send) {
     let curve = cluster.curve().unwrap();
     let struck = curve.tell("clear").unwrap();
     assert!(outcome.status.success(), "{outcome}\n{}", cluster.log_tail());
-    let sums = fio::sums(&outcome);
-    println!("the slowest took {:?}, {struck} faults", sums.slowest);
-    assert_eq!((sums.written, sums.errors), (64 << 20, 0), "{outcome}");
-    assert!(sums.slowest < HANG, "{outcome}");
+    let report = fio::Report::of(&outcome).expect("a report");
+    println!("the slowest took {:?}, {struck} faults", report.slowest());
+    assert_eq!((report.written(), report.errors()), (64 << 20, 0), "{outcome}");
+    assert!(report.slowest() < HANG, "{outcome}");
     assert_eq!(curve.tell("violations").unwrap(), "");
     let before = images::export(&cluster, "disk");
     cluster.kill();

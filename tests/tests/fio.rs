@@ -10,8 +10,8 @@ fn fio(cluster: &Cluster, image: &str, options: &[&str]) -> Outcome {
 
 /// Bytes written and errors of all jobs.
 fn sums(outcome: &Outcome) -> (u64, u64) {
-    let sums = fio::sums(outcome);
-    (sums.written, sums.errors)
+    let report = fio::Report::of(outcome).expect("a report");
+    (report.written(), report.errors())
 }
 
 #[test]

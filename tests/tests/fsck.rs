@@ -4,7 +4,7 @@
 
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
 use rbdgate_tests::curve::on_curve;
@@ -16,9 +16,18 @@ fn fsck(cluster: &mut Cluster, more: &[&str]) -> Outcome {
     Program::new(binary().unwrap())
         .args(["fsck", "--data", &data])
         .args(more)
+        .args(configuration(cluster))
         .deadline(Duration::from_secs(60))
         .run()
         .unwrap()
+}
+
+/// Says where the images are.
+fn configuration(cluster: &Cluster) -> Vec<String> {
+    match on_curve() {
+        true => vec!["--config".to_owned(), cluster.path("curve.toml")],
+        false => Vec::new(),
+    }
 }
 
 /// Runs it, and expects a status and words.
@@ -61,7 +70,7 @@ fn journal(cluster: &mut Cluster) -> PathBuf {
 
 #[test]
 fn a_folder_with_a_server_is_refused_and_one_whose_server_was_killed_is_clean() {
-    if against_ceph() || on_curve() {
+    if against_ceph() {
         return;
     }
     let mut cluster = filled();
@@ -78,7 +87,7 @@ fn a_folder_with_a_server_is_refused_and_one_whose_server_was_killed_is_clean() 
 
 #[test]
 fn a_damaged_journal_keeps_the_server_from_starting_until_it_is_repaired() {
-    if against_ceph() || on_curve() {
+    if against_ceph() {
         return;
     }
     let mut cluster = filled();
@@ -116,6 +125,7 @@ fn a_damaged_journal_keeps_the_server_from_starting_until_it_is_repaired() {
     let refused = Program::new(binary().unwrap())
         .args(serve)
         .args(ports)
+        .args(configuration(&cluster))
         .run()
         .unwrap();
     assert!(!refused.status.success(), "{refused}");
@@ -129,6 +139,56 @@ fn a_damaged_journal_keeps_the_server_from_starting_until_it_is_repaired() {
     cluster.launch();
     cluster.rbd(&["info", "disk"]);
     cluster.rados(&["-p", "rbd", "get", "object0", "/dev/null"]);
+}
+
+#[test]
+fn volumes_that_the_curvebs_cluster_no_longer_has_are_told() {
+    if !on_curve() {
+        return;
+    }
+    let mut cluster = filled();
+    let id = cluster.rbd(&["info", "--format", "json", "disk"]).json()["id"].clone();
+    let volume = format!("/rbd/{}", id.as_str().unwrap());
+    // Metadata from before its removal.
+    let data = cluster.rbdgate().data().display().to_string();
+    let copy = cluster.path("copy");
+    let meta = |words: &[&str]| {
+        Program::new(binary().unwrap())
+            .args(["meta"])
+            .args(words)
+            .args(["--data", &data])
+    };
+    meta(&["backup", &copy]).run().unwrap().success().unwrap();
+    cluster.rbd(&["snap", "purge", "disk"]);
+    cluster.rbd(&["rm", "disk"]);
+    let since = Instant::now();
+    while cluster
+        .curve()
+        .unwrap()
+        .tell(&format!("copyset {volume} 0"))
+        .is_ok()
+    {
+        assert!(
+            since.elapsed() < Duration::from_secs(60),
+            "{volume} is still there"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    cluster.kill();
+    std::fs::remove_dir_all(cluster.rbdgate().data().join("store")).unwrap();
+    meta(&["restore", &copy]).run().unwrap().success().unwrap();
+    let told = format!(
+        "{volume} (pool-1.image-{}), which holds data, is not in the cluster",
+        id.as_str().unwrap()
+    );
+    tells(&mut cluster, &[], 4, &told);
+    tells(&mut cluster, &["--repair"], 4, &told);
+    let without = Program::new(binary().unwrap())
+        .args(["fsck", "--data", &data])
+        .run()
+        .unwrap();
+    assert_eq!(without.status.code(), Some(8), "{without}");
+    assert!(without.errors().contains("on devices"), "{without}");
 }
 
 #[test]

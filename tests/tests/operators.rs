@@ -210,6 +210,40 @@ fn the_admin_socket_answers_what_a_daemon_is_asked() {
 }
 
 #[test]
+fn a_muted_health_check_is_not_told_until_it_becomes_worse() {
+    let cluster = Cluster::start();
+    let health = |detail: &[&str]| cluster.ceph(&[&["health"], detail].concat()).text();
+    cluster.fails(2, cluster.client("ceph", &["health", "mute", "OSDMAP_FLAGS"]));
+    cluster.fails(
+        22,
+        cluster.client("ceph", &["health", "mute", "OSDMAP_FLAGS", "soon"]),
+    );
+    let _ = cluster.ceph(&["osd", "set", "noout"]);
+    assert!(health(&[]).starts_with("HEALTH_WARN noout flag(s) set"));
+    let _ = cluster.ceph(&["health", "mute", "OSDMAP_FLAGS", "2h"]);
+    let muted = health(&["detail"]);
+    assert!(muted.starts_with("HEALTH_OK (muted: OSDMAP_FLAGS("), "{muted}");
+    assert!(
+        muted.contains("(MUTED ttl ") && muted.contains("[WRN] OSDMAP_FLAGS: noout"),
+        "{muted}"
+    );
+    let status = cluster.ceph(&["-s", "--format", "json"]).json();
+    assert_eq!(status["health"]["status"], "HEALTH_OK");
+    assert_eq!(status["health"]["checks"]["OSDMAP_FLAGS"]["muted"], true);
+    assert_eq!(status["health"]["mutes"][0]["code"], "OSDMAP_FLAGS");
+    let _ = cluster.ceph(&["osd", "set", "norebalance"]);
+    let since = std::time::Instant::now();
+    while !health(&[]).starts_with("HEALTH_WARN") {
+        assert!(since.elapsed().as_secs() < 30, "{}", health(&["detail"]));
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+    let _ = cluster.ceph(&["health", "mute", "OSDMAP_FLAGS", "--sticky"]);
+    assert_eq!(health(&[]).trim(), "HEALTH_OK (muted: OSDMAP_FLAGS)");
+    let _ = cluster.ceph(&["health", "unmute"]);
+    assert!(health(&[]).starts_with("HEALTH_WARN"));
+}
+
+#[test]
 fn a_daemon_of_a_service_is_shown_while_it_is_there() {
     let cluster = Cluster::start();
     let mut daemon = cluster

@@ -412,6 +412,69 @@ fn a_migration_is_executed_and_committed_or_aborted() {
 }
 
 #[test]
+fn an_image_with_a_journal_of_its_own_is_flattened() {
+    let cluster = Cluster::start();
+    clone_with_snapshot(&cluster, 12);
+    cluster.rbd(&["feature", "enable", "clone", "journaling"]);
+    let before = content(&cluster, "clone");
+    add(&cluster, &["flatten", "clone"]);
+    wait_for_all(&cluster);
+    assert!(!has_parent(&cluster, "clone"));
+    assert!(content(&cluster, "clone") == before);
+    // Clients that replay the journal find nothing amiss.
+    let write = [
+        "bench",
+        "--io-type",
+        "write",
+        "--io-size",
+        "4K",
+        "--io-total",
+        "64K",
+        "clone",
+    ];
+    cluster.rbd(&write);
+    cluster.rbd(&["snap", "create", "clone@after"]);
+}
+
+#[test]
+fn an_image_is_in_its_group_and_mirrored_as_before_when_its_migration_has_ended() {
+    let cluster = Cluster::start();
+    cluster.ceph(&["osd", "pool", "create", "other", "8"]);
+    cluster.rbd(&["pool", "init", "other"]);
+    for pool in ["rbd", "other"] {
+        cluster.rbd(&["mirror", "pool", "enable", pool, "image"]);
+    }
+    cluster.rbd(&["group", "create", "g"]);
+    for end in ["abort", "commit"] {
+        let name = format!("to-{end}");
+        cluster.rbd(&["create", "--size", "8M", &name]);
+        cluster.rbd(&["mirror", "image", "enable", &name, "journal"]);
+        cluster.rbd(&["group", "image", "add", "g", &name]);
+        let moved = format!("other/{name}");
+        cluster.rbd(&["migration", "prepare", &name, &moved]);
+        add(&cluster, &["migration", "execute", &moved]);
+        wait_for_all(&cluster);
+        add(&cluster, &["migration", end, &moved]);
+        wait_for_all(&cluster);
+        let left = if end == "abort" {
+            format!("rbd/{name}")
+        } else {
+            moved
+        };
+        let info = cluster.rbd(&["info", &left, "--format", "json"]).json();
+        let mirroring = &info["mirroring"];
+        assert_eq!(
+            (&mirroring["mode"], &mirroring["state"], &mirroring["primary"]),
+            (&"journal".into(), &"enabled".into(), &true.into()),
+            "{name}: {info}"
+        );
+        let grouped = cluster.rbd(&["group", "image", "list", "g"]).text();
+        assert!(grouped.lines().any(|line| line == left), "{left}: {grouped}");
+        cluster.rbd(&["group", "image", "remove", "g", &left]);
+    }
+}
+
+#[test]
 fn a_module_that_was_shut_out_starts_anew() {
     let cluster = Cluster::start();
     let client = |cluster: &Cluster| {

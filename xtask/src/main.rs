@@ -10,6 +10,7 @@ mod bench;
 mod capacity;
 mod fuzz;
 mod instructions;
+mod lean;
 mod licences;
 mod snapshots;
 
@@ -26,7 +27,6 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs fio against Ceph's own daemons and rbdgate on the same disk, and prints both with their ratio.
     Bench(bench::Options),
     /// Runs the same jobs through rbdgate and with the CurveBS client alone on a simulated cluster, and prints what rbdgate adds.
     BenchCurve(bench::curve::Options),

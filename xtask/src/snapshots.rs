@@ -8,8 +8,8 @@ use clap::Args;
 use rbdgate_tests::exec::Program;
 use serde_json::Value;
 
-use crate::bench::server::Server;
-use crate::{Failure, Result, root};
+use crate::bench::server::{Server, folder};
+use crate::{Result, root};
 
 /// Options of `snapshots`.
 #[derive(Debug, Args)]
@@ -30,10 +30,7 @@ pub(crate) struct Options {
 
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let folder = options.folder.clone();
-    let folder = folder.unwrap_or_else(|| root().join("target/bench"));
-    std::fs::create_dir_all(&folder).map_err(|e| Failure::new(folder.display(), e))?;
-    let folder = std::path::absolute(&folder).map_err(|e| Failure::new(folder.display(), e))?;
+    let folder = folder(options.folder.as_deref())?;
     println!(
         "{} snapshots, random reads and writes of 4 KiB, one at a time\n",
         options.snapshots

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    auth::Identity,
     chunk::Chunks,
     config::Config,
     copyset::Copysets,
@@ -41,6 +42,21 @@ impl Client {
             mds,
             chunks,
         })
+    }
+
+    /// A client that works on another's behalf, and shares connections and all that is known with this one.
+    #[must_use]
+    pub fn on_behalf_of(&self, identity: Identity) -> Self {
+        let config = Arc::new(Config {
+            identity,
+            ..Config::clone(&self.config)
+        });
+        Self {
+            mds: self.mds.configured(Arc::clone(&config)),
+            config,
+            rpc: self.rpc.clone(),
+            chunks: self.chunks.clone(),
+        }
     }
 
     /// Files, directories, snapshots and topology.

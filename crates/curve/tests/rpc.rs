@@ -1,6 +1,7 @@
 //! Connections, against peers that a test plays by hand.
 
 use std::{
+    io::Read as _,
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -230,8 +231,12 @@ async fn a_call_given_up_before_it_was_written_is_not_sent() {
         .await
         .expect("connect");
     let mut peer = Peer::accept(&listener).await;
-    // On one thread the writer runs only when we wait.
-    let mut given_up = Box::pin(connection.call(call(b"never"), SECOND));
+    // On one thread the writer runs only when we wait; a large call is always its own.
+    let large = Call {
+        attachment: Buffers::zeros(1 << 20),
+        ..call(b"never")
+    };
+    let mut given_up = Box::pin(connection.call(large, SECOND));
     let polled =
         std::future::poll_fn(|context| std::task::Poll::Ready(given_up.as_mut().poll(context).is_pending()))
             .await;
@@ -244,6 +249,31 @@ async fn a_call_given_up_before_it_was_written_is_not_sent() {
     };
     let (sent, ()) = tokio::join!(connection.call(call(b"sent"), SECOND), played);
     sent.expect("reply");
+}
+
+#[tokio::test]
+async fn a_small_call_on_an_idle_connection_is_sent_when_it_is_first_polled() {
+    let (listener, address) = listener().await;
+    let connection = Connection::connect(address, &RpcConfig::default())
+        .await
+        .expect("connect");
+    let mut peer = Peer::accept(&listener).await;
+    let played = async {
+        let request = peer.receive().await;
+        peer.reply(&request, 0, b"").await;
+    };
+    let (first, ()) = tokio::join!(connection.call(call(b"first"), SECOND), played);
+    first.expect("reply");
+    let mut small = Box::pin(connection.call(call(b"small"), SECOND));
+    let polled = std::future::poll_fn(|context| std::task::Poll::Ready(small.as_mut().poll(context))).await;
+    assert!(polled.is_pending());
+    // Read without letting any task run.
+    let mut socket = peer.stream.into_std().expect("socket");
+    socket.set_nonblocking(false).expect("blocking");
+    socket.set_read_timeout(Some(SECOND)).expect("time-out");
+    let mut bytes = [0; 256];
+    let read = socket.read(&mut bytes).expect("it is there");
+    assert!(bytes[..read].ends_with(b"small"), "{bytes:?}");
 }
 
 #[tokio::test]

@@ -48,9 +48,19 @@ pub const DAEMON_COMMANDS: &[DaemonCommand] = &[
         config_diff,
     ),
     row(
+        "config diff get name=var,type=CephString",
+        "dump an option if it differs from its default",
+        config_diff_get,
+    ),
+    row(
         "config get name=var,type=CephString",
         "get the value of an option",
         config_get,
+    ),
+    row(
+        "config help name=var,type=CephString,req=false",
+        "describe the options that can be set",
+        config_help,
     ),
     row(
         "config set name=var,type=CephString name=val,type=CephString,n=N",
@@ -107,6 +117,14 @@ pub const DAEMON_COMMANDS: &[DaemonCommand] = &[
         "set options of the running daemon",
         injectargs,
     ),
+    row("log dump", "write out the log: it is never held back", |_, _| {
+        Ok(json!({}))
+    }),
+    row(
+        "log reopen",
+        "open the log anew: it goes to standard error",
+        |_, _| Ok(json!({})),
+    ),
     row("log flush", "write out the log: it is never held back", |_, _| {
         Ok(json!({}))
     }),
@@ -117,6 +135,16 @@ pub const DAEMON_COMMANDS: &[DaemonCommand] = &[
         "perf dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false",
         "dump counters",
         perf_dump,
+    ),
+    row(
+        "perf histogram dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false",
+        "dump histograms: no counter has one",
+        |d, _| Ok(no_histograms(d)),
+    ),
+    row(
+        "perf histogram schema",
+        "describe the histograms: no counter has one",
+        |d, _| Ok(no_histograms(d)),
     ),
     row("perf schema", "describe the counters", |d, _| {
         Ok(perf::schema(&d.counters()))
@@ -274,6 +302,31 @@ fn config_diff(daemon: &Daemon<'_>, _: &Args) -> Result<Value, CommandError> {
         }
     }
     Ok(json!({"diff": out}))
+}
+
+fn config_diff_get(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
+    let option = wanted(args)?;
+    let mut all = config_diff(daemon, args)?;
+    if let Some(differing) = all["diff"].as_object_mut() {
+        differing.retain(|name, _| name == option.name);
+    }
+    Ok(all)
+}
+
+fn config_help(_: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
+    match args.str("var") {
+        Some(_) => Ok(json!({"option": mon::option_value(wanted(args)?)})),
+        None => {
+            Ok(json!({"options": known_options().into_iter().map(mon::option_value).collect::<Vec<_>>()}))
+        }
+    }
+}
+
+/// The loggers, each without histograms.
+fn no_histograms(daemon: &Daemon<'_>) -> Value {
+    let loggers = daemon.counters();
+    let names = loggers.as_object().into_iter().flat_map(Map::keys);
+    Value::Object(names.map(|name| (name.clone(), json!({}))).collect())
 }
 
 /// `--name=value`, or `--name value`, several of them in one or more words.

@@ -22,7 +22,7 @@ use crate::{
         sessions::{Door, Sessions},
         socket::{self, AdminSocket},
     },
-    backend::commands::ServerCommands,
+    backend::{CurveDevices, commands::ServerCommands},
     cluster::{Cluster, Endpoints, Entrance, MGR_NAME, MON_NAME, OsdEndpoint},
     config::{Auth, Listener, MaxMsgr, Settings, offset},
     mon::{MgrDispatcher, MonDispatcher, MonShared, health_log, report_pgmap},
@@ -167,6 +167,7 @@ struct Server<'a> {
     settings: &'a Settings,
     cluster: &'a Arc<Cluster>,
     osd: &'a Arc<Osd>,
+    devices: Option<&'a CurveDevices>,
     auth: AuthConfig,
     budget: Arc<Budget>,
     gate: Arc<Gate>,
@@ -225,6 +226,7 @@ impl Listeners {
         settings: &Settings,
         cluster: &Arc<Cluster>,
         osd: &Arc<Osd>,
+        devices: Option<&CurveDevices>,
         rbd_support: &Arc<RbdSupport>,
         stopping: &watch::Receiver<bool>,
     ) -> io::Result<JoinSet<io::Result<()>>> {
@@ -232,6 +234,7 @@ impl Listeners {
             settings,
             cluster,
             osd,
+            devices,
             budget: settings.limits.budget(),
             gate: settings.limits.gate(),
             auth: auth_config(settings, Arc::clone(cluster) as _),
@@ -333,6 +336,7 @@ impl Server<'_> {
             more: Arc::new(ServerCommands::new(
                 Arc::clone(self.osd),
                 Arc::clone(self.cluster),
+                self.devices.cloned(),
             )),
         };
         match socket::bind(&path) {

@@ -143,9 +143,8 @@ pub fn open_with(
     settings: &Settings,
     devices: Option<&CurveDevices>,
 ) -> Result<Store, ServeError> {
-    if let (Some(curve), Some(devices)) = (&settings.curve, devices) {
+    if let (Some(_), Some(devices)) = (&settings.curve, devices) {
         options.devices = Some(Arc::new(devices.clone()));
-        options.direct_writers = curve.writers;
     }
     match Store::open(options) {
         Err(StoreError::InUse { .. }) => Err(ServeError::InUse(data.to_owned())),

@@ -84,7 +84,14 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
 
     let (stop, stopping) = watch::channel(false);
     let rbd_support = RbdSupport::new(Arc::clone(&cluster), Arc::clone(&osd));
-    let mut servers = listeners.start(settings, &cluster, &osd, &rbd_support, &stopping)?;
+    let mut servers = listeners.start(
+        settings,
+        &cluster,
+        &osd,
+        devices.as_ref(),
+        &rbd_support,
+        &stopping,
+    )?;
     rbd_support.start();
     servers.spawn(tick_cluster(Arc::clone(&cluster), stopping.clone()));
     let ticker = tokio::spawn(Arc::clone(&osd).run_ticker());

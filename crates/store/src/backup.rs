@@ -6,6 +6,7 @@ use crate::{
     disk::RealDisk,
     error::{Context, Result, StoreError},
     kv::Kv,
+    stages,
     store::Store,
     transaction::Seq,
 };
@@ -14,8 +15,8 @@ use crate::{
 const CACHE: usize = 8 << 20;
 
 impl Store {
-    /// Copies the metadata, as of now or later, to a new file. Volumes' data is not in it. Returns the newest transaction that
-    /// certainly is.
+    /// Copies the metadata, as of now or later, to a new file, without what waits for a device. Volumes' data is not in it. Returns a
+    /// transaction up to which everything certainly is.
     ///
     /// Blocks. Transactions go on meanwhile.
     pub fn backup(&self, to: &Path) -> Result<Seq> {
@@ -27,17 +28,23 @@ impl Store {
         }
         let seq = {
             let mut order = core.order.lock();
-            let seq = order.submitted;
-            while order.checkpointed < seq {
+            let (all, durable, journaled) = (order.submitted, core.waiters.durable(), order.journaled);
+            loop {
                 core.check_failed()?;
                 if order.closing {
                     return Err(StoreError::Closed);
+                }
+                if order.checkpointed >= all {
+                    break all;
+                }
+                // What waits for a device may wait for long, and was told to nobody.
+                if order.checkpointed >= journaled && stages::is_stuck(core, &order) {
+                    break durable;
                 }
                 order.checkpoint_wanted = true;
                 core.checkpoint_work.notify_one();
                 core.progress.wait_for(&mut order, Duration::from_millis(50));
             }
-            seq
         };
         let partial = to.with_extension("partial");
         let copied = core.kv.copy_to(&partial);

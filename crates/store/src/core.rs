@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::{
     buffers::Buffers,
-    directs::{DirectJob, Writing},
+    directs::{self, DirectJob, Directs, Writing},
     error::{Context, Result, StoreError},
     journal::batch_len,
     kv::Kv,
@@ -115,12 +115,14 @@ pub(crate) struct Order {
     pub(crate) open: BTreeSet<Seq>,
     /// A checkpoint is being made: what is newer than this must not be journaled before it.
     pub(crate) barrier: Option<Seq>,
-    /// Direct writes of the queue that no thread has taken yet.
-    pub(crate) directs: VecDeque<DirectJob>,
+    /// Direct writes of the queue that were not started yet.
+    pub(crate) directs: Directs,
     /// Journal space promised to the queue.
     pub(crate) promised: u64,
     /// Bytes of direct writes on their way.
     pub(crate) direct_bytes: u64,
+    /// A batch is being written to the journal.
+    pub(crate) journaling: bool,
     /// Durable, waiting to reach the volume files.
     pub(crate) to_apply: VecDeque<Queued>,
     /// How many transactions are in the journal, since the store was made: the number that the journal knows the newest by. The
@@ -209,9 +211,10 @@ impl Core {
             queue: Queue::new(options.devices.is_none()),
             open: BTreeSet::new(),
             barrier: None,
-            directs: VecDeque::new(),
+            directs: Directs::default(),
             promised: 0,
             direct_bytes: 0,
+            journaling: false,
             to_apply: VecDeque::new(),
             journaled: seq,
             checkpointed: seq,
@@ -254,13 +257,13 @@ impl Core {
     }
 
     /// Takes a place in the order for `tx` and makes it visible.
-    pub(crate) fn submit(&self, tx: Transaction) -> Result<Seq> {
+    pub(crate) fn submit(self: &Arc<Self>, tx: Transaction) -> Result<Seq> {
         tx.check()?;
         self.submit_with(tx, |_| {})
     }
 
     /// Like `submit`; runs `placed` under the order's lock once the transaction has its place.
-    pub(crate) fn submit_with(&self, tx: Transaction, placed: impl FnOnce(&Self)) -> Result<Seq> {
+    pub(crate) fn submit_with(self: &Arc<Self>, tx: Transaction, placed: impl FnOnce(&Self)) -> Result<Seq> {
         self.check_failed()?;
         if tx.is_empty() {
             return Ok(self.order.lock().submitted);
@@ -308,14 +311,27 @@ impl Core {
             } else {
                 &self.work
             };
-            order.directs.extend(direct);
+            let has_direct = direct.is_some();
+            {
+                let Order { directs, open, .. } = &mut *order;
+                direct.into_iter().for_each(|job| directs.add(job, open));
+            }
             order.open.insert(seq);
             order.queue.push(queued);
             drop(order);
             drop(mapping);
-            work.notify_one();
+            if has_direct && self.without_threads() {
+                directs::start(self);
+            } else {
+                work.notify_one();
+            }
             return Ok(seq);
         }
+    }
+
+    /// Whether writes are only started, and what is journaled needs no writing to files: on devices.
+    pub(crate) fn without_threads(&self) -> bool {
+        self.options.devices.is_some() && !self.options.stepped
     }
 
     /// Waits until the journal has room for `cost` more bytes, and memory has for those of direct writes.
@@ -334,7 +350,8 @@ impl Core {
             if fits && (direct == 0 || direct_fits) {
                 return Ok(order);
             }
-            if !fits && order.queue.is_empty() && order.promised == 0 {
+            // On devices a checkpoint needs not wait for what is in the queue.
+            if !fits && (self.options.devices.is_some() || order.queue.is_empty() && order.promised == 0) {
                 order.checkpoint_wanted = true;
                 self.checkpoint_work.notify_one();
             }

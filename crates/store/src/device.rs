@@ -31,11 +31,12 @@ pub trait Devices: Send + Sync {
         None
     }
 
-    /// Where a new volume of this name is to lie. Recorded with the volume; nothing is made yet.
+    /// Where a new volume of this name is to lie. Recorded with the volume; nothing is made yet. `creator` says for whom it is
+    /// made, in words that mean nothing to the store.
     ///
     /// # Errors
     /// If there is no place for it.
-    fn place(&self, name: &str) -> io::Result<String>;
+    fn place(&self, name: &str, creator: Option<&str>) -> io::Result<String>;
 
     /// The device at a recorded place. Does no I/O: a device that cannot be used says so when it is.
     fn open(&self, place: &str) -> Arc<dyn Device>;
@@ -46,6 +47,9 @@ pub trait Devices: Send + Sync {
     /// Ends the use of all devices. Nothing is written any more.
     fn close(&self) {}
 }
+
+/// Told of the end of a read.
+pub type ReadDone = Box<dyn FnOnce(io::Result<Bytes>) + Send>;
 
 /// Told of the end of a write.
 pub type WriteDone = Box<dyn FnOnce(io::Result<()>) + Send>;
@@ -75,10 +79,12 @@ pub trait Device: Send + Sync {
     /// After an error the state of the range is unknown, and the store fails.
     fn write_at(&self, offset: u64, pieces: Vec<Bytes>) -> io::Result<()>;
 
-    /// The same without waiting: `done` is told of the end, on any thread, and must be told.
-    fn start_write(&self, offset: u64, pieces: Vec<Bytes>, done: WriteDone) {
-        done(self.write_at(offset, pieces));
-    }
+    /// [`Device::read_at`] without waiting: `done` is told of the end on another thread, where it may start other reads and
+    /// writes and must not wait. It may be dropped when the devices are closed.
+    fn start_read(&self, offset: u64, len: usize, done: ReadDone);
+
+    /// [`Device::write_at`] without waiting, in the same way; `done` must be told.
+    fn start_write(&self, offset: u64, pieces: Vec<Bytes>, done: WriteDone);
 
     /// Whether a range reads as zeros, as far as that is known without much ado.
     ///

@@ -1,11 +1,20 @@
 //! Direct writes: large data that goes to the volume files, durably, before the journal names it. Several threads do it,
-//! so that the disk has more than one such write to work on, while the journal goes on with what came before.
+//! so that the disk has more than one such write to work on, while the journal goes on with what came before. On devices no
+//! thread waits: whoever makes a write possible starts it, and the device tells of its end.
 //!
 //! A transaction's direct writes start when what they overwrite has reached the file, and the journal takes the transaction
 //! when they are done. So they may reach the disk before older transactions are durable: as long as their own transaction is not
 //! acknowledged, they may only overwrite what nothing else needs. Whoever submits sees to that.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::AcqRel},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
@@ -14,7 +23,8 @@ use crate::{
     core::{Core, DataKind, Order, Queued},
     device::DEVICE_UNIT,
     error::{Context, Result},
-    remote::{Clear, Remote},
+    fill,
+    remote::{Clear, rounded},
     transaction::Seq,
     volume::Volume,
 };
@@ -26,7 +36,7 @@ pub(crate) struct DirectJob {
     after: Seq,
     /// nor these.
     behind: Vec<Seq>,
-    writes: Vec<DirectWrite>,
+    writes: VecDeque<DirectWrite>,
 }
 
 struct DirectWrite {
@@ -42,20 +52,6 @@ impl DirectWrite {
         self.offset + self.pieces.iter().map(|piece| piece.len() as u64).sum::<u64>()
     }
 
-    fn whole_blocks(&self, remote: &Remote) -> Result<(u64, Vec<Bytes>)> {
-        let filled = remote.whole_blocks(self.offset, self.pieces.clone(), self.clear);
-        filled.context(|| format!("read from {}", remote.record.place))
-    }
-
-    fn to_file(&self, core: &Core) -> Result<()> {
-        if let Some(file) = core.volumes.file_or_create(&self.volume)? {
-            for data in &self.pieces {
-                self.volume.write_durable_at(&*file, self.offset, data)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Takes up a write that goes on where this one ends, if both meet at the border of a block.
     fn join(&mut self, volume: &Arc<Volume>, offset: u64, data: &Bytes, clear: Clear) -> bool {
         let joins = self.volume.id == volume.id && self.end() == offset && offset.is_multiple_of(DEVICE_UNIT);
@@ -65,22 +61,69 @@ impl DirectWrite {
         }
         joins
     }
+
+    /// Carries it out, and waits for that.
+    fn write(self, core: &Core) -> Result<()> {
+        if let Some(remote) = self.volume.remote() {
+            let filled = remote.whole_blocks(self.offset, self.pieces, self.clear);
+            let (start, pieces) = filled.context(|| format!("read from {}", remote.record.place))?;
+            let written = remote.device.write_at(start, pieces);
+            return written.context(|| format!("write to {}", remote.record.place));
+        }
+        if let Some(file) = core.volumes.file_or_create(&self.volume)? {
+            for data in &self.pieces {
+                self.volume.write_durable_at(&*file, self.offset, data)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts it; `then` is called when it is done, and the store fails if it cannot be.
+    fn start(self, running: &Arc<Running>, then: impl FnOnce() + Send + 'static) {
+        let (running, volume) = (Arc::clone(running), Arc::clone(&self.volume));
+        let filled = move |filled: io::Result<(u64, Vec<Bytes>)>| {
+            let Some(remote) = volume.remote() else { return };
+            let (start, pieces) = match filled.context(|| format!("read from {}", remote.record.place)) {
+                Ok(filled) => filled,
+                Err(error) => return running.core.fail("direct write", &error),
+            };
+            let on = Arc::clone(&volume);
+            let written = move |written: io::Result<()>| {
+                let place = || on.remote().map_or("", |remote| &remote.record.place);
+                match written.context(|| format!("write to {}", place())) {
+                    Ok(()) => {
+                        running.one_done();
+                        then();
+                    }
+                    Err(error) => running.core.fail("direct write", &error),
+                }
+            };
+            remote.device.start_write(start, pieces, Box::new(written));
+        };
+        fill::start(
+            &self.volume,
+            self.offset,
+            self.pieces,
+            self.clear,
+            Box::new(filled),
+        );
+    }
 }
 
 impl DirectJob {
     /// The direct writes of a transaction that has its place in the order, if it has any.
     pub(crate) fn of(queued: &Queued) -> Option<Self> {
         let after = queued.direct_after?;
-        let mut writes: Vec<DirectWrite> = Vec::new();
+        let mut writes: VecDeque<DirectWrite> = VecDeque::new();
         for op in &queued.data {
             let DataKind::Direct { offset, data, clear } = &op.kind else {
                 continue;
             };
-            let last = writes.last_mut().filter(|_| op.volume.remote().is_some());
+            let last = writes.back_mut().filter(|_| op.volume.remote().is_some());
             if last.is_some_and(|last| last.join(&op.volume, *offset, data, *clear)) {
                 continue;
             }
-            writes.push(DirectWrite {
+            writes.push_back(DirectWrite {
                 volume: Arc::clone(&op.volume),
                 offset: *offset,
                 pieces: vec![data.clone()],
@@ -97,68 +140,71 @@ impl DirectJob {
 
     /// Carries all writes out.
     fn write(self, core: &Core) -> Result<()> {
-        for write in self.writes {
-            match write.volume.remote() {
-                None => write.to_file(core)?,
-                Some(remote) => {
-                    let (start, pieces) = write.whole_blocks(remote)?;
-                    let written = remote.device.write_at(start, pieces);
-                    written.context(|| format!("write to {}", remote.record.place))?;
-                }
-            }
-        }
-        Ok(())
+        self.writes.into_iter().try_for_each(|write| write.write(core))
     }
 
-    /// The same, but what is last on a device is only started: most have but one write, which needs no thread to wait for it.
-    fn run(mut self, core: &Arc<Core>) -> Result<()> {
-        let seq = self.seq;
-        let last = match self.writes.last() {
-            Some(last) if last.volume.remote().is_some() => self.writes.pop(),
-            _ => None,
+    /// Starts all writes: at once, or one behind the other if any two touch the same block.
+    fn start(mut self, core: &Arc<Core>) {
+        let running = Arc::new(Running {
+            core: Arc::clone(core),
+            seq: self.seq,
+            left: AtomicUsize::new(self.writes.len()),
+            _counted: Writing::count(&core.writing),
+        });
+        if self.overlaps() {
+            return start_in_turn(running, self.writes);
+        }
+        while let Some(write) = self.writes.pop_front() {
+            write.start(&running, || {});
+        }
+    }
+
+    fn overlaps(&self) -> bool {
+        if self.writes.len() < 2 {
+            return false;
+        }
+        let range = |write: &DirectWrite| {
+            let (start, len) = rounded(write.offset, write.end() - write.offset);
+            (write.volume.id, start, start + len)
         };
-        self.write(core)?;
-        let Some((remote, last)) = last.as_ref().and_then(|last| Some((last.volume.remote()?, last))) else {
-            done(core, seq);
-            return Ok(());
-        };
-        let (start, pieces) = last.whole_blocks(remote)?;
-        let (on, volume) = (Arc::clone(&core.writing).begin(core), Arc::clone(&last.volume));
-        let written = move |written: io::Result<()>| {
-            let core = on.core();
-            let place = || {
-                volume
-                    .remote()
-                    .map_or_else(String::new, |remote| remote.record.place.clone())
-            };
-            match written.context(|| format!("write to {}", place())) {
-                Ok(()) => done(core, seq),
-                Err(error) => core.fail("direct write", &error),
-            }
-        };
-        remote.device.start_write(start, pieces, Box::new(written));
-        Ok(())
+        let mut ranges: Vec<_> = self.writes.iter().map(range).collect();
+        ranges.sort_unstable();
+        ranges
+            .iter()
+            .zip(ranges.iter().skip(1))
+            .any(|(a, b)| a.0 == b.0 && b.1 < a.2)
     }
 }
 
-/// How many writes devices were given and have not told the end of.
+fn start_in_turn(running: Arc<Running>, mut writes: VecDeque<DirectWrite>) {
+    if let Some(first) = writes.pop_front() {
+        let on = Arc::clone(&running);
+        first.start(&running, move || start_in_turn(on, writes));
+    }
+}
+
+/// A transaction whose writes were started. The store first, so that it is gone when the count says so.
+struct Running {
+    core: Arc<Core>,
+    seq: Seq,
+    /// Writes that are not done.
+    left: AtomicUsize,
+    _counted: Counted,
+}
+
+impl Running {
+    fn one_done(&self) {
+        if self.left.fetch_sub(1, AcqRel) == 1 {
+            done(&self.core, self.seq);
+        }
+    }
+}
+
+/// How many transactions have writes that devices were given and have not told the end of.
 #[derive(Default)]
 pub(crate) struct Writing {
     count: Mutex<usize>,
     none: Condvar,
-}
-
-/// What such a write holds. The store first, so that it is gone when the count says so.
-struct Held {
-    core: Arc<Core>,
-    _counted: Counted,
-}
-
-impl Held {
-    /// A closure that named the field would take it alone, and the count would end before the write.
-    fn core(&self) -> &Core {
-        &self.core
-    }
 }
 
 struct Counted(Arc<Writing>);
@@ -174,12 +220,9 @@ impl Drop for Counted {
 }
 
 impl Writing {
-    fn begin(self: Arc<Self>, core: &Arc<Core>) -> Held {
-        *self.count.lock() += 1;
-        Held {
-            core: Arc::clone(core),
-            _counted: Counted(self),
-        }
+    fn count(this: &Arc<Self>) -> Counted {
+        *this.count.lock() += 1;
+        Counted(Arc::clone(this))
     }
 
     /// Waits for the end of all, but not for ever: a store that failed leaves behind what a device does not end.
@@ -189,39 +232,93 @@ impl Writing {
     }
 }
 
+/// Direct writes that were not started yet.
+#[derive(Default)]
+pub(crate) struct Directs {
+    /// Those that wait for nothing but what is before them on the way to the file.
+    free: VecDeque<DirectJob>,
+    /// The others, with how many they wait for.
+    held: HashMap<Seq, (DirectJob, usize)>,
+    /// Who waits for whom.
+    behind: HashMap<Seq, Vec<Seq>>,
+}
+
+impl Directs {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.free.is_empty()
+    }
+
+    /// Adds the writes of the newest transaction. `open`: what has not reached its files.
+    pub(crate) fn add(&mut self, mut job: DirectJob, open: &BTreeSet<Seq>) {
+        job.behind.retain(|seq| *seq != job.seq && open.contains(seq));
+        job.behind.sort_unstable();
+        job.behind.dedup();
+        if job.behind.is_empty() {
+            self.free.push_back(job);
+            return;
+        }
+        for other in &job.behind {
+            self.behind.entry(*other).or_default().push(job.seq);
+        }
+        let left = job.behind.len();
+        self.held.insert(job.seq, (job, left));
+    }
+
+    /// A transaction has reached its files.
+    pub(crate) fn applied(&mut self, seq: Seq) {
+        for next in self.behind.remove(&seq).into_iter().flatten() {
+            let Some((_, left)) = self.held.get_mut(&next) else {
+                continue;
+            };
+            *left -= 1;
+            if *left == 0 {
+                self.free.extend(self.held.remove(&next).map(|(job, _)| job));
+            }
+        }
+    }
+
+    /// One that may start, now that everything up to `applied` has reached its files.
+    fn take(&mut self, applied: Seq) -> Option<DirectJob> {
+        let at = self.free.iter().position(|job| job.after <= applied)?;
+        self.free.remove(at)
+    }
+}
+
 /// One of the writing threads.
-pub(crate) fn run_directs(core: &Arc<Core>) {
+pub(crate) fn run_directs(core: &Core) {
     while let Some(job) = next_job(core) {
         run(core, job);
     }
 }
 
-fn run(core: &Arc<Core>, job: DirectJob) {
-    if let Err(error) = job.run(core) {
-        core.fail("direct write", &error);
-    }
-}
-
-/// Does one of the writes that may start, if there is any.
-pub(crate) fn step(core: &Core) -> bool {
-    let Some(job) = ready_job(&mut core.order.lock()) else {
-        return false;
-    };
+fn run(core: &Core, job: DirectJob) {
     let seq = job.seq;
     match job.write(core) {
         Ok(()) => done(core, seq),
         Err(error) => core.fail("direct write", &error),
     }
-    true
+}
+
+/// Does one of the writes that may start, if there is any.
+pub(crate) fn step(core: &Core) -> bool {
+    let job = take(&mut core.order.lock());
+    job.map(|job| run(core, job)).is_some()
+}
+
+/// Starts what may be, where that needs no threads. The caller does not hold the order.
+pub(crate) fn start(core: &Arc<Core>) {
+    while let Some(job) = take(&mut core.order.lock()) {
+        if core.has_failed() {
+            return;
+        }
+        job.start(core);
+    }
 }
 
 /// A write that may start.
-fn ready_job(order: &mut Order) -> Option<DirectJob> {
-    let (applied, open) = (order.applied(), &order.open);
-    let may_start =
-        |job: &DirectJob| job.after <= applied && !job.behind.iter().any(|seq| open.contains(seq));
-    let at = order.directs.iter().position(may_start)?;
-    order.directs.remove(at)
+fn take(order: &mut Order) -> Option<DirectJob> {
+    let applied = order.applied();
+    order.directs.take(applied)
 }
 
 fn next_job(core: &Core) -> Option<DirectJob> {
@@ -230,7 +327,7 @@ fn next_job(core: &Core) -> Option<DirectJob> {
         if core.has_failed() || order.journal_ended {
             return None;
         }
-        if let Some(job) = ready_job(&mut order) {
+        if let Some(job) = take(&mut order) {
             return Some(job);
         }
         core.direct_work.wait(&mut order);

@@ -140,6 +140,7 @@ fn check_journal(options: &Options, superblock: &Superblock, report: &mut StoreR
 /// Checks the rows that are the store's own.
 fn check_rows(kv: &Kv, report: &mut StoreReport) -> Result<()> {
     let volumes: BTreeSet<VolumeId> = kv.volumes()?.into_iter().map(|(id, _)| id).collect();
+    let mut placed = BTreeSet::new();
     let snapshot = kv.snapshot()?;
     for row in snapshot.range(&[map::RESERVED], None)? {
         let (key, value) = row?;
@@ -153,12 +154,17 @@ fn check_rows(kv: &Kv, report: &mut StoreReport) -> Result<()> {
             Some(b'D') if known && map::is_row(&key, &value) => {}
             Some(b'D') if known => report.wrong(format!("row {text} of a volume's map is damaged"), false),
             Some(b'D') => report.wrong(format!("row {text} is of a volume that does not exist"), false),
-            Some(b'V') if known && value.len() > 1 => {}
+            Some(b'V') if known && value.len() > 1 => placed.extend(id),
             Some(b'V') => report.wrong(format!("row {text} says where no volume is"), false),
             Some(b'T') if id.is_some() => {}
             // The identity of the cluster of devices.
             Some(b'C') if key.len() == 2 => {}
             _ => report.wrong(format!("row {text} is of no known kind"), false),
+        }
+    }
+    if !placed.is_empty() {
+        for id in volumes.difference(&placed) {
+            report.wrong(format!("nothing says on which device {id} lies"), false);
         }
     }
     Ok(())

@@ -18,6 +18,7 @@
 //!
 //! On disk: `LOCK`, `meta.redb`, `journal`, and `volumes/` with a file for each volume that was written to.
 
+mod around;
 mod backup;
 mod buffers;
 mod core;
@@ -25,6 +26,7 @@ mod device;
 mod directs;
 mod disk;
 mod error;
+mod fill;
 mod fsck;
 mod journal;
 mod kv;
@@ -39,6 +41,7 @@ mod reclaim;
 mod record;
 mod recovery;
 mod remote;
+mod remote_read;
 mod stages;
 mod step;
 mod store;
@@ -48,7 +51,7 @@ mod volumes;
 mod waiters;
 
 pub use backup::restore;
-pub use device::{DEVICE_UNIT, Device, DeviceSpace, Devices, WriteDone};
+pub use device::{DEVICE_UNIT, Device, DeviceSpace, Devices, ReadDone, WriteDone};
 pub use disk::{Access, Disk, DiskFile, DiskSpace, DiskStat, RealDisk};
 pub use error::{Result, StoreError};
 pub use fsck::{Damage, StoreReport, check};

@@ -194,6 +194,22 @@ pub(crate) fn data_ranges(
     Ok(found)
 }
 
+/// Where the last block ends that holds data, as far as rows say; in a volume that held data before, at least its first one does.
+pub(crate) fn data_end(meta: &Meta, volume: VolumeId, filled: bool) -> Result<u64> {
+    let (from, to) = rows_range(volume, 0, u64::MAX);
+    for (key, value) in meta.scan(&from, Some(&to), usize::MAX)?.into_iter().rev() {
+        let page = key.get(10..).and_then(|page| page.try_into().ok());
+        let page = page
+            .map(u64::from_be_bytes)
+            .ok_or_else(|| StoreError::corrupt("a key of a volume's map"))?;
+        let row = parse_row(&value)?;
+        if let Some(last) = (0..BLOCKS).rev().find(|block| bit(&row, *block as usize)) {
+            return Ok(page.saturating_mul(PAGE).saturating_add((last + 1) * DEVICE_UNIT));
+        }
+    }
+    Ok(if filled { DEVICE_UNIT } else { 0 })
+}
+
 /// Whether nothing in a range of whole pages holds data.
 pub(crate) fn is_empty(meta: &Meta, volume: VolumeId, filled: bool, offset: u64, end: u64) -> Result<bool> {
     let (first, last) = (offset / PAGE, end / PAGE);

@@ -23,6 +23,8 @@ struct Layers {
     snapshot: Arc<Snapshot>,
     /// Counts freezes: base values read before one do not fit after it.
     rotation: u64,
+    /// Bytes of `active` that the last checkpoint could not take up.
+    carried: usize,
 }
 
 /// What lies under the active layer, and when it was looked at.
@@ -65,6 +67,7 @@ impl Meta {
                 frozen: None,
                 snapshot,
                 rotation: 0,
+                carried: 0,
             }),
         }
     }
@@ -129,9 +132,10 @@ impl Meta {
         true
     }
 
-    /// Bytes of changes that no checkpoint has taken up.
+    /// Bytes of changes that no checkpoint has taken up, without those that the last one could not.
     pub(crate) fn dirty_bytes(&self) -> usize {
-        self.layers.read().active.bytes()
+        let layers = self.layers.read();
+        layers.active.bytes().saturating_sub(layers.carried)
     }
 
     /// Starts a checkpoint: returns the changes made so far; new ones go to a fresh layer.
@@ -140,6 +144,7 @@ impl Meta {
         let frozen = Arc::new(std::mem::take(&mut layers.active));
         layers.frozen = Some(Arc::clone(&frozen));
         layers.rotation += 1;
+        layers.carried = 0;
         frozen
     }
 
@@ -157,6 +162,22 @@ impl Meta {
     pub(crate) fn thaw(&self, snapshot: Arc<Snapshot>) {
         let old = {
             let mut layers = self.layers.write();
+            (
+                layers.frozen.take(),
+                std::mem::replace(&mut layers.snapshot, snapshot),
+            )
+        };
+        drop(old);
+    }
+
+    /// Ends a checkpoint that took up a part of the frozen changes: `snapshot` contains these, `carried` has the others.
+    pub(crate) fn settle(&self, mut carried: Layer, snapshot: Arc<Snapshot>) {
+        let old = {
+            let mut layers = self.layers.write();
+            layers.carried = carried.bytes();
+            carried.merge(std::mem::take(&mut layers.active));
+            layers.active = carried;
+            layers.rotation += 1;
             (
                 layers.frozen.take(),
                 std::mem::replace(&mut layers.snapshot, snapshot),

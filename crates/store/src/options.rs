@@ -38,8 +38,7 @@ pub struct Options {
     pub open_files: usize,
     /// A checkpoint is made after this long without transactions. Default 5 s.
     pub idle_checkpoint: Duration,
-    /// Threads that write data directly. Default 4: more of them gain nothing on disks. A device with a network before it
-    /// wants one for each write that is to be on its way at a time.
+    /// Threads that write data directly to files. Default 4: more of them gain nothing on disks.
     pub direct_writers: usize,
     /// Where volumes lie. Default `None`: in files below `dir`. A store stays with what it was made with.
     pub devices: Option<Arc<dyn Devices>>,

@@ -159,6 +159,12 @@ impl Queue {
         self.waiting.values().next().map(|waiting| waiting.since)
     }
 
+    /// The changes of all that wait, in their order.
+    pub(crate) fn waiting_ops(&self) -> Vec<Vec<Op>> {
+        let all = self.waiting.values();
+        all.map(|waiting| waiting.queued.ops.clone()).collect()
+    }
+
     /// Adds the newest transaction.
     pub(crate) fn push(&mut self, queued: Queued) {
         let seq = queued.seq;

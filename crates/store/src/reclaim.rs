@@ -97,7 +97,7 @@ impl Reclaim {
 }
 
 /// The thread.
-pub(crate) fn run_reclaim(core: &Core) {
+pub(crate) fn run_reclaim(core: &Arc<Core>) {
     while let Some(job) = core.reclaim.next() {
         if core.has_failed() {
             return;
@@ -120,7 +120,7 @@ pub(crate) fn run_reclaim(core: &Core) {
     }
 }
 
-fn remove_device(core: &Core, id: VolumeId, device: Arc<dyn Device>) {
+fn remove_device(core: &Arc<Core>, id: VolumeId, device: Arc<dyn Device>) {
     if let Err(error) = device.delete() {
         tracing::warn!(%error, volume = %id, "the device of a deleted volume cannot be removed yet");
         let mut work = core.reclaim.work.lock();

@@ -3,10 +3,10 @@
 //! All data is written directly, whatever its size, and discards are changes of the volumes' maps ([`crate::map`]). Both
 //! are worked out against the newest maps, so transactions with data take their places one at a time.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
-use parking_lot::{Condvar, Mutex};
+use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::{
     core::{Core, DataKind, DataOp, Queued},
@@ -24,15 +24,15 @@ use crate::{
 static ZEROS: [u8; DEVICE_UNIT as usize] = [0; DEVICE_UNIT as usize];
 
 /// `len` zeros, less than a block.
-fn zeros(len: u64) -> Bytes {
+pub(crate) fn zeros(len: u64) -> Bytes {
     Bytes::from_static(ZEROS.get(..len as usize).unwrap_or(&ZEROS))
 }
 
-const fn floor(offset: u64) -> u64 {
+pub(crate) const fn floor(offset: u64) -> u64 {
     offset / DEVICE_UNIT * DEVICE_UNIT
 }
 
-const fn ceil(offset: u64) -> u64 {
+pub(crate) const fn ceil(offset: u64) -> u64 {
     offset.next_multiple_of(DEVICE_UNIT)
 }
 
@@ -54,9 +54,19 @@ pub(crate) struct Remote {
     pub(crate) device: Arc<dyn Device>,
     /// What is recorded of it.
     pub(crate) record: PlaceRecord,
-    /// The segment that is being given back: offset and length.
-    returning: Mutex<Option<(u64, u64)>>,
-    returned: Condvar,
+    returning: Mutex<Returning>,
+}
+
+/// What is to be done when a segment was given back.
+type Deferred = Box<dyn FnOnce() + Send>;
+
+/// A segment that is being given back.
+#[derive(Default)]
+struct Returning {
+    /// Offset and length.
+    range: Option<(u64, u64)>,
+    /// Writes to it.
+    deferred: Vec<Deferred>,
 }
 
 /// Where a volume lies, as recorded.
@@ -147,62 +157,33 @@ impl Remote {
             device,
             record,
             returning: Mutex::default(),
-            returned: Condvar::new(),
         }
     }
 
-    /// Where a write begins and what it consists of when its odd ends are filled up to whole blocks, which may have to be read.
-    pub(crate) fn whole_blocks(
-        &self,
-        offset: u64,
-        mut pieces: Vec<Bytes>,
-        clear: Clear,
-    ) -> io::Result<(u64, Vec<Bytes>)> {
-        let end = offset + pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-        self.wait_until_returned(offset, end);
-        let block = self.device.block();
-        let (head_unit, tail_unit) = (
-            if clear.head { DEVICE_UNIT } else { block },
-            if clear.tail { DEVICE_UNIT } else { block },
-        );
-        let start = offset / head_unit * head_unit;
-        let stop = end.next_multiple_of(tail_unit);
-        if stop > end {
-            let tail = if clear.tail {
-                zeros(stop - end)
-            } else {
-                let old = self.device.read_at(stop - block, block as usize)?;
-                old.slice((end - (stop - block)) as usize..)
-            };
-            pieces.push(tail);
-        }
-        if start < offset {
-            let head = if clear.head {
-                zeros(offset - start)
-            } else {
-                let old = self.device.read_at(start, block as usize)?;
-                old.slice(..(offset - start) as usize)
-            };
-            pieces.insert(0, head);
-        }
-        Ok((start, pieces))
-    }
-
-    fn wait_until_returned(&self, start: u64, end: u64) {
+    /// Calls `then` once none of the range is being given back: at once, or on the thread that gives it back.
+    pub(crate) fn when_returned(&self, start: u64, end: u64, then: Deferred) {
         let mut returning = self.returning.lock();
-        while returning.is_some_and(|(at, len)| start < at + len && at < end) {
-            self.returned.wait(&mut returning);
+        if returning
+            .range
+            .is_some_and(|(at, len)| start < at + len && at < end)
+        {
+            returning.deferred.push(then);
+            return;
         }
+        drop(returning);
+        then();
     }
 
     /// Keeps writes off a segment.
     pub(crate) fn begin_return(&self, offset: u64, len: u64) {
-        *self.returning.lock() = Some((offset, len));
+        self.returning.lock().range = Some((offset, len));
     }
 
     pub(crate) fn end_return(&self) {
-        *self.returning.lock() = None;
-        self.returned.notify_all();
+        let ended = std::mem::take(&mut *self.returning.lock());
+        for then in ended.deferred {
+            then();
+        }
     }
 }
 
@@ -262,55 +243,6 @@ impl Core {
             direct_bytes: plan.bytes,
             emptied,
         })
-    }
-
-    /// Reads a range of a device's volume; `None` if the device would have to be asked and `may_block` is not set.
-    pub(crate) fn read_remote(
-        &self,
-        volume: &Volume,
-        remote: &Remote,
-        offset: u64,
-        len: usize,
-        may_block: bool,
-    ) -> Result<Option<Bytes>> {
-        let end = offset + len as u64;
-        // Before the device: what leaves the overlay meanwhile is on the device by then.
-        let overlay = volume.overlay(offset, len as u64);
-        let ranges = data_ranges(&self.meta, volume.id, remote.record.filled, offset, end)?;
-        let hidden = |(from, to): &(u64, u64)| {
-            overlay
-                .iter()
-                .any(|extent| extent.offset <= *from && *to <= extent.offset + extent.len)
-        };
-        let wanted: Vec<_> = ranges.into_iter().filter(|range| !hidden(range)).collect();
-        let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else {
-            let mut buf = vec![0; len];
-            crate::store::lay_over(&overlay, offset, &mut buf);
-            return Ok(Some(buf.into()));
-        };
-        if !may_block {
-            return Ok(None);
-        }
-        let (start, stop) = (floor(first.0), ceil(last.1));
-        let read = remote
-            .device
-            .read_at(start, (stop - start) as usize)
-            .context(|| format!("read from {}", remote.record.place))?;
-        if read.len() as u64 != stop - start {
-            return Err(StoreError::corrupt("a device read of a wrong length"));
-        }
-        if overlay.is_empty() && wanted[..] == [(offset, end)] {
-            return Ok(Some(
-                read.slice((offset - start) as usize..(end - start) as usize),
-            ));
-        }
-        let mut buf = BytesMut::zeroed(len);
-        for (from, to) in wanted {
-            buf[(from - offset) as usize..(to - offset) as usize]
-                .copy_from_slice(&read[(from - start) as usize..(to - start) as usize]);
-        }
-        crate::store::lay_over(&overlay, offset, &mut buf);
-        Ok(Some(buf.freeze()))
     }
 }
 

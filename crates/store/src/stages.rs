@@ -6,7 +6,9 @@ use std::{
 };
 
 use crate::{
+    around::checkpoint_around,
     core::{Core, DataKind, DataOp, Live, Order, Queued},
+    directs,
     error::{Context, Result, StoreError},
     journal::{Journal, batch_len, place},
     kv::Superblock,
@@ -16,18 +18,22 @@ use crate::{
     transaction::Seq,
 };
 
-/// A transaction that waits for its device for so long does not hold up checkpoints, but puts them off.
+/// A checkpoint does without a transaction that has waited for its device for so long.
 const STUCK: Duration = Duration::from_millis(500);
 /// How many transactions the apply thread takes before it reports progress.
 const APPLY_CHUNK: usize = 64;
 
 /// The first stage: makes transactions durable, as many as are waiting with one write.
-pub(crate) fn run_journal(core: &Core, mut journal: Journal) {
+pub(crate) fn run_journal(core: &Arc<Core>, mut journal: Journal) {
     loop {
         let Some(batch) = next_batch(core) else { break };
-        if let Err(error) = commit(core, &mut journal, batch) {
+        let done = commit(core, &mut journal, batch).and_then(|left| apply_chunk(core, &left));
+        if let Err(error) = done {
             core.fail("journal", &error);
             break;
+        }
+        if core.without_threads() {
+            directs::start(core);
         }
     }
     core.order.lock().journal_ended = true;
@@ -58,17 +64,21 @@ pub(crate) fn step_journal(core: &Core, journal: &mut Journal) -> Result<bool> {
     if batch.is_empty() {
         return Ok(false);
     }
-    commit(core, journal, batch)?;
+    let left = commit(core, journal, batch)?;
+    apply_chunk(core, &left)?;
     Ok(true)
 }
 
 /// The transactions that one journal write takes; none if none is ready.
 fn take_batch(core: &Core, order: &mut Order) -> Vec<Queued> {
     let barrier = order.barrier;
-    order.queue.take(barrier, core.options.max_batch())
+    let batch = order.queue.take(barrier, core.options.max_batch());
+    order.journaling = !batch.is_empty();
+    batch
 }
 
-fn commit(core: &Core, journal: &mut Journal, batch: Vec<Queued>) -> Result<()> {
+/// Returns what has only to be noted as applied: on devices there is nothing to be written any more.
+fn commit(core: &Core, journal: &mut Journal, mut batch: Vec<Queued>) -> Result<Vec<Queued>> {
     let payload: u64 = batch.iter().map(|tx| tx.encoded).sum();
     let promised: u64 = batch.iter().map(Queued::cost).sum();
     // The space was promised at submission, and only this thread moves the head.
@@ -85,8 +95,11 @@ fn commit(core: &Core, journal: &mut Journal, batch: Vec<Queued>) -> Result<()> 
         order.head = pos + batch_len(payload);
         order.promised -= promised;
         order.journaled = last;
+        order.journaling = false;
         order.live.push_back(Live { last, pos });
-        order.to_apply.extend(batch);
+        if !core.without_threads() {
+            order.to_apply.extend(batch.drain(..));
+        }
         order.last_batch = Instant::now();
         let full = order.head - order.tail > core.options.journal_bytes / 2;
         if full || core.meta.dirty_bytes() > core.options.meta_dirty_bytes {
@@ -95,9 +108,11 @@ fn commit(core: &Core, journal: &mut Journal, batch: Vec<Queued>) -> Result<()> 
         }
     }
     core.waiters.advance(&done);
-    core.apply_work.notify_one();
-    core.progress.notify_all();
-    Ok(())
+    if batch.is_empty() {
+        core.apply_work.notify_one();
+        core.progress.notify_all();
+    }
+    Ok(batch)
 }
 
 /// The second stage: writes journaled data to the volume files.
@@ -131,11 +146,15 @@ pub(crate) fn step_apply(core: &Core) -> Result<bool> {
 }
 
 fn apply_chunk(core: &Core, chunk: &[Queued]) -> Result<()> {
+    if chunk.is_empty() {
+        return Ok(());
+    }
     chunk.iter().try_for_each(|tx| apply(core, tx))?;
     {
         let mut order = core.order.lock();
         for tx in chunk {
             order.open.remove(&tx.seq);
+            order.directs.applied(tx.seq);
         }
         order.direct_bytes -= chunk.iter().map(|tx| tx.direct_bytes).sum::<u64>();
         if !order.directs.is_empty() {
@@ -203,10 +222,13 @@ fn note_dirty(core: &Core, op: &DataOp) {
 
 /// The third stage: from time to time, makes the journal so far superfluous.
 pub(crate) fn run_checkpoints(core: &Core) {
-    while wait_for_checkpoint(core) {
-        match checkpoint(core) {
-            Ok(()) => {}
-            Err(error) => core.fail("checkpoint", &error),
+    while let Some(kind) = wait_for_checkpoint(core) {
+        let made = match kind {
+            Kind::Whole => checkpoint(core),
+            Kind::Around => checkpoint_around(core),
+        };
+        if let Err(error) = made {
+            core.fail("checkpoint", &error);
         }
     }
     if !core.has_failed()
@@ -220,24 +242,40 @@ pub(crate) fn run_checkpoints(core: &Core) {
     core.progress.notify_all();
 }
 
-/// Returns false when there is nothing left to do for good.
-fn wait_for_checkpoint(core: &Core) -> bool {
+/// Whether a transaction waits for its device for long.
+pub(crate) fn is_stuck(core: &Core, order: &Order) -> bool {
+    let since = order.queue.oldest().filter(|_| core.options.devices.is_some());
+    since.is_some_and(|since| since.elapsed() >= STUCK)
+}
+
+/// What a checkpoint takes up.
+enum Kind {
+    /// Everything that was submitted.
+    Whole,
+    /// What is in the journal: other transactions wait for a device.
+    Around,
+}
+
+/// Returns none when there is nothing left to do for good.
+fn wait_for_checkpoint(core: &Core) -> Option<Kind> {
     let idle = core.options.idle_checkpoint;
     let mut order = core.order.lock();
     loop {
         let clean = order.checkpointed == order.submitted;
         if core.has_failed() || (order.apply_ended && clean) {
-            return false;
+            return None;
         }
         // What waits for a device may wait for long, and a checkpoint would wait with it and hold up the rest.
-        let stuck = core.options.devices.is_some()
-            && order.queue.oldest().is_some_and(|since| since.elapsed() >= STUCK);
+        let stuck = is_stuck(core, &order);
+        if stuck && order.checkpoint_wanted {
+            return Some(Kind::Around);
+        }
         if stuck {
             core.checkpoint_work.wait_for(&mut order, STUCK);
             continue;
         }
         if !clean && (order.checkpoint_wanted || order.apply_ended || order.last_batch.elapsed() >= idle) {
-            return true;
+            return Some(Kind::Whole);
         }
         // Not woken by every batch: looks again by itself when the store may have become idle.
         let left = if clean {

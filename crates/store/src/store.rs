@@ -22,6 +22,7 @@ use crate::{
     pending::Extent,
     reclaim, recovery,
     remote::{PlaceRecord, Remote},
+    remote_read::Found,
     stages,
     step::{Stage, Stepper},
     transaction::{MAX_VOLUME, Op, Seq, Transaction, VolumeId},
@@ -91,8 +92,10 @@ impl Store {
             return Ok(this);
         }
         this.spawn("store-journal", move |core| stages::run_journal(core, journal))?;
-        for _ in 0..this.core().options.direct_writers {
-            this.spawn("store-direct", run_directs)?;
+        if !this.core().without_threads() {
+            for _ in 0..this.core().options.direct_writers {
+                this.spawn("store-direct", |core| run_directs(core))?;
+            }
         }
         this.spawn("store-apply", |core| stages::run_apply(core))?;
         this.spawn("store-checkpoint", |core| stages::run_checkpoints(core))?;
@@ -207,7 +210,7 @@ impl Store {
             submitted: order.submitted,
             durable: self.durable(),
             applied: order.applied(),
-            checkpointed: order.checkpointed,
+            checkpointed: order.checkpointed.min(order.applied()),
             checkpointing: order.checkpointing,
             journal_used: order.head - order.tail,
         }
@@ -259,6 +262,11 @@ impl Store {
 
     /// The id of a volume, made if there is none of this name.
     pub fn volume(&self, name: &str) -> Result<VolumeId> {
+        self.volume_for(name, None)
+    }
+
+    /// The id of a volume; if there is none of this name it is made for `creator`, which is handed to [`crate::Devices::place`].
+    pub fn volume_for(&self, name: &str, creator: Option<&str>) -> Result<VolumeId> {
         let core = self.core();
         if let Some(id) = core.volumes.find(name) {
             return Ok(id);
@@ -269,7 +277,11 @@ impl Store {
         }
         let devices = core.options.devices.as_ref();
         let place = devices
-            .map(|devices| devices.place(name).context(|| format!("place volume {name}")))
+            .map(|devices| {
+                devices
+                    .place(name, creator)
+                    .context(|| format!("place volume {name}"))
+            })
             .transpose()?;
         self.make_volume(name, place, false, |_| Transaction::new())
     }
@@ -327,6 +339,16 @@ impl Store {
             Some(remote) => remote.record.place.clone(),
             None => volume.path().display().to_string(),
         })
+    }
+
+    /// How long, in bytes, the device of a volume must be for what it holds; 0 if it holds nothing, or is no device's.
+    pub fn volume_end(&self, id: VolumeId) -> Result<u64> {
+        let core = self.core();
+        let volume = core.volumes.get(id)?;
+        match volume.remote() {
+            Some(remote) => map::data_end(&core.meta, id, remote.record.filled),
+            None => Ok(0),
+        }
     }
 
     /// Whether volumes lie on devices: then no data travels in the journal.
@@ -399,6 +421,32 @@ impl Store {
         })
     }
 
+    /// [`Store::read`] without waiting, for volumes on devices: `done` is told on another thread, where it must not wait, or at once
+    /// if memory has all of it. It is dropped if the store is closed before.
+    pub fn start_read(
+        &self,
+        volume: VolumeId,
+        offset: u64,
+        len: usize,
+        done: impl FnOnce(Result<Bytes>) + Send + 'static,
+    ) {
+        let core = self.core();
+        let found = core.check_failed().and_then(|()| {
+            check_range(offset, len)?;
+            let volume = core.volumes.get(volume)?;
+            let found = volume
+                .remote()
+                .map(|remote| core.look_up(&volume, remote, offset, len));
+            Ok((Arc::clone(&volume), found.transpose()?))
+        });
+        match found {
+            Ok((volume, Some(Found::OnDevice(missing)))) => missing.start(&volume, done),
+            Ok((_, Some(Found::Ready(data)))) => done(Ok(data)),
+            Ok((_, None)) => done(self.read(volume, offset, len)),
+            Err(error) => done(Err(error)),
+        }
+    }
+
     fn read_with(
         &self,
         id: VolumeId,
@@ -409,17 +457,14 @@ impl Store {
     ) -> Result<Option<Bytes>> {
         let core = self.core();
         core.check_failed()?;
-        let end = offset.saturating_add(len as u64);
-        if end > MAX_VOLUME {
-            return Err(StoreError::TooLarge {
-                what: "a volume",
-                size: end,
-                limit: MAX_VOLUME,
-            });
-        }
+        check_range(offset, len)?;
         let volume = core.volumes.get(id)?;
         if let Some(remote) = volume.remote() {
-            return core.read_remote(&volume, remote, offset, len, may_block);
+            return match core.look_up(&volume, remote, offset, len)? {
+                Found::Ready(data) => Ok(Some(data)),
+                Found::OnDevice(missing) if may_block => missing.wait(remote).map(Some),
+                Found::OnDevice(_) => Ok(None),
+            };
         }
         let overlay = volume.overlay(offset, len as u64);
         if let [Extent { data: Some(data), .. }] = &overlay[..]
@@ -552,6 +597,19 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Refuses a range beyond the largest volume.
+fn check_range(offset: u64, len: usize) -> Result<()> {
+    let end = offset.saturating_add(len as u64);
+    if end <= MAX_VOLUME {
+        return Ok(());
+    }
+    Err(StoreError::TooLarge {
+        what: "a volume",
+        size: end,
+        limit: MAX_VOLUME,
+    })
 }
 
 /// Waits for what a callback is told.

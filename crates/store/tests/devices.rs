@@ -94,6 +94,21 @@ fn what_was_never_written_is_zeros_and_does_not_ask_the_device() {
 }
 
 #[test]
+fn how_long_a_device_must_be_is_told_by_the_last_block_that_holds_data() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("v").unwrap();
+    assert_eq!(store.volume_end(volume).unwrap(), 0);
+    store.commit(write(volume, 0, vec![1; 4096])).unwrap();
+    store.commit(write(volume, (9 << 20) + 10, vec![1; 10])).unwrap();
+    assert_eq!(store.volume_end(volume).unwrap(), (9 << 20) + 4096);
+    let mut tx = Transaction::new();
+    tx.discard(volume, 8 << 20, 4 << 20);
+    store.commit(tx).unwrap();
+    assert_eq!(store.volume_end(volume).unwrap(), 4096);
+}
+
+#[test]
 fn writes_within_one_block_do_not_lose_each_other() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 500));
     let store = open(dir.path(), &memory);
@@ -330,6 +345,98 @@ fn a_write_that_waits_for_its_device_holds_up_only_what_builds_on_it() {
     let store = open(dir.path(), &memory);
     assert_eq!(store.get(b"told").unwrap().unwrap(), "of it");
     assert_eq!(store.read(slots, 99, 3).unwrap()[..], [1, 2, 2]);
+}
+
+#[test]
+fn parts_of_blocks_that_wait_for_their_device_hold_up_nothing_else() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let (head, slots) = (store.volume("head").unwrap(), store.volume("slots").unwrap());
+    store.commit(write(slots, 0, vec![1; 256 << 10])).unwrap();
+    store.commit(write(head, 0, vec![1; 8192])).unwrap();
+    wait_until("applied", || {
+        store.progress().applied == store.progress().submitted
+    });
+    memory.held.store(true, SeqCst);
+    // More than there are threads: each has to read the rest of its block first.
+    let stuck: Vec<_> = (0..40u64)
+        .map(|n| store.submit(write(slots, n * 4096 + 100, vec![2; 100])).unwrap())
+        .collect();
+    let (told, read) = std::sync::mpsc::channel();
+    for n in 40..60 {
+        let told = told.clone();
+        store.start_read(slots, n * 4096, 4096, move |read| told.send(read).unwrap());
+    }
+    for n in 0..20 {
+        store.commit(write(head, 100 + n, vec![3; 4000])).unwrap();
+    }
+    assert_eq!(store.read(head, 99, 2).unwrap()[..], [1, 3]);
+    assert!(stuck.iter().all(|seq| !store.is_durable(*seq)) && read.try_recv().is_err());
+    memory.held.store(false, SeqCst);
+    store.wait(*stuck.last().unwrap()).unwrap();
+    assert!((0..20).all(|_| read.recv().unwrap().unwrap() == vec![1; 4096]));
+    let bytes = store.read(slots, 39 * 4096, 4096).unwrap();
+    let expected = |at: usize| if (100..200).contains(&at) { 2 } else { 1 };
+    assert!(bytes.iter().enumerate().all(|(at, byte)| *byte == expected(at)));
+}
+
+/// The journal goes round many times while a write waits, and a crash then finds what was told to be durable and nothing else.
+#[test]
+fn checkpoints_are_made_around_what_waits_for_its_device() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let (head, slots) = (store.volume("head").unwrap(), store.volume("slots").unwrap());
+    let mut tx = Transaction::new();
+    tx.put("page", "0123456789").put("gone/1", "x").put("gone/2", "x");
+    store.commit(tx).unwrap();
+    memory.held.store(true, SeqCst);
+    let mut tx = write(slots, 0, vec![1; 4096]);
+    tx.put("stuck", "value")
+        .patch("page", 2, "STU")
+        .delete_range("gone/", "gone0");
+    let stuck = store.submit(tx).unwrap();
+    let late = store.volume("made meanwhile").unwrap();
+    for n in 0..1000u64 {
+        let mut tx = write(head, n % 50 * 4096, vec![n as u8; 4096]);
+        tx.put(format!("key/{:03}", n % 500), n.to_le_bytes().to_vec())
+            .patch("page", 5 + n % 3, "k");
+        store.commit(tx).unwrap();
+    }
+    store.commit(write(late, 0, vec![8; 10])).unwrap();
+    assert!(!store.is_durable(stuck));
+    assert!(store.progress().journal_used <= 1 << 20);
+    // Everybody sees what waits, too.
+    assert_eq!(store.get(b"page").unwrap().unwrap(), "01STUkkk89");
+    assert_eq!(store.scan_prefix(b"gone/", None, 9).unwrap(), []);
+    assert_eq!(store.get(b"stuck").unwrap().unwrap(), "value");
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["meta.redb", "journal"] {
+        std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let crashed = open(copy.path(), &memory);
+    assert_eq!(crashed.get(b"page").unwrap().unwrap(), "01234kkk89");
+    assert_eq!(crashed.scan_prefix(b"gone/", None, 9).unwrap().len(), 2);
+    assert_eq!(crashed.get(b"stuck").unwrap(), None);
+    for n in 2500..1000u64 {
+        let found = crashed.get(format!("key/{:03}", n % 500).as_bytes()).unwrap();
+        assert_eq!(found.unwrap()[..], n.to_le_bytes());
+    }
+    assert_eq!(
+        crashed
+            .read(crashed.find_volume("made meanwhile").unwrap(), 0, 1)
+            .unwrap()[..],
+        [8]
+    );
+    drop(crashed);
+    let backup = copy.path().join("backup");
+    store.backup(&backup).unwrap();
+    memory.held.store(false, SeqCst);
+    store.wait(stuck).unwrap();
+    drop(store);
+    let store = open(dir.path(), &memory);
+    assert_eq!(store.get(b"page").unwrap().unwrap(), "01STUkkk89");
+    assert_eq!(store.scan_prefix(b"gone/", None, 9).unwrap(), []);
+    assert_eq!(store.read(slots, 0, 1).unwrap()[..], [1]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ kill-mds | start-mds INDEX | fail-over-mds
 move-leaders MS                       all of them; for so long there is none
 shuffle-leaders N                     one in N, at random
 copyset PATH OFFSET                   which one holds a volume's byte
+owner PATH                            whose a file is
 hold COPYSET | let-go COPYSET         no leader, and none is elected
 fault METHOD PROBABILITY ACTION       METHOD may be a part of a name, or *
 next METHOD ACTION                    the same, once
@@ -103,6 +104,12 @@ impl Sim {
                 answer = found
                     .ok_or_else(|| format!("{path} has nothing at {offset}"))?
                     .to_string();
+            }
+            "owner" => {
+                let path = words.text("path")?;
+                let found = self.with_namespace(|namespace| namespace.file(path));
+                let file = found.map_err(|status| format!("{path}: {status:?}"))?;
+                answer = file.owner().to_owned();
             }
             "hold" => self.hold(words.number("copyset")?, true)?,
             "let-go" => self.hold(words.number("copyset")?, false)?,

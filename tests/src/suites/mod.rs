@@ -7,6 +7,7 @@
 pub mod excluded;
 mod python;
 mod script;
+mod two_sites;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -115,6 +116,14 @@ pub fn run(release: &Release, excluded: &Excluded, name: &str, cluster: &Cluster
     if PYTHON.contains(&name) {
         python::run(release, excluded, name, &work)
     } else {
+        let script = name.split("::").next().unwrap_or(name);
+        let _second = if two_sites::wants(script) {
+            let second = Cluster::start();
+            two_sites::prepare(&work.join("etc-ceph"), script::FOLDER, [cluster, &second])?;
+            Some(second)
+        } else {
+            None
+        };
         script::run(release, name, &work)
     }
 }

@@ -6,10 +6,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Outcome, Outcomes, Release, SCRIPT_FOLDER};
+use super::{Outcome, Outcomes, Release, SCRIPT_FOLDER, two_sites};
 use crate::exec::Program;
 use crate::{Failure, Result};
 
+/// The folder that scripts run in, as they see it.
+pub(super) const FOLDER: &str = "/mnt/work/run";
 /// How long a script may take.
 const DEADLINE: Duration = Duration::from_secs(3600);
 /// The scripts whose calls are tests.
@@ -32,6 +34,10 @@ pub(super) fn tests(release: &Release, name: &str) -> Result<Vec<String>> {
     if PAIRS.iter().any(|(_, second)| *second == name) {
         return Ok(Vec::new());
     }
+    let modes = two_sites::modes(name);
+    if !modes.is_empty() {
+        return Ok(modes.iter().map(|mode| format!("{name}::{mode}")).collect());
+    }
     if !IN_PARTS.contains(&name) {
         return Ok(vec![name.to_owned()]);
     }
@@ -53,7 +59,7 @@ pub(super) fn run(release: &Release, test: &str, work: &Path) -> Result<Outcomes
     programs.run()?.success()?;
     std::fs::create_dir_all(&empty).map_err(|e| Failure::new(empty.display(), e))?;
     let (name, part) = test.split_once("::").unwrap_or((test, ""));
-    if !part.is_empty() {
+    if !part.is_empty() && !two_sites::wants(name) {
         let parts = parts(&text(release, name)?);
         let part = parts.into_iter().find(|p| p.name == part);
         let part = part.ok_or_else(|| Failure(format!("no {test}")))?;
@@ -63,12 +69,12 @@ pub(super) fn run(release: &Release, test: &str, work: &Path) -> Result<Outcomes
     let Some((_, second)) = PAIRS.iter().find(|(first, _)| *first == name) else {
         return Ok(Outcomes::from([(
             test.to_owned(),
-            outcome(release, name, &empty, work),
+            outcome(release, (name, part), work),
         )]));
     };
     let (first, other) = std::thread::scope(|scope| {
-        let other = scope.spawn(|| outcome(release, second, &empty, work));
-        (outcome(release, name, &empty, work), other.join())
+        let other = scope.spawn(|| outcome(release, (second, part), work));
+        (outcome(release, (name, part), work), other.join())
     });
     let other = other.map_err(|_| Failure(format!("{second}: panicked")))?;
     Ok(Outcomes::from([
@@ -77,17 +83,20 @@ pub(super) fn run(release: &Release, test: &str, work: &Path) -> Result<Outcomes
     ]))
 }
 
-/// Runs a script in the folder `empty`.
-fn outcome(release: &Release, name: &str, empty: &Path, work: &Path) -> Outcome {
-    // In `bin` are programs in whose place Debian's crash or do nothing; each says why. What the scripts keep in temporary
-    // files may be larger than memory.
-    let folder = empty.file_name().unwrap_or_default().to_string_lossy();
+/// Runs a script, in a mode if it has some.
+fn outcome(release: &Release, (name, mode): (&str, &str), work: &Path) -> Outcome {
     let before = match ON_USED_IMAGE.contains(&name) {
         true => USE_IMAGE,
         false => "",
     };
+    let variables = match two_sites::wants(name) {
+        true => two_sites::variables(mode, FOLDER),
+        false => String::new(),
+    };
+    // In `bin` are programs in whose place Debian's crash or do nothing; each says why. What the scripts keep in temporary
+    // files may be larger than memory.
     let command = format!(
-        "cd /mnt/work/{folder} && {before}PATH=/mnt/work/bin:$PATH TMPDIR=/mnt/work/{folder} exec ../ceph/{SCRIPT_FOLDER}/{name} 2>&1"
+        "cd {FOLDER} && {before}PATH=/mnt/work/bin:$PATH TMPDIR={FOLDER} {variables} exec ../ceph/{SCRIPT_FOLDER}/{name} 2>&1"
     );
     let script = release.program(work, &["sh", "-c", &command]).deadline(DEADLINE);
     match script.run() {

@@ -4,13 +4,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use rbdgate_tests::curve::CurveSim;
+use rbdgate_tests::curve::{BY_ROOT, CurveSim};
 use rbdgate_tests::exec::Program;
 use std::time::Duration;
 
 use super::Plan;
-use super::fio::{self, Job, Sample, job};
-use super::server::{Server, build};
+use super::client;
+use super::jobs::{Job, job};
+use super::sample::{Sample, median};
+use super::server::{Server, build, folder};
 use crate::{Failure, Result, root};
 
 /// Options of `bench-curve`.
@@ -58,30 +60,27 @@ struct Direct {
 pub(crate) fn run(options: &Options) -> Result<()> {
     build(&["-p", "rbdgate", "-p", "curve-sim"])?;
     build(&["-p", "rbdgate-curve", "--example", "bench"])?;
-    let folder = options.folder.clone();
-    let folder = folder.unwrap_or_else(|| root().join("target/bench"));
-    std::fs::create_dir_all(&folder).map_err(|e| Failure::new(folder.display(), e))?;
-    let folder = std::path::absolute(&folder).map_err(|e| Failure::new(folder.display(), e))?;
+    let folder = folder(options.folder.as_deref())?;
     let curve = CurveSim::start(&[])?;
-    let config = curve.configuration(&folder)?;
+    let config = curve.configuration(&folder, BY_ROOT)?;
     let server = Server::rbdgate_with(&folder, &["--config", &config.display().to_string()])?;
     let plan = Plan {
         rounds: options.rounds,
-        seconds: options.seconds,
+        millis: options.seconds * 1000,
         image: 1 << 30,
     };
     eprintln!("filling the image");
-    fio::fill(&server, plan.image)?;
+    client::fill(&server, client::IMAGE, plan.image)?;
     let mut rows: Vec<(Job, Vec<Direct>, Vec<Sample>)> = JOBS
         .iter()
         .map(|(_, job)| (*job, Vec::new(), Vec::new()))
         .collect();
     for round in 1..=plan.rounds {
         eprintln!("round {round}: the client alone");
-        let direct = client_alone(&curve, plan.seconds)?;
+        let direct = client_alone(&curve, options.seconds)?;
         for (row, direct) in rows.iter_mut().zip(direct) {
             row.1.push(direct);
-            let sample = fio::run(&server, row.0, plan)?;
+            let sample = client::run(&server, &row.0, plan)?;
             eprintln!("round {round}: {:<24} {sample}", row.0.name);
             row.2.push(sample);
         }
@@ -117,12 +116,6 @@ fn client_alone(curve: &CurveSim, seconds: u64) -> Result<Vec<Direct>> {
         .collect()
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
 fn print(rows: &[(Job, Vec<Direct>, Vec<Sample>)], folder: &Path) {
     println!(
         "Metadata in {}; medians of {} rounds.\n",
@@ -134,16 +127,17 @@ fn print(rows: &[(Job, Vec<Direct>, Vec<Sample>)], folder: &Path) {
     );
     println!("|---|---|---|---|---|---|---|---|");
     for (job, direct, sample) in rows {
-        let alone = median(direct.iter().map(|direct| direct.p50));
-        let through = median(sample.iter().map(|sample| sample.p50));
-        let rate_alone = median(direct.iter().map(|direct| direct.bandwidth));
-        let rate_through = median(sample.iter().map(|sample| sample.bandwidth / f64::from(1 << 20)));
+        let median = |values: &mut dyn Iterator<Item = f64>| median(values).unwrap_or(f64::NAN);
+        let alone = median(&mut direct.iter().map(|direct| direct.p50));
+        let through = median(&mut sample.iter().map(|sample| sample.p50));
+        let rate_alone = median(&mut direct.iter().map(|direct| direct.bandwidth));
+        let rate_through = median(&mut sample.iter().map(|sample| sample.bandwidth / f64::from(1 << 20)));
         println!(
             "| {} | {alone:.0} | {through:.0} | {:.0} | {rate_alone:.0} | {rate_through:.0} | {:.0} % | {:.0} |",
             job.name,
             through - alone,
             rate_through / rate_alone * 100.0,
-            median(sample.iter().map(|sample| sample.cpu)),
+            median(&mut sample.iter().map(|sample| sample.cpu)),
         );
     }
 }

@@ -1,6 +1,7 @@
-//! The two servers of a comparison.
+//! The two servers of a comparison, and what the measured processes use.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rbdgate_tests::exec::Program;
 use rbdgate_tests::rbdgate::{Rbdgate, binary};
@@ -31,14 +32,7 @@ pub(crate) enum Server {
 impl Server {
     /// Starts Ceph's daemons in `folder`: no manager, which takes no part in I/O.
     pub(crate) fn ceph(folder: &Path) -> Result<Self> {
-        for program in ["ceph-mon", "ceph-osd", "fio"] {
-            if Program::new(program).args(["--version"]).run().is_err() {
-                return Err(Failure::new(
-                    program,
-                    "missing: apt-get install ceph-mon ceph-osd fio",
-                ));
-            }
-        }
+        needs(&["ceph-mon", "ceph-osd"], "ceph-mon ceph-osd")?;
         let folder = temporary(folder, "ceph-")?;
         let options = reference::Options {
             manager: false,
@@ -65,16 +59,18 @@ impl Server {
         Self::with_client_conf(Self::Rbdgate { server, folder })
     }
 
-    /// Writes the ceph.conf of the benchmark's client: the server's own, with librbd's cache off.
+    /// Writes the ceph.conf of the benchmark's clients: the server's own, with librbd's cache off.
     fn with_client_conf(server: Self) -> Result<Self> {
         let conf = match &server {
             Self::Ceph { server, .. } => server.conf(),
             Self::Rbdgate { server, .. } => server.conf(),
         };
         let text = std::fs::read_to_string(&conf).map_err(|e| Failure::new(conf.display(), e))?;
-        let path = server.conf();
-        std::fs::write(&path, format!("{text}\n[client]\nrbd_cache = false\n"))
-            .map_err(|e| Failure::new(path.display(), e))?;
+        let text = format!("{text}\n[client]\nrbd_cache = false\n");
+        let secure = format!("{text}ms_client_mode = secure\n");
+        for (path, text) in [(server.conf(), text), (server.secure_conf(), secure)] {
+            std::fs::write(&path, text).map_err(|e| Failure::new(path.display(), e))?;
+        }
         Ok(server)
     }
 
@@ -88,19 +84,74 @@ impl Server {
 
     /// The client's ceph.conf.
     pub(crate) fn conf(&self) -> PathBuf {
+        self.folder().join("client.conf")
+    }
+
+    /// That of a client in secure mode.
+    pub(super) fn secure_conf(&self) -> PathBuf {
+        self.folder().join("secure.conf")
+    }
+
+    fn folder(&self) -> &Path {
         let (Self::Ceph { folder, .. } | Self::Rbdgate { folder, .. }) = self;
-        folder.path().join("client.conf")
+        folder.path()
+    }
+
+    /// What a client without librados needs: the monitor's port for msgr v2 and the administrator's keyring. Of rbdgate alone.
+    pub(crate) fn raw_client(&self) -> Result<(u16, PathBuf)> {
+        match self {
+            Self::Rbdgate { server, .. } => Ok((
+                server.ports().mon_v2(),
+                server.data().join("ceph.client.admin.keyring"),
+            )),
+            Self::Ceph { .. } => Err(Failure("the lean client is for rbdgate alone".to_owned())),
+        }
     }
 
     /// CPU time (user and system) that the server's processes have used so far, in microseconds.
     pub(crate) fn cpu_micros(&self) -> u64 {
-        let pids = match self {
-            Self::Ceph { server, .. } => server.pids(),
-            Self::Rbdgate { server, .. } => server.pid().into_iter().collect(),
-        };
-        let ticks: u64 = pids.into_iter().filter_map(cpu_ticks).sum();
-        ticks * 1_000_000 / rustix::param::clock_ticks_per_second().max(1)
+        match self {
+            Self::Ceph { server, .. } => cpu_micros(server.pids()),
+            Self::Rbdgate { server, .. } => cpu_micros(server.pid()),
+        }
     }
+
+    /// Waits until the server is done with what it does in the background, such as trimming snapshots, or for a minute.
+    pub(super) fn settle(&self) {
+        let begun = Instant::now();
+        let mut used = self.cpu_micros();
+        while begun.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(QUIET);
+            let now = self.cpu_micros();
+            if Duration::from_micros(now - used) * 10 < QUIET {
+                return;
+            }
+            used = now;
+        }
+    }
+}
+
+/// A server is at rest that uses less than a tenth of one processor for this long.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// The folder for the data of all that is measured, made if it is missing; `target/bench` if none is given.
+pub(crate) fn folder(given: Option<&Path>) -> Result<PathBuf> {
+    let folder = given.map_or_else(|| root().join("target/bench"), Path::to_owned);
+    std::fs::create_dir_all(&folder).map_err(|e| Failure::new(folder.display(), e))?;
+    std::path::absolute(&folder).map_err(|e| Failure::new(folder.display(), e))
+}
+
+/// Fails if a program is not there, and says what to install.
+pub(super) fn needs(programs: &[&str], packages: &str) -> Result<()> {
+    for program in programs {
+        if Program::new(program).args(["--version"]).run().is_err() {
+            return Err(Failure::new(
+                program,
+                format!("missing: apt-get install {packages}"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// `cargo build --release` of something.
@@ -118,6 +169,12 @@ pub(crate) fn build(what: &[&str]) -> Result<()> {
     }
 }
 
+/// CPU time (user and system) of processes, in microseconds.
+pub(super) fn cpu_micros(pids: impl IntoIterator<Item = u32>) -> u64 {
+    let ticks: u64 = pids.into_iter().filter_map(cpu_ticks).sum();
+    ticks * 1_000_000 / rustix::param::clock_ticks_per_second().max(1)
+}
+
 /// The clock ticks of a process and all its threads. Format: proc_pid_stat(5), fields 14 and 15.
 fn cpu_ticks(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -128,7 +185,8 @@ fn cpu_ticks(pid: u32) -> Option<u64> {
     Some(next()? + next()?)
 }
 
-fn temporary(folder: &Path, prefix: &str) -> Result<TempDir> {
+/// A folder that goes with what is measured in it.
+pub(super) fn temporary(folder: &Path, prefix: &str) -> Result<TempDir> {
     let made = tempfile::Builder::new().prefix(prefix).tempdir_in(folder);
     made.map_err(|e| Failure::new(folder.display(), e))
 }

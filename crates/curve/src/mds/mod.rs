@@ -72,6 +72,14 @@ impl Mds {
         })
     }
 
+    /// The same MDS, asked by other settings.
+    pub(crate) fn configured(&self, config: Arc<Config>) -> Self {
+        Self {
+            config,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }

@@ -1,14 +1,15 @@
 //! One connection, shared by all calls to a peer.
 //!
 //! Two tasks move the bytes: one writes queued calls, several with one system call and without copying their data; one
-//! reads replies and hands them to the callers.
+//! reads replies and hands them to the callers. A small call that finds the connection all but idle is written by its caller
+//! ([`Outlet`]), which saves it the way over the writer's task.
 
 use std::{
     collections::HashMap,
     io::{self, IoSlice},
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicI64, Ordering},
     },
     time::{Duration, Instant},
@@ -25,6 +26,7 @@ use tokio::{
 use super::{
     error::{Closed, RpcError},
     frame::{Decoder, Frame, MAX_BODY, encode_head},
+    outlet::Outlet,
     pool::RpcConfig,
 };
 use crate::{
@@ -38,6 +40,10 @@ const QUEUE: usize = 256;
 const BATCH: usize = 32;
 /// Pieces given to one system call.
 const MAX_IOVECS: usize = 64;
+/// A caller writes its call itself if no more than so many are under way; with more, the writer makes fewer system calls.
+const OWN_CALLS: usize = 3;
+/// Most data, in bytes, of a call that its caller writes.
+const OWN_BYTES: usize = 64 * 1024;
 /// Room made for replies when nothing is known about them.
 const READ_BUFFER: usize = 64 * 1024;
 /// A reply's bytes besides what its caller asked for.
@@ -76,6 +82,7 @@ struct Shared {
     silent_since: Mutex<Option<Instant>>,
     silence: Duration,
     closing: watch::Sender<bool>,
+    outlet: Outlet,
 }
 
 impl Shared {
@@ -156,6 +163,8 @@ struct Outgoing {
 pub struct Connection {
     shared: Arc<Shared>,
     queue: mpsc::Sender<Outgoing>,
+    /// The tasks hold it, and it closes when they end.
+    stream: Weak<TcpStream>,
 }
 
 impl Connection {
@@ -178,11 +187,16 @@ impl Connection {
             silent_since: Mutex::default(),
             silence: config.silence,
             closing: watch::Sender::new(false),
+            outlet: Outlet::default(),
         });
         let stream = Arc::new(stream);
         tokio::spawn(write_calls(shared.clone(), stream.clone(), calls));
-        tokio::spawn(read_replies(shared.clone(), stream));
-        Ok(Self { shared, queue })
+        tokio::spawn(read_replies(shared.clone(), stream.clone()));
+        Ok(Self {
+            shared,
+            queue,
+            stream: Arc::downgrade(&stream),
+        })
     }
 
     /// The peer's address.
@@ -209,20 +223,29 @@ impl Connection {
     pub async fn call(&self, call: Call, limit: Duration) -> Result<Frame, RpcError> {
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         let (reply, answered) = oneshot::channel();
-        {
+        let under_way = {
             let mut pending = self.shared.pending();
             if let Some(reason) = &pending.closed {
                 return Err(RpcError::Closed(reason.clone()));
             }
             let expect = call.expect;
             pending.calls.insert(id, Waiting { reply, expect });
-        }
+            pending.calls.len()
+        };
         let _forget = Forget {
             shared: &self.shared,
             id,
         };
+        let own = under_way <= OWN_CALLS && call.attachment.len() <= OWN_BYTES;
+        let outgoing = Outgoing { id, call };
         let answered = async {
-            if self.queue.send(Outgoing { id, call }).await.is_err() {
+            let queued = match own {
+                true => self.write_now(outgoing),
+                false => Some(outgoing),
+            };
+            if let Some(outgoing) = queued
+                && self.queue.send(outgoing).await.is_err()
+            {
                 return Err(RpcError::Closed(Closed::GivenUp));
             }
             answered.await.unwrap_or(Err(RpcError::Closed(Closed::GivenUp)))
@@ -247,6 +270,22 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Writes a call, without waiting, if nobody else writes; returns it if somebody does. What the socket does not take is left to
+    /// the writer.
+    fn write_now(&self, outgoing: Outgoing) -> Option<Outgoing> {
+        let (Some(mut turn), Some(stream)) = (self.shared.outlet.try_turn(), self.stream.upgrade()) else {
+            return Some(outgoing);
+        };
+        encode_call(&self.shared, outgoing, turn.pieces());
+        match try_write(&stream, turn.pieces()) {
+            Ok(()) => turn.end(),
+            Err(error) => self.shared.close(Closed::Socket(error.kind())),
+        }
+        None
+    }
+}
+
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Connection to {}", self.shared.peer)
@@ -260,8 +299,11 @@ async fn write_calls(shared: Arc<Shared>, stream: Arc<TcpStream>, mut calls: mps
     let reason = loop {
         tokio::select! {
             count = calls.recv_many(&mut batch, BATCH) => if count == 0 { break Closed::GivenUp },
+            () = shared.outlet.left() => {}
             _ = closing.wait_for(|closing| *closing) => break Closed::GivenUp,
         }
+        // Before anything is encoded: what is, comes before all that is encoded later.
+        shared.outlet.begin(&mut pieces);
         for outgoing in batch.drain(..) {
             encode_call(&shared, outgoing, &mut pieces);
         }
@@ -272,6 +314,7 @@ async fn write_calls(shared: Arc<Shared>, stream: Arc<TcpStream>, mut calls: mps
         if let Err(error) = written {
             break Closed::Socket(error.kind());
         }
+        shared.outlet.end();
     };
     shared.close(reason);
 }
@@ -307,6 +350,15 @@ fn encode_call(shared: &Shared, outgoing: Outgoing, pieces: &mut Vec<Bytes>) {
 }
 
 async fn write_all(stream: &TcpStream, pieces: &mut Vec<Bytes>) -> io::Result<()> {
+    while !pieces.is_empty() {
+        stream.writable().await?;
+        try_write(stream, pieces)?;
+    }
+    Ok(())
+}
+
+/// Writes as much as the socket takes; the rest stays in `pieces`.
+fn try_write(stream: &TcpStream, pieces: &mut Vec<Bytes>) -> io::Result<()> {
     let mut first = 0;
     while first < pieces.len() {
         let mut slices = [IoSlice::new(&[]); MAX_IOVECS];
@@ -314,11 +366,10 @@ async fn write_all(stream: &TcpStream, pieces: &mut Vec<Bytes>) -> io::Result<()
         for (slice, piece) in slices.iter_mut().zip(&pieces[first..]) {
             *slice = IoSlice::new(piece);
         }
-        stream.writable().await?;
         let mut written = match stream.try_write_vectored(&slices[..count]) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),
         };
         while written > 0 {
@@ -330,7 +381,7 @@ async fn write_all(stream: &TcpStream, pieces: &mut Vec<Bytes>) -> io::Result<()
             }
         }
     }
-    pieces.clear();
+    pieces.drain(..first);
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 pub mod connection;
 pub mod error;
 pub mod frame;
+mod outlet;
 mod pool;
 
 pub use connection::{Call, Connection};

@@ -5,6 +5,7 @@ pub mod layout;
 pub mod order;
 mod segments;
 mod session;
+mod start;
 
 use std::{
     future::Future,

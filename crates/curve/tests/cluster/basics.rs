@@ -150,6 +150,15 @@ async fn what_makes_no_sense_is_refused_before_it_is_sent() {
     assert_eq!(sim.violations(), [""; 0]);
 }
 
+/// Waits until it is so.
+async fn eventually(what: &str, so: impl AsyncFn() -> bool) {
+    let since = std::time::Instant::now();
+    while !so().await {
+        assert!(since.elapsed().as_secs() < 20, "{what}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_discarded_segment_reads_as_zeros_and_can_be_written_again() {
     let (sim, _client, volume) = opened(OpenOptions::default()).await;
@@ -171,8 +180,7 @@ async fn a_discarded_segment_reads_as_zeros_and_can_be_written_again() {
         volume.read(GIB, 8192).await.expect("read").into_bytes()[..],
         [[3; 4096], [0; 4096]].concat()
     );
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    assert_eq!(sim.chunk_count(), 2, "the old chunk is gone");
+    eventually("the old chunk is gone", async || sim.chunk_count() == 2).await;
 }
 
 #[tokio::test]
@@ -305,14 +313,16 @@ async fn a_volume_that_is_gone_says_so() {
         namespace.delete("/v", None, false).expect("deleted");
     });
     create(&client, "/v").await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    assert!(matches!(
-        second.write(0, vec![1; 4096]).await,
-        Err(Error::Gone {
-            reason: Gone::Replaced,
-            ..
-        })
-    ));
+    eventually("the session learns of it", async || {
+        matches!(
+            second.write(0, vec![1; 4096]).await,
+            Err(Error::Gone {
+                reason: Gone::Replaced,
+                ..
+            })
+        )
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -20,12 +20,13 @@ use curve::{
     proto::namespace::StatusCode,
 };
 use parking_lot::{Mutex, RwLock};
-use store::{DEVICE_UNIT, Device, DeviceSpace, Devices, WriteDone};
+use store::{DEVICE_UNIT, Device, DeviceSpace, Devices, ReadDone, WriteDone};
 use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
 
 use super::{
     health::{Health, watch},
-    names::{path_of, pool_of},
+    names::{Place, directories_of, file_of, pool_of},
+    owners::{client_of, give, make_directories, receiver},
 };
 use crate::{
     cluster::{BackendCheck, Cluster},
@@ -133,7 +134,7 @@ impl CurveDevices {
             // Root is asked for what only root may see; others for what they would make.
             match self.shared.settings.password {
                 Some(_) => mds.list("/").await.map(drop),
-                None => match mds.file("/rbd").await {
+                None => match mds.file(&self.directory("pool-1.slots", Some("rbd"))).await {
                     Err(error) if error.mds_status() == Some(StatusCode::FileNotExists) => Ok(()),
                     other => other.map(drop),
                 },
@@ -147,16 +148,42 @@ impl CurveDevices {
         ))
     }
 
-    /// What is at a path: the length of a volume.
+    /// What is at a path: the length of a volume, and its place as it is recorded. `owner`: whose it is, if not the gateway's own; the
+    /// root owner sees for himself.
     ///
     /// # Errors
     /// If there is none, it is striped across segments, or the owner is refused.
-    pub fn look(&self, path: &str) -> io::Result<u64> {
-        let file = self.wait(async { self.shared.client.mds().file(path).await })?;
-        match file.geometry {
-            Some(_) => Ok(file.length),
-            None => Err(Error::from(Invalid::NotAVolume(path.to_owned())).into()),
+    pub fn look(&self, path: &str, owner: Option<&str>) -> io::Result<(u64, String)> {
+        let client = client_of(&self.shared.client, &self.shared.settings, owner);
+        let file = self.wait(async { client.mds().file(path).await })?;
+        if file.geometry.is_none() {
+            return Err(Error::from(Invalid::NotAVolume(path.to_owned())).into());
         }
+        let owner = Some(file.owner.as_str()).filter(|owner| *owner != self.shared.settings.owner);
+        Ok((file.length, Place { owner, path }.to_string()))
+    }
+
+    /// Path and owner of a recorded place.
+    #[must_use]
+    pub fn described(&self, place: &str) -> (String, String) {
+        let place = Place::parse(place);
+        let owner = place.owner.unwrap_or(&self.shared.settings.owner);
+        (place.path.to_owned(), owner.to_owned())
+    }
+
+    /// The directory of what has no owner of its own.
+    fn directory(&self, name: &str, pool: Option<&str>) -> String {
+        let settings = &self.shared.settings;
+        let mut all = directories_of(name, pool, &settings.mapping, &settings.owner);
+        all.pop().map(|directory| directory.path).unwrap_or_default()
+    }
+
+    /// The length of the volume at a recorded place, in bytes; `None` if there is none.
+    ///
+    /// # Errors
+    /// If the cluster does not tell.
+    pub fn length(&self, place: &str) -> io::Result<Option<u64>> {
+        self.device(place).length_there()
     }
 
     fn wait<T>(&self, work: impl Future<Output = T>) -> T {
@@ -170,8 +197,14 @@ impl CurveDevices {
         }
         let device = Arc::new_cyclic(|this| CurveDevice {
             this: Weak::clone(this),
+            client: client_of(
+                &self.shared.client,
+                &self.shared.settings,
+                Place::parse(place).owner,
+            ),
             shared: Arc::clone(&self.shared),
-            place: place.to_owned(),
+            owner: Place::parse(place).owner.map(str::to_owned),
+            place: Place::parse(place).path.to_owned(),
             length: AtomicU64::new(0),
             block: AtomicU64::new(DEVICE_UNIT),
             segment: AtomicU64::new(0),
@@ -200,25 +233,34 @@ impl Devices for CurveDevices {
     }
 
     /// A path that nobody uses: with a number behind the name if need be. The directory is made.
-    fn place(&self, name: &str) -> io::Result<String> {
+    fn place(&self, name: &str, creator: Option<&str>) -> io::Result<String> {
         let cluster = self.shared.cluster.get().and_then(Weak::upgrade);
         let map = cluster.map(|cluster| cluster.osdmap());
         let pool = pool_of(name).and_then(|id| map.as_ref()?.pool_names.get(&id).cloned());
-        let (directory, file) = path_of(name, pool.as_deref());
+        let settings = &self.shared.settings;
+        let owner = creator.and_then(|creator| settings.mapping.owner(creator));
+        let owner = owner.filter(|owner| *owner != settings.owner);
+        let directories = directories_of(
+            name,
+            pool.as_deref(),
+            &settings.mapping,
+            owner.unwrap_or(&settings.owner),
+        );
+        let directory = directories.last().map_or("", |directory| &directory.path);
+        let file = file_of(name);
+        let client = client_of(&self.shared.client, settings, owner);
         self.wait(async {
-            let mds = self.shared.client.mds();
-            match mds.create_directory(&directory).await {
-                Ok(()) => tracing::info!(directory, "directory made"),
-                Err(error) if error.mds_status() == Some(StatusCode::FileExists) => {}
-                Err(error) => return Err(error.into()),
-            }
+            let mds = client.mds();
+            make_directories(mds, settings, &directories, owner).await?;
             for number in 1..=MAX_NUMBER {
                 let path = match number {
                     1 => format!("{directory}/{file}"),
                     n => format!("{directory}/{file}~{n}"),
                 };
                 match mds.file(&path).await {
-                    Err(error) if error.mds_status() == Some(StatusCode::FileNotExists) => return Ok(path),
+                    Err(error) if error.mds_status() == Some(StatusCode::FileNotExists) => {
+                        return Ok(Place { owner, path: &path }.to_string());
+                    }
                     Ok(_) => tracing::warn!(path, "there is such a volume already"),
                     Err(error) if error.mds_status() == Some(StatusCode::OwnerAuthFail) => {
                         tracing::warn!(path, "there is such a volume already, of another owner");
@@ -266,6 +308,11 @@ struct CurveDevice {
     /// Itself, for what goes on without its caller.
     this: Weak<Self>,
     shared: Arc<Shared>,
+    /// Works on behalf of whoever may use the volume.
+    client: Client,
+    /// Whose it is, if not the gateway's own.
+    owner: Option<String>,
+    /// Its path.
     place: String,
     /// As far as known; 0 before it is opened.
     length: AtomicU64,
@@ -281,10 +328,15 @@ impl CurveDevice {
         wait(&self.shared.handle, work)
     }
 
+    /// The volume if it is open.
+    fn opened(&self) -> Option<Volume> {
+        self.volume.read().clone()
+    }
+
     /// The open volume; `None` if there is none in the cluster.
     async fn volume(&self) -> io::Result<Option<Volume>> {
-        if let Some(volume) = &*self.volume.read() {
-            return Ok(Some(volume.clone()));
+        if let Some(volume) = self.opened() {
+            return Ok(Some(volume));
         }
         let _opening = self.opening.lock().await;
         self.open().await
@@ -292,10 +344,17 @@ impl CurveDevice {
 
     /// Opens the volume as its only writer.
     async fn open(&self) -> io::Result<Option<Volume>> {
-        if let Some(volume) = &*self.volume.read() {
-            return Ok(Some(volume.clone()));
+        if let Some(volume) = self.opened() {
+            return Ok(Some(volume));
         }
-        let volume = match self.shared.client.open(&self.place, OpenOptions::fenced()).await {
+        if let Some(owner) = receiver(&self.shared.settings, self.owner.as_deref()) {
+            let given = give(self.client.mds(), &self.place, &self.shared.settings.owner, owner);
+            match given.await {
+                Err(error) if error.mds_status() == Some(StatusCode::FileNotExists) => return Ok(None),
+                given => given?,
+            }
+        }
+        let volume = match self.client.open(&self.place, OpenOptions::fenced()).await {
             Ok(volume) => volume,
             Err(error) if error.mds_status() == Some(StatusCode::FileNotExists) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -339,7 +398,7 @@ impl CurveDevice {
             poolset: settings.poolset.clone(),
             ..Default::default()
         };
-        let created = self.shared.client.mds().create_volume(&self.place, &create).await;
+        let created = self.client.mds().create_volume(&self.place, &create).await;
         created.map_err(|error| match error.mds_status() {
             Some(StatusCode::FileLengthNotSupported) => io::Error::new(
                 io::ErrorKind::StorageFull,
@@ -395,9 +454,18 @@ impl CurveDevice {
         }
     }
 
+    /// Its length in the cluster, without opening it.
+    fn length_there(&self) -> io::Result<Option<u64>> {
+        match self.wait(async { self.shared.client.mds().file(&self.place).await }) {
+            Ok(file) => Ok(Some(file.length)),
+            Err(error) if error.mds_status() == Some(StatusCode::FileNotExists) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn remove(&self) -> io::Result<()> {
         self.shut().await?;
-        let mds = self.shared.client.mds();
+        let mds = self.client.mds();
         let file = match mds.file(&self.place).await {
             Ok(file) => file,
             Err(error) if error.mds_status() == Some(StatusCode::FileNotExists) => return Ok(()),
@@ -448,7 +516,37 @@ impl Device for CurveDevice {
         self.wait(self.write(offset, pieces))
     }
 
+    fn start_read(&self, offset: u64, len: usize, done: ReadDone) {
+        let timed = self.shared.health.started(&self.place, Instant::now());
+        let told = move |read: io::Result<Bytes>| {
+            drop(timed);
+            done(read);
+        };
+        if let Some(volume) = self.opened()
+            && offset.saturating_add(len as u64) <= volume.len()
+        {
+            let told =
+                |read: Result<Buffers, Error>| told(read.map(Buffers::into_bytes).map_err(io::Error::from));
+            return volume.start_read(&self.shared.handle, offset, len, told);
+        }
+        let this = self.this.upgrade();
+        self.shared.handle.spawn(async move {
+            told(match this {
+                Some(this) => this.read(offset, len).await,
+                None => Err(io::ErrorKind::NotFound.into()),
+            });
+        });
+    }
+
     fn start_write(&self, offset: u64, pieces: Vec<Bytes>, done: WriteDone) {
+        if let Some(volume) = self.opened() {
+            let timed = self.shared.health.started(&self.place, Instant::now());
+            let data = pieces.into_iter().collect::<Buffers>();
+            return volume.start_write(&self.shared.handle, offset, data, |written| {
+                drop(timed);
+                done(written.map_err(io::Error::from));
+            });
+        }
         let this = self.this.upgrade();
         self.shared.handle.spawn(async move {
             done(match this {

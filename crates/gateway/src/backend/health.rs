@@ -39,12 +39,12 @@ struct State {
 }
 
 /// An operation under way.
-pub(super) struct Timed<'a> {
-    health: &'a Health,
+pub(super) struct Timed {
+    health: Arc<Health>,
     number: u64,
 }
 
-impl Drop for Timed<'_> {
+impl Drop for Timed {
     fn drop(&mut self) {
         self.health.running.lock().remove(&self.number);
     }
@@ -52,10 +52,13 @@ impl Drop for Timed<'_> {
 
 impl Health {
     /// Notes an operation until what is returned is dropped.
-    pub(super) fn started(&self, place: &str, at: Instant) -> Timed<'_> {
+    pub(super) fn started(self: &Arc<Self>, place: &str, at: Instant) -> Timed {
         let number = self.next.fetch_add(1, Relaxed);
         self.running.lock().insert(number, (at, place.to_owned()));
-        Timed { health: self, number }
+        Timed {
+            health: Arc::clone(self),
+            number,
+        }
     }
 
     pub(super) fn measured(&self, capacity: Capacity) {
@@ -237,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_long_is_told_and_what_is_done_is_not() {
-        let health = Health::default();
+        let health = Arc::new(Health::default());
         let begun = Instant::now();
         let first = health.started("/rbd/1", begun);
         assert!(health.checks(begun + Duration::from_secs(5), &[]).is_empty());
@@ -250,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_silent_cluster_and_lost_servers_are_told() {
-        let health = Health::default();
+        let health = Arc::new(Health::default());
         health.measured(Capacity {
             raw_total: 300,
             raw_used: 30,

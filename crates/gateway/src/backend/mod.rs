@@ -5,6 +5,7 @@ pub mod curve;
 mod health;
 pub mod images;
 mod names;
+mod owners;
 
 pub use curve::CurveDevices;
 pub use health::BackendStats;

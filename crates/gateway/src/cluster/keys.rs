@@ -39,6 +39,9 @@ pub(super) const CONFIG_HISTORY: &[u8] = b"c/config-history/";
 /// Values of `config-key`, by key.
 pub(super) const CONFIG_KEYS: &[u8] = b"c/config-key/";
 
+/// Muted health checks, by code.
+pub(super) const HEALTH_MUTES: &[u8] = b"c/health-mute/";
+
 /// The key of a name below a prefix.
 pub(super) fn named(prefix: &[u8], name: &str) -> Bytes {
     [prefix, name.as_bytes()].concat().into()

@@ -17,6 +17,7 @@ pub mod erasure_code;
 mod erasure_pools;
 mod error;
 mod global_id;
+mod health_mutes;
 mod keys;
 mod mgr_map;
 mod options;
@@ -52,6 +53,7 @@ pub use config::{Config, normalized};
 pub use config_history::{ConfigChange, ConfigChangeSet};
 pub use entrance::Entrance;
 pub use error::ClusterError;
+pub use health_mutes::HealthMute;
 pub(crate) use options::option;
 pub use options::{
     ALLOW_DELETE, BLOCKLIST_EXPIRE, CONFIG_KEY_MAX, KnownOption, OptionKind, POOL_PG_NUM, POOL_SIZE,

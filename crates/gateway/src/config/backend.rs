@@ -1,15 +1,18 @@
 //! `[backend.curve]`: where images lie if not in local files. Only in the file: it has lists and a password.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
-use super::ConfigError;
+use super::{
+    ConfigError,
+    owners::{self, Mapping},
+};
 
 /// A CurveBS cluster as the backend.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CurveSettings {
     /// Addresses of all MDS.
     pub mds: Vec<SocketAddr>,
-    /// On whose behalf.
+    /// On whose behalf the gateway works, and whose volumes are that have no owner of their own.
     pub owner: String,
     /// Only the root owner has one.
     pub password: Option<String>,
@@ -19,8 +22,8 @@ pub struct CurveSettings {
     pub smallest_gib: u64,
     /// What is deleted is removed for good, and not kept in the recycle bin.
     pub purge: bool,
-    /// Writes on their way at a time.
-    pub writers: usize,
+    /// Whose volumes are, and where they lie.
+    pub mapping: Mapping,
 }
 
 impl std::fmt::Debug for CurveSettings {
@@ -29,6 +32,7 @@ impl std::fmt::Debug for CurveSettings {
             .field("mds", &self.mds)
             .field("owner", &self.owner)
             .field("poolset", &self.poolset)
+            .field("mapping", &self.mapping)
             .finish_non_exhaustive()
     }
 }
@@ -45,12 +49,27 @@ const KEYS: &[Key] = &[
     (
         "owner",
         "\"rbdgate\"",
-        "The owner of directories and volumes, a name of CurveBS. Must be given.",
+        "On whose behalf rbdgate works: the owner of directories and volumes, a name of CurveBS. Must be given.",
     ),
     (
         "password",
         "\"root_password\"",
         "The root owner's password; other owners have none. Without it `owner` is a name only.",
+    ),
+    (
+        "volume-owner",
+        "\"fixed\"",
+        "Whose a new volume is: fixed, owner's; user, the Ceph user's that created the image (client.cinder's volumes are \
+         cinder's). Users in the section [backend.curve.owners] have the owners named there in both cases. What has no user, as \
+         snapshots' blocks, is owner's. Other owners than owner need the root owner's password, or directories that \
+         begin with {owner}. Default fixed.",
+    ),
+    (
+        "directory",
+        "\"/{pool}\"",
+        "The directory of new volumes: {pool} stands for the pool's name, {owner} for the volume's owner. Pools in the section \
+         [backend.curve.directories] have the ones named there. What has {owner} in its name is that owner's. \
+         Default /{pool}.",
     ),
     (
         "poolset",
@@ -68,10 +87,19 @@ const KEYS: &[Key] = &[
         "What becomes of a removed image's volume: recycle moves it to /RecycleBin, which frees nothing; purge removes \
          it for good, which only the root owner may. Default recycle.",
     ),
+];
+
+/// Sections within the section: name, what it is, a row.
+const TABLES: &[(&str, &str, &str)] = &[
     (
-        "writers",
-        "64",
-        "Writes on their way to the cluster at a time, from 1 to 1024. Default 64.",
+        "owners",
+        "The owners of certain users' volumes, by the users' names without client. Behind all other keys of [backend.curve].",
+        "cinder = \"openstack\"",
+    ),
+    (
+        "directories",
+        "The directories of certain pools.",
+        "images = \"/glance/images\"",
     ),
 ];
 
@@ -83,6 +111,9 @@ pub(super) fn commented() -> String {
     );
     for (key, example, help) in KEYS {
         out.push_str(&format!("\n# {help}\n#{key} = {example}\n"));
+    }
+    for (table, help, row) in TABLES {
+        out.push_str(&format!("\n# {help}\n#[backend.curve.{table}]\n#{row}\n"));
     }
     out
 }
@@ -108,8 +139,9 @@ pub(super) fn parse(file: &str, value: &toml::Value) -> Result<Option<CurveSetti
         return Ok(None);
     };
     let curve = section(curve, "backend.curve")?;
-    if let Some(other) = curve.keys().find(|key| !KEYS.iter().any(|(k, ..)| k == key)) {
-        let keys: Vec<_> = KEYS.iter().map(|(key, ..)| *key).collect();
+    let keys: Vec<_> = KEYS.iter().map(|(key, ..)| *key).collect();
+    let keys = [keys, TABLES.iter().map(|(table, ..)| *table).collect()].concat();
+    if let Some(other) = curve.keys().find(|key| !keys.contains(&key.as_str())) {
         return Err(known(&format!("backend.curve.{other}"), keys.join(", ")));
     }
     Section { file, curve }.settings().map(Some)
@@ -155,10 +187,17 @@ impl Section<'_> {
                     _ => None,
                 })?
                 .unwrap_or(false),
-            writers: self
-                .may("writers", "a number from 1 to 1024", number(1, 1024))?
-                .map_or(64, |n| n as usize),
+            mapping: self.mapping()?,
         };
+        let mapping = &settings.mapping;
+        if let (None, true, Some(shared)) = (&settings.password, mapping.has_owners(), mapping.shared()) {
+            return Err(self.bad(
+                "directory",
+                shared,
+                "a path that begins with {owner}, as /{owner}/{pool}: without the root owner's password, owners cannot share \
+                 a directory",
+            ));
+        }
         if settings.purge && settings.password.is_none() {
             return Err(self.bad(
                 "delete",
@@ -167,6 +206,44 @@ impl Section<'_> {
             ));
         }
         Ok(settings)
+    }
+
+    fn mapping(&self) -> Result<Mapping, ConfigError> {
+        let path = "a path of CurveBS, not in /RecycleBin, with {pool} and {owner} in it or without";
+        let pattern = |value: &toml::Value| value.as_str().and_then(owners::pattern);
+        let name = |value: &toml::Value| value.as_str().and_then(owners::owner_name);
+        Ok(Mapping {
+            by_user: self
+                .may("volume-owner", "fixed or user", |value| match value.as_str()? {
+                    "fixed" => Some(false),
+                    "user" => Some(true),
+                    _ => None,
+                })?
+                .unwrap_or(false),
+            owners: self.table("owners", "the name of an owner, without /", name)?,
+            directories: self.table("directories", path, pattern)?,
+            directory: self
+                .may("directory", path, pattern)?
+                .unwrap_or_else(|| Mapping::default().directory),
+        })
+    }
+
+    /// A section of names and values.
+    fn table<T>(
+        &self,
+        key: &str,
+        allowed: &str,
+        parse: impl Fn(&toml::Value) -> Option<T>,
+    ) -> Result<BTreeMap<String, T>, ConfigError> {
+        let rows = self.may(key, "a section", |value| value.as_table().cloned())?;
+        let rows = rows
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| match parse(&value) {
+                Some(parsed) => Ok((name, parsed)),
+                None => Err(self.bad(&format!("{key}.{name}"), &value.to_string(), allowed)),
+            });
+        rows.collect()
     }
 
     fn must<T>(
@@ -236,6 +313,42 @@ mod tests {
             ("[backend.ceph]", "backend.ceph"),
         ] {
             let error = parse_text(text).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn owners_and_directories_are_mapped_as_the_tables_say() {
+        let section = "[backend.curve]\nmds = [\"10.0.0.1:6666\"]\nowner = \"lab\"\n";
+        let by_user = format!("{section}volume-owner = \"user\"\n");
+        // Owners without a password cannot make anything in each other's directories.
+        let error = parse_text(&by_user).unwrap_err().to_string();
+        assert!(
+            error.contains("backend.curve.directory") && error.contains("/{owner}/{pool}"),
+            "{error}"
+        );
+        assert!(parse_text(&format!("{by_user}password = \"hush\"\n")).is_ok());
+        let tables = "directory = \"/{owner}/{pool}\"\n[backend.curve.owners]\nglance = \"images\"\n";
+        let mapping = parse_text(&format!("{section}{tables}"))
+            .unwrap()
+            .unwrap()
+            .mapping;
+        assert_eq!(mapping.owner("client.glance"), Some("images"));
+        assert_eq!(mapping.directory("rbd"), "/{owner}/{pool}");
+        for (wrong, key) in [
+            ("volume-owner = \"cinder\"", "backend.curve.volume-owner"),
+            ("directory = \"{pool}\"", "backend.curve.directory"),
+            ("owners = 3", "backend.curve.owners"),
+            (
+                "[backend.curve.owners]\nglance = \"a/b\"",
+                "backend.curve.owners.glance",
+            ),
+            (
+                "[backend.curve.directories]\nrbd = \"/RecycleBin\"",
+                "backend.curve.directories.rbd",
+            ),
+        ] {
+            let error = parse_text(&format!("{section}{wrong}")).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
         }
     }

@@ -1,10 +1,11 @@
 //! `rbdgate fsck`: checks a data folder that no server has open, and repairs what can be.
 //!
-//! First the store's own files (`store::check`), then all tables of the objects (`tables`): that each row reads, and that
-//! what rows say of each other is so. After a repair everything is checked again, as one repair may uncover
+//! First the store's own files (`store::check`), with a backend where volumes lie (`places`), then all tables of the objects
+//! (`tables`): that each row reads, and that what rows say of each other is so. After a repair everything is checked again, as one repair may uncover
 //! something else.
 
 mod objects;
+mod places;
 mod slots;
 mod tables;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use store::{Store, StoreError, Transaction, VolumeId};
 
 use self::tables::Tables;
 use crate::{
+    backend::CurveDevices,
     cluster::{stored_deleted_pools, stored_pool_names},
     config::Settings,
     objects::Objects,
@@ -34,7 +36,8 @@ const ROUNDS: usize = 4;
 const HELP: &str = "\
 fsck looks at everything that rbdgate keeps in its data folder and tells, a line each, what does not fit together:
   the metadata file, with all its checksums, and the journal, also whether anything is missing in its midst;
-  that every volume has its rows, and no file is left over;
+  that every volume has its rows, and no file is left over; with images on CurveBS (say where with --config), that the
+  volumes which hold data are in the cluster;
   objects, attributes, omap, clones, snapshots, blocks and slots, and that each refers to what is there.
 What images hold is not compared with anything: there are no checksums of data.
 
@@ -220,11 +223,20 @@ impl<'a> Fsck<'a> {
         options.accept_damage = self.repair;
         let devices = open::connect_backend(self.settings)?;
         let store = open::open_with(options, &self.settings.data, self.settings, devices.as_ref())?;
-        let looked = self.objects(&store);
+        let looked = self.opened(&store, devices.as_ref());
         let closed = store.close();
         let looked = looked?;
         closed?;
         Ok(self.end(Some(looked)))
+    }
+
+    fn opened(&mut self, store: &Store, devices: Option<&CurveDevices>) -> Result<Looked, StoreError> {
+        if let Some(devices) = devices {
+            for what in places::check(store, |place| devices.length(place))? {
+                self.tell(&what, false);
+            }
+        }
+        self.objects(store)
     }
 
     fn objects(&mut self, store: &Store) -> Result<Looked, StoreError> {

@@ -20,7 +20,7 @@ const BATCH: usize = 512;
 /// Tables of rows under onode numbers.
 pub(super) const UNDER_ONODES: [u8; 6] = *b"XHMDBW";
 /// All tables.
-const KNOWN: &[u8] = b"OXHMDBWVPERQSCIN";
+const KNOWN: &[u8] = b"OXHMDBWVUPERQSCIN";
 
 /// Whose number an onode number is.
 #[derive(Debug, Clone)]
@@ -130,6 +130,7 @@ impl<'a> Tables<'a> {
         for table in UNDER_ONODES {
             self.each(table, Self::under_onode)?;
         }
+        self.each(b'U', Self::creator)?;
         self.each(b'S', Self::slot_page)?;
         self.missing_slots()?;
         self.each(b'R', Self::replies)?;
@@ -222,6 +223,19 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
+    fn creator(&mut self, key: &Bytes, _name: &Bytes) -> Result<(), StoreError> {
+        let Some((pool, nspace, image)) = parse_record(key) else {
+            self.unreadable("the record of an image's creator", key);
+            return Ok(());
+        };
+        let header = ObjectId::new(pool, nspace, [b"rbd_header.", image.as_ref()].concat());
+        if self.store.get(&keys::object(&header))?.is_none() {
+            let what = format!("the creator of an image that is not there is recorded: {header}");
+            self.wrong(what, vec![Fix::Delete(key.clone())]);
+        }
+        Ok(())
+    }
+
     fn unknown_rows(&mut self) -> Result<(), StoreError> {
         // The cluster's own rows begin with c/; theirs is another check.
         let known = |table: u8| KNOWN.contains(&table) || table == b'c';
@@ -243,7 +257,7 @@ impl<'a> Tables<'a> {
 /// The pools that have rows.
 pub(super) fn pools_with_rows(store: &Store) -> Result<BTreeSet<i64>, StoreError> {
     let mut pools = BTreeSet::new();
-    for table in *b"OVSI" {
+    for table in *b"OVUSI" {
         let (mut from, to) = keys::whole_table(table);
         while let Some((key, _)) = store.scan(&from..&to, 1)?.first() {
             let Some(pool) = number(key, 1).map(u64::cast_signed) else {

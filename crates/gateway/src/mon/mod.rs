@@ -22,6 +22,7 @@ mod queries;
 mod reply;
 mod run;
 mod services;
+mod sessions;
 mod shared;
 mod show;
 mod time;
@@ -29,8 +30,8 @@ mod xml;
 
 pub use args::Args;
 pub use command_table::{Command, DEPRECATED, MGR, TELL, describe_all};
-pub(crate) use commands::group_query;
 pub use commands::{COMMANDS, CommandResult, Context, Handler};
+pub(crate) use commands::{group_query, option_value};
 pub use dispatch::{MgrDispatcher, MonDispatcher};
 pub use format::Format;
 pub(crate) use pgmap::report as report_pgmap;

@@ -25,6 +25,7 @@ use super::{
     log::LogLevel,
     pool_op, queries,
     run::Asker,
+    sessions::Connected,
     shared::MonShared,
 };
 use crate::cluster::{
@@ -46,6 +47,8 @@ pub(super) struct MonSession {
     subscriptions: BTreeMap<String, SubscribeItem>,
     /// What the client was last told of its options.
     config: Option<BTreeMap<String, String>>,
+    /// What is told of it.
+    connected: Option<Arc<Connected>>,
 }
 
 impl MonSession {
@@ -58,13 +61,13 @@ impl MonSession {
             asker,
             subscriptions: BTreeMap::new(),
             config: None,
+            connected: None,
         }
     }
 
     /// Serves the client until its session ends.
     pub(super) async fn run(mut self, mut messages: mpsc::Receiver<Held>) {
-        let features = self.session.peer().features;
-        self.shared.client_came(features);
+        self.connected = Some(self.shared.client_came(&self.session));
         let mut osdmap = self.shared.cluster().watch_osdmap();
         let mut config = self.shared.cluster().watch_config();
         let mut monmap = self.shared.cluster().watch_monmap();
@@ -86,7 +89,7 @@ impl MonSession {
                 Ok(()) = log.changed() => self.check_log(),
             }
         }
-        self.shared.client_went(features);
+        self.shared.client_went(&self.session);
     }
 
     fn send(&self, message: &impl Message) {
@@ -181,6 +184,9 @@ impl MonSession {
     }
 
     fn subscribe(&mut self, message: MMonSubscribe) {
+        if let Some(connected) = &self.connected {
+            connected.is_on(message.hostname);
+        }
         let mut renewed = false;
         for (what, item) in message.what {
             let free = what == "monmap" || what == "config";
@@ -211,7 +217,11 @@ impl MonSession {
             return;
         };
         let sent = match what {
-            "osdmap" => self.send_osdmaps(item.start),
+            "osdmap" => self.send_osdmaps(item.start).inspect(|epoch| {
+                if let Some(connected) = &self.connected {
+                    connected.sent_osdmap(*epoch);
+                }
+            }),
             "monmap" => {
                 let epoch = u64::from(self.shared.cluster().monmap().epoch);
                 (item.start <= epoch).then(|| {

@@ -10,9 +10,13 @@ use std::{
 };
 
 use encoding::features::Features;
-use parking_lot::Mutex;
+use msgr::Session;
 
-use super::{log::Log, services::Services};
+use super::{
+    log::Log,
+    services::Services,
+    sessions::{Connected, MonSessions},
+};
 use crate::{
     cluster::{ALLOW_DELETE, Cluster},
     rbd_support::RbdSupport,
@@ -21,7 +25,7 @@ use crate::{
 /// What all sessions share.
 pub struct MonShared {
     cluster: Arc<Cluster>,
-    clients: Mutex<BTreeMap<Features, u64>>,
+    sessions: MonSessions,
     log: Log,
     services: Services,
     /// Not there in a monitor without OSDs.
@@ -35,7 +39,7 @@ impl MonShared {
     pub fn new(cluster: Arc<Cluster>) -> Arc<Self> {
         Arc::new(Self {
             cluster,
-            clients: Mutex::default(),
+            sessions: MonSessions::default(),
             log: Log::new(SystemTime::now()),
             services: Services::default(),
             rbd_support: OnceLock::new(),
@@ -78,26 +82,27 @@ impl MonShared {
         self.next_session.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A client of those features has connected.
-    pub(super) fn client_came(&self, features: Features) {
+    /// A client has connected.
+    pub(super) fn client_came(&self, session: &Arc<Session>) -> Arc<Connected> {
         self.cluster.session_opened();
-        *self.clients.lock().entry(features).or_default() += 1;
+        self.sessions.opened(session)
     }
 
     /// It has gone.
-    pub(super) fn client_went(&self, features: Features) {
+    pub(super) fn client_went(&self, session: &Session) {
         self.cluster.session_closed();
-        let mut clients = self.clients.lock();
-        if let Some(n) = clients.get_mut(&features) {
-            *n = n.saturating_sub(1);
-        }
-        clients.retain(|_, n| *n > 0);
+        self.sessions.closed(session);
     }
 
     /// How many clients of which features are connected.
     #[must_use]
     pub fn clients(&self) -> BTreeMap<Features, u64> {
-        self.clients.lock().clone()
+        self.sessions.features()
+    }
+
+    /// The connected clients.
+    pub(super) const fn sessions(&self) -> &MonSessions {
+        &self.sessions
     }
 
     /// The cluster's log.

@@ -13,6 +13,7 @@ use store::StoreError;
 use super::{
     Data, Objects, SCAN_BATCH,
     extents::Extents,
+    fetched::Access,
     id::ObjectId,
     keys,
     onode::{ObjectState, Onode, Placement},
@@ -236,30 +237,35 @@ impl Objects {
         view: &CloneView,
         offset: u64,
         len: u64,
-        may_block: bool,
+        access: Access<'_>,
     ) -> Result<Data, StoreError> {
         let mut out = BytesMut::with_capacity(len as usize);
         let end = offset + len;
         let mut at = offset;
+        let mut lacks = false;
         while at < end {
             let keeper = |at: u64| view.chain.iter().find(|c| c.keeps(at / SLOT_SIZE));
             let mut to = (at / SLOT_SIZE + 1) * SLOT_SIZE;
             let piece = match keeper(at) {
-                Some(clone) => self.read_slots(id, &clone.state, at, to.min(end) - at, may_block)?,
+                Some(clone) => self.read_slots(id, &clone.state, at, to.min(end) - at, access)?,
                 None => {
                     while to < end && keeper(to).is_none() {
                         to += SLOT_SIZE;
                     }
-                    self.read(id, &view.head, at, to.min(end) - at, may_block)?
+                    self.read(id, &view.head, at, to.min(end) - at, access)?
                 }
             };
             match piece {
                 Data::Ready(piece) => out.extend_from_slice(&piece),
-                Data::WouldBlock => return Ok(Data::WouldBlock),
+                // All that lacks is to be noted.
+                Data::WouldBlock => lacks = true,
             }
             at = to;
         }
-        Ok(Data::Ready(out.freeze()))
+        Ok(match lacks {
+            true => Data::WouldBlock,
+            false => Data::Ready(out.freeze()),
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use store::{Seq, StoreError, Transaction, VolumeId};
 
 use super::{
     INLINE_MAX, Objects, SCAN_BATCH,
+    fetched::Access,
     id::ObjectId,
     keys,
     mutation::{Change, DataChange, Mutation},
@@ -53,7 +54,7 @@ impl Objects {
         more: impl FnOnce(&mut Transaction),
     ) -> Result<Seq, CommitError> {
         if change.preserve.is_none() {
-            self.prepare(id, change, true)?;
+            self.prepare(id, change, Access::Wait)?;
         }
         self.preserve_first(id, change)?;
         let mut tx = Transaction::new();

@@ -5,8 +5,10 @@ use store::{StoreError, Transaction, VolumeId};
 
 use super::{
     Objects, SCAN_BATCH,
+    commit::{CommitError, SlotChanges},
+    creators,
     id::ObjectId,
-    images::volume_name,
+    images::{ImageVolume, volume_name},
     keys,
     onode::{Entry, ObjectState, Onode, PAGE_ENTRIES, Placement},
 };
@@ -47,13 +49,13 @@ impl Objects {
         let version = self.next_version()?;
         let record = keys::image_volume(image.pool, &image.nspace, &image.name);
         let name = volume_name(image, &image.name);
-        self.store().adopt_volume(&name, place, |volume| {
+        let count = size.div_ceil(object_size.into());
+        let volume = self.store().adopt_volume(&name, place, |volume| {
             let mut tx = Transaction::new();
             tx.put(record, object_size.to_le_bytes().to_vec());
             let mut state = ObjectState::absent(Placement::Slots);
             state.exists = true;
             state.version = version;
-            let count = size.div_ceil(object_size.into());
             for first in (0..count).step_by(PAGE_ENTRIES as usize) {
                 let mut page = BytesMut::new();
                 for index in first..count.min(first + PAGE_ENTRIES) {
@@ -65,6 +67,9 @@ impl Objects {
             }
             tx
         })?;
+        self.images.counted(volume, count.cast_signed());
+        let usage = self.usage().pool(image.pool);
+        usage.changed(count.cast_signed(), size.cast_signed());
         Ok(())
     }
 
@@ -92,13 +97,18 @@ impl Objects {
         }
     }
 
-    /// Forgets an image's data and leaves its volume as a plain one that reads as the image did. Returns where it lies.
-    /// There must be no clones.
+    /// Forgets an image's header and data, and leaves its volume as a plain one that reads as the image did. Returns where it
+    /// lies. There must be no clones. What is in memory of the image's objects must be forgotten, too.
     ///
     /// # Errors
     /// If the store or the device fails: the image is still there then.
-    pub fn release(&self, image: &ObjectId, volume: VolumeId, size: u64) -> Result<String, StoreError> {
+    pub fn release(&self, image: &ObjectId, volume: VolumeId, size: u64) -> Result<String, CommitError> {
         let mut tx = Transaction::new();
+        let mut slots = SlotChanges::default();
+        let header = creators::header_of(image);
+        let old = self.load(&header)?;
+        self.stage_removal(&header, &old, &mut tx, &mut slots)?;
+        creators::record(&mut tx, &header, true, false, "");
         tx.delete(keys::image_volume(image.pool, &image.nspace, &image.name));
         for table in *b"PE" {
             let (from, to) = keys::onode_range(table, volume.0);
@@ -110,9 +120,24 @@ impl Objects {
                 self.stage_rows_removed(onode, &mut tx);
             }
         }
+        let (objects, bytes) = self.held_by(volume)?;
         let place = self.store().release_volume(volume, size, tx)?;
         self.images.forget(volume);
+        self.slots.release(image.pool, &slots.freed);
+        self.account(&header, &old, &ObjectState::absent(Placement::Slots));
+        self.usage().pool(image.pool).changed(-objects, -bytes);
         Ok(place)
+    }
+
+    /// How many data objects a volume holds, and how many bytes they are.
+    fn held_by(&self, volume: VolumeId) -> Result<(i64, i64), StoreError> {
+        let (mut objects, mut bytes) = (0, 0);
+        let object_size = 0;
+        self.each_entry(ImageVolume { volume, object_size }, |_, entry| {
+            objects += 1;
+            bytes += i64::from(entry.size());
+        })?;
+        Ok((objects, bytes))
     }
 }
 

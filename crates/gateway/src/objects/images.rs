@@ -16,7 +16,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use store::{Store, StoreError, Transaction, VolumeId};
 
-use super::{id::ObjectId, keys, onode::Placement};
+use super::{creators::creator, id::ObjectId, keys, onode::Placement};
 
 const PREFIX: &[u8] = b"rbd_data.";
 /// Image orders that librbd accepts (`src/librbd/internal.cc`, `validate`): 4 KiB to 32 MiB objects.
@@ -202,7 +202,9 @@ fn open(store: &Store, id: &ObjectId, name: &DataName) -> Result<Option<ImageVol
         return Ok(None);
     };
     let object_size = 1_u32 << order;
-    let volume = store.volume(&volume_name(id, &image))?;
+    let header_pool = name.header_pool.unwrap_or(id.pool);
+    let creator = creator(store, header_pool, &id.nspace, &name.image)?;
+    let volume = store.volume_for(&volume_name(id, &image), creator.as_deref())?;
     let mut tx = Transaction::new();
     tx.put(record, object_size.to_le_bytes().to_vec());
     store.submit(tx)?;

@@ -11,6 +11,7 @@
 //! | `B` | onode, block number | slot number |
 //! | `W` | onode, client, cookie | watch |
 //! | `V` | pool, namespace, image id | object size of the image's volume |
+//! | `U` | pool, namespace, image id | who created the image |
 //! | `P` | volume, page number | entries of 1024 data objects |
 //! | `E` | volume, object number | onode of a data object that has attributes |
 //! | `R` | client, page number | recorded replies |
@@ -129,6 +130,16 @@ pub fn image_volume(pool: i64, nspace: &[u8], image: &[u8]) -> Bytes {
     })
 }
 
+/// Who created an image.
+#[must_use]
+pub fn creator(pool: i64, nspace: &[u8], image: &[u8]) -> Bytes {
+    table(b'U', |out| {
+        out.put_i64(pool);
+        put_escaped(out, nspace);
+        out.put_slice(image);
+    })
+}
+
 /// A page of data object entries.
 #[must_use]
 pub fn page(volume: u64, page: u32) -> Bytes {
@@ -220,7 +231,7 @@ pub fn counter(name: &str) -> Bytes {
     table(b'N', |out| out.put_slice(name.as_bytes()))
 }
 
-/// The rows of a pool in the tables that start with the pool id (`O`, `V`, `S`, `I`).
+/// The rows of a pool in the tables that start with the pool id (`O`, `V`, `U`, `S`, `I`).
 #[must_use]
 pub fn pool_range(prefix: u8, pool: i64) -> (Bytes, Bytes) {
     (

@@ -7,9 +7,11 @@
 pub mod clones;
 pub mod commit;
 pub mod counter;
+pub mod creators;
 mod data_listing;
 mod delete_pool;
 pub mod extents;
+pub mod fetched;
 mod groups;
 pub mod hand_over;
 pub mod id;
@@ -29,6 +31,7 @@ use store::{Store, StoreError};
 use self::{
     counter::Counter,
     data_listing::DataListings,
+    fetched::{Access, VolumeRange},
     id::ObjectId,
     images::Images,
     mutation::Mutation,
@@ -171,7 +174,6 @@ impl Objects {
     }
 
     /// Bytes `[offset, offset + len)` of the object; the caller keeps the range within the object's size.
-    /// With `may_block` unset, gives up where the disk would have to be waited for.
     ///
     /// # Errors
     /// If the store fails.
@@ -181,13 +183,13 @@ impl Objects {
         state: &ObjectState,
         offset: u64,
         len: u64,
-        may_block: bool,
+        access: Access<'_>,
     ) -> Result<Data, StoreError> {
         if len == 0 {
             return Ok(Data::Ready(Bytes::new()));
         }
         if let (Some(view), false) = (&state.view, state.inline) {
-            return self.read_clone(id, view, offset, len, may_block);
+            return self.read_clone(id, view, offset, len, access);
         }
         match state.placement {
             Placement::Volume {
@@ -196,10 +198,10 @@ impl Objects {
                 object_size,
             } => {
                 let at = index * u64::from(object_size) + offset;
-                self.read_volume(volume, at, len as usize, may_block)
+                self.read_volume(volume, at, len as usize, access)
             }
             Placement::Slots if state.inline => self.read_inline(state, offset, len).map(Data::Ready),
-            Placement::Slots => self.read_slots(id, state, offset, len, may_block),
+            Placement::Slots => self.read_slots(id, state, offset, len, access),
         }
     }
 
@@ -208,15 +210,21 @@ impl Objects {
         volume: store::VolumeId,
         at: u64,
         len: usize,
-        may_block: bool,
+        access: Access<'_>,
     ) -> Result<Data, StoreError> {
-        if may_block {
+        let Access::AtOnce(fetched) = access else {
             return self.store.read(volume, at, len).map(Data::Ready);
+        };
+        if let Some(data) = self.store.try_read_cached(volume, at, len)? {
+            return Ok(Data::Ready(data));
         }
-        Ok(self
-            .store
-            .try_read_cached(volume, at, len)?
-            .map_or(Data::WouldBlock, Data::Ready))
+        let range = VolumeRange {
+            volume,
+            offset: at,
+            len,
+        };
+        let data = fetched.get(range).transpose()?;
+        Ok(data.map_or(Data::WouldBlock, Data::Ready))
     }
 
     fn read_inline(&self, state: &ObjectState, offset: u64, len: u64) -> Result<Bytes, StoreError> {
@@ -240,27 +248,32 @@ impl Objects {
         state: &ObjectState,
         offset: u64,
         len: u64,
-        may_block: bool,
+        access: Access<'_>,
     ) -> Result<Data, StoreError> {
         let volume = self.slots.volume(&self.store, id.pool)?;
         let mut out = BytesMut::with_capacity(len as usize);
         let mut at = offset;
         let end = offset + len;
+        let mut lacks = false;
         while at < end {
             let within = at % SLOT_SIZE;
             let n = (SLOT_SIZE - within).min(end - at);
             match self.slot_of(state, at / SLOT_SIZE)? {
                 None => out.resize(out.len() + n as usize, 0),
                 Some(slot) => {
-                    match self.read_volume(volume, slot * SLOT_SIZE + within, n as usize, may_block)? {
+                    match self.read_volume(volume, slot * SLOT_SIZE + within, n as usize, access)? {
                         Data::Ready(piece) => out.extend_from_slice(&piece),
-                        Data::WouldBlock => return Ok(Data::WouldBlock),
+                        // All that lacks is to be noted.
+                        Data::WouldBlock => lacks = true,
                     }
                 }
             }
             at += n;
         }
-        Ok(Data::Ready(out.freeze()))
+        Ok(match lacks {
+            true => Data::WouldBlock,
+            false => Data::Ready(out.freeze()),
+        })
     }
 
     /// The slot of a block of an object, if it has one.

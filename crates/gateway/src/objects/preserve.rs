@@ -13,6 +13,7 @@ use super::{
     clones::CloneRecord,
     commit::{CommitError, SlotChanges},
     extents::Extents,
+    fetched::Access,
     id::ObjectId,
     keys,
     mutation::Change,
@@ -54,11 +55,16 @@ impl Preserve {
 
 impl Objects {
     /// Finds out what `change` has to preserve and reads it. Returns false, and leaves everything as it was, if
-    /// that would wait for the disk and `may_block` is not set.
+    /// that would have to wait for the disk and must not.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn prepare(&self, id: &ObjectId, change: &mut Change, may_block: bool) -> Result<bool, StoreError> {
+    pub fn prepare(
+        &self,
+        id: &ObjectId,
+        change: &mut Change,
+        access: Access<'_>,
+    ) -> Result<bool, StoreError> {
         let Change {
             old, new, mutation, ..
         } = &*change;
@@ -76,7 +82,7 @@ impl Objects {
                 Extents::of(0, u64::MAX)
             };
             let lost = before.overlap.intersection(&touched);
-            if !before.state.inline && !self.read_blocks(id, old, before, &lost, may_block, &mut plan)? {
+            if !before.state.inline && !self.read_blocks(id, old, before, &lost, access, &mut plan)? {
                 return Ok(false);
             }
             if !lost.is_empty() || made.is_some() {
@@ -111,10 +117,11 @@ impl Objects {
         old: &ObjectState,
         clone: &CloneRecord,
         lost: &Extents,
-        may_block: bool,
+        access: Access<'_>,
         plan: &mut Preserve,
     ) -> Result<bool, StoreError> {
         let mut next = 0;
+        let mut lacks = false;
         for (start, end) in lost.iter() {
             for block in (start / SLOT_SIZE).max(next)..end.div_ceil(SLOT_SIZE) {
                 next = block + 1;
@@ -123,8 +130,9 @@ impl Objects {
                 }
                 let at = block * SLOT_SIZE;
                 let len = SLOT_SIZE.min(clone.state.size - at);
-                match self.read(id, old, at, len, may_block)? {
-                    Data::WouldBlock => return Ok(false),
+                match self.read(id, old, at, len, access)? {
+                    // All that lacks is to be noted.
+                    Data::WouldBlock => lacks = true,
                     Data::Ready(data) if data.iter().all(|b| *b == 0) => {}
                     Data::Ready(data) => {
                         let block =
@@ -134,7 +142,7 @@ impl Objects {
                 }
             }
         }
-        Ok(true)
+        Ok(!lacks)
     }
 
     /// Where data is written in place at once, what a change preserves becomes durable before, as a transaction of its own after

@@ -13,7 +13,7 @@ use super::{
     ops::{self, Effects, WatchView},
     watch::Watchers,
 };
-use crate::objects::{Objects, commit::CommitError, id::ObjectId, mutation::WriterSnaps};
+use crate::objects::{Objects, commit::CommitError, fetched::Access, id::ObjectId, mutation::WriterSnaps};
 
 /// Runs a vector on an object and waits until what it changed is durable.
 ///
@@ -36,7 +36,15 @@ pub fn run(objects: &Objects, id: &ObjectId, vector: &mut [OsdOp]) -> Result<(),
         min_compat_client: 0,
         pool: PoolKind::Replicated,
     };
-    let mut ctx = Context::new(objects, id, &state, &[], request, WriterSnaps::default(), true);
+    let mut ctx = Context::new(
+        objects,
+        id,
+        &state,
+        &[],
+        request,
+        WriterSnaps::default(),
+        Access::Wait,
+    );
     let result = ops::run(&mut ctx, vector, &[], &view, &mut Effects::default());
     if result < 0 {
         return Err(Errno(-result));

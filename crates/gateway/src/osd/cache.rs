@@ -87,6 +87,22 @@ impl Cache {
         object
     }
 
+    /// The objects in memory whose names begin so.
+    pub fn named(&self, pool: i64, nspace: &[u8], prefix: &[u8]) -> Vec<Arc<Object>> {
+        let wanted = |id: &ObjectId| id.pool == pool && id.nspace == nspace && id.name.starts_with(prefix);
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let objects = shard.lock();
+            found.extend(
+                objects
+                    .iter()
+                    .filter(|(id, _)| wanted(id))
+                    .map(|(_, o)| Arc::clone(o)),
+            );
+        }
+        found
+    }
+
     /// Forgets all objects of a pool.
     pub fn forget_pool(&self, pool: i64) {
         for shard in &self.shards {

@@ -14,6 +14,7 @@ use store::StoreError;
 use super::erasure::PoolKind;
 use crate::objects::{
     Data, Objects,
+    fetched::Access,
     id::ObjectId,
     mutation::{Change, DataChange, Mutation, WriterSnaps},
     onode::ObjectState,
@@ -64,8 +65,8 @@ pub struct Context<'a> {
     pub mutation: Mutation,
     /// Watchers of the object, for class methods.
     watchers: &'a [(EntityName, EntityAddr)],
-    /// Whether a read may wait for the disk.
-    may_block: bool,
+    /// How reads get at data.
+    access: Access<'a>,
     blocked: Cell<bool>,
     bytes_read: Cell<u64>,
 }
@@ -79,7 +80,7 @@ impl<'a> Context<'a> {
         watchers: &'a [(EntityName, EntityAddr)],
         request: Request,
         snaps: WriterSnaps,
-        may_block: bool,
+        access: Access<'a>,
     ) -> Self {
         Self {
             objects,
@@ -90,7 +91,7 @@ impl<'a> Context<'a> {
             state: state.clone(),
             mutation: Mutation::default(),
             watchers,
-            may_block,
+            access,
             blocked: Cell::new(false),
             bytes_read: Cell::new(0),
         }
@@ -152,7 +153,7 @@ impl<'a> Context<'a> {
 
     /// Bytes of the object at a snapshot, a range within its size then.
     pub fn read_at(&self, state: &ObjectState, offset: u64, len: u64) -> Result<Bytes, Errno> {
-        let data = self.objects.read(self.id, state, offset, len, self.may_block);
+        let data = self.objects.read(self.id, state, offset, len, self.access);
         match data.map_err(|e| self.store_error(&e))? {
             Data::Ready(data) => Ok(data),
             Data::WouldBlock => {

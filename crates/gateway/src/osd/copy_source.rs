@@ -1,6 +1,6 @@
 //! Reading the source of a copy (`PrimaryLogPG::start_copy`), which may be of another pool.
 //!
-//! This happens while the target's gate is closed and no lock is held but the source's, so two objects that are
+//! This happens while the target's gate is closed and no lock is held but the source's, if at all, so two objects that are
 //! copied onto each other cannot wait for each other. One copy is under way at a time: an object in memory is
 //! enough.
 
@@ -14,15 +14,18 @@ use parking_lot::MutexGuard;
 
 use super::{
     Osd,
+    cache::{Inner, Object},
     context::store_error,
     ops_copy::{Copied, CopyRequest, CopySource},
     request::PendingOp,
     session::OsdSession,
 };
-use crate::objects::{Data, id::ObjectId, onode::ObjectState};
+use crate::objects::{Data, fetched::Access, id::ObjectId, onode::ObjectState};
 
 /// Most bytes of attributes and omap that are copied; a transaction has to hold them.
 const MAX_ROW_BYTES: usize = 64 << 20;
+/// How often a source is read without its lock, in the hope that it does not change meanwhile.
+const UNLOCKED_TRIES: usize = 3;
 
 impl PendingOp {
     /// Whether an op of it copies another object.
@@ -64,8 +67,39 @@ impl Osd {
         // Ceph's OSDs read for each other whatever they are asked to; here nobody copies what he may not read.
         OsdSession::of(&op.session).check_read(&op.session, &map, id)?;
         let object = self.cache.get(id);
+        // What is read without the lock counts if nothing changed meanwhile: a lock held while a device is waited for would hold
+        // up connections.
+        for _ in 0..UNLOCKED_TRIES {
+            let (state, last) = {
+                let mut inner = object.inner.lock();
+                (
+                    self.source_state(id, request, &object, &mut inner)?,
+                    inner.last_seq,
+                )
+            };
+            let copy = self.copy_of(id, &state);
+            if object.inner.lock().last_seq == last {
+                return Ok(Arc::new(CopySource { last, ..copy? }));
+            }
+        }
         let mut inner = object.inner.lock();
-        let head = self.loaded(&object, &mut inner)?;
+        let state = self.source_state(id, request, &object, &mut inner)?;
+        let copy = self.copy_of(id, &state)?;
+        Ok(Arc::new(CopySource {
+            last: inner.last_seq,
+            ..copy
+        }))
+    }
+
+    /// The state of an object that is to be copied.
+    fn source_state(
+        &self,
+        id: &ObjectId,
+        request: &CopyRequest,
+        object: &Object,
+        inner: &mut Inner,
+    ) -> Result<ObjectState, Errno> {
+        let head = self.loaded(object, inner)?;
         let state = if request.snap == NOSNAP {
             head.exists.then_some(head).ok_or(Errno::ENOENT)?
         } else {
@@ -77,18 +111,14 @@ impl Osd {
             std::cmp::Ordering::Greater => return Err(Errno::EOVERFLOW),
             std::cmp::Ordering::Equal => {}
         }
-        let copy = self.copy_of(id, &state)?;
-        Ok(Arc::new(CopySource {
-            last: inner.last_seq,
-            ..copy
-        }))
+        Ok(state)
     }
 
     fn copy_of(&self, id: &ObjectId, state: &ObjectState) -> Result<CopySource, Errno> {
         let failed = |e| store_error(id, &e);
         let data = match self
             .objects
-            .read(id, state, 0, state.size, true)
+            .read(id, state, 0, state.size, Access::Wait)
             .map_err(failed)?
         {
             Data::Ready(data) => data,

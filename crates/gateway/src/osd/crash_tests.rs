@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     fsck,
-    objects::{Objects, id::ObjectId, keys, mutation::WriterSnaps, preserve::Preserve},
+    objects::{Objects, fetched::Access, id::ObjectId, keys, mutation::WriterSnaps, preserve::Preserve},
 };
 
 const GENERATIONS: u64 = 4;
@@ -152,7 +152,7 @@ impl Run {
             watchers: &watchers,
             next_notify_id: &|| 1,
         };
-        let mut ctx = Context::new(objects, id, &state, &[], request(), snaps, true);
+        let mut ctx = Context::new(objects, id, &state, &[], request(), snaps, Access::Wait);
         let result = ops::run(&mut ctx, &mut [op], &[], &view, &mut Effects::default());
         if result < 0 || !ctx.modified() {
             return None;
@@ -163,7 +163,7 @@ impl Run {
         let before = which.and_then(|which| self.preserved[which]);
         change.preserved = before.filter(|seq| durable < *seq);
         change.journaled = change.preserved.is_some();
-        objects.prepare(id, &mut change, true).unwrap();
+        objects.prepare(id, &mut change, Access::Wait).unwrap();
         let preserves = change.preserve.as_ref().is_some_and(Preserve::overwrites);
         let committed = objects.commit(id, &mut change, |tx| {
             tx.put(keys::counter("last"), n.to_le_bytes().to_vec());

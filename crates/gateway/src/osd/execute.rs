@@ -13,13 +13,16 @@ use super::{
     context::{Context, Request, store_error},
     full::{self, Refusal},
     ops::{self, Effects, WatchView},
+    reading,
     reply_log::{self, Recorded},
     request::{PendingOp, Versions},
     session::OsdSession,
     snaps::Refused,
     watch::Notify,
 };
-use crate::objects::{commit::CommitError, mutation::Change, onode::ObjectState, preserve::Preserve};
+use crate::objects::{
+    commit::CommitError, creators, fetched::Access, mutation::Change, onode::ObjectState, preserve::Preserve,
+};
 use crate::op_tracker::Stage;
 
 /// Most bytes of output that are recorded with a modification that failed; one with more is run again if it is sent
@@ -27,7 +30,7 @@ use crate::op_tracker::Stage;
 const MOST_RECORDED: usize = 64 << 10;
 
 /// What became of a request.
-enum Outcome {
+pub(super) enum Outcome {
     /// It was answered, or will be when its change is durable.
     Done,
     /// It would have waited for the disk.
@@ -55,8 +58,7 @@ impl Osd {
             op.tracked.reached(Stage::Delayed);
             gate.busy = true;
             drop(gate);
-            let osd = Arc::clone(self);
-            self.runtime.spawn_blocking(move || osd.resume(&object, op));
+            self.run_when_read(&object, op);
         }
     }
 
@@ -67,13 +69,14 @@ impl Osd {
         while let Some(mut op) = next {
             let _copying = self.read_sources(&mut op);
             let _ = self.execute(object, &mut object.inner.lock(), op, true);
-            let mut gate = object.gate.lock();
-            next = gate.waiting.pop_front();
-            gate.busy = next.is_some();
+            if self.objects.store().on_devices() {
+                return self.go_on(object);
+            }
+            next = reading::next(object);
         }
     }
 
-    fn execute(
+    pub(super) fn execute(
         self: &Arc<Self>,
         object: &Arc<Object>,
         inner: &mut Inner,
@@ -150,8 +153,14 @@ impl Osd {
                 return Outcome::Done;
             }
         };
+        let mut fetched = std::mem::take(&mut op.fetched);
+        fetched.begin(inner.last_seq);
+        let access = match may_block {
+            true => Access::Wait,
+            false => Access::AtOnce(&fetched),
+        };
         let objects = &self.objects;
-        let mut ctx = Context::new(objects, &object.id, state, &watchers, request, snaps, may_block);
+        let mut ctx = Context::new(objects, &object.id, state, &watchers, request, snaps, access);
         let mut effects = Effects::default();
         let next_notify_id = || self.next_notify_id();
         let view = WatchView {
@@ -163,6 +172,7 @@ impl Osd {
         let mut result = ops::run(&mut ctx, &mut vector, &op.copied, &view, &mut effects);
         op.message.ops = vector;
         if ctx.blocked() {
+            op.fetched = fetched;
             return Outcome::Blocked(unanswered(op, &before));
         }
         if let Some(error) = effects.refused {
@@ -202,9 +212,12 @@ impl Osd {
         let store = self.objects.store();
         change.preserved = inner.preserved.filter(|seq| !store.is_durable(*seq));
         change.journaled = change.preserved.is_some();
-        match self.objects.prepare(&object.id, &mut change, may_block) {
+        match self.objects.prepare(&object.id, &mut change, access) {
             Ok(true) => {}
-            Ok(false) => return Outcome::Blocked(unanswered(op, &before)),
+            Ok(false) => {
+                op.fetched = fetched;
+                return Outcome::Blocked(unanswered(op, &before));
+            }
             Err(error) => {
                 self.refuse(&op, store_error(&object.id, &error), epoch);
                 return Outcome::Done;
@@ -250,8 +263,10 @@ impl Osd {
         };
         let preserves = change.preserve.as_ref().is_some_and(Preserve::overwrites);
         let reqid = op.reqid();
+        let (existed, exists) = (change.old.exists, change.new.exists);
         let committed = self.objects.commit(&object.id, &mut change, |tx| {
             reply_log::record(tx, &reqid, &recorded);
+            creators::record(tx, &object.id, existed, exists, &op.session.peer().entity);
             build_on_what_was_seen(tx, inner, &op);
         });
         // Whatever became of the change: what it preserved is preserved.
@@ -272,7 +287,10 @@ impl Osd {
         };
         let removed = change.old.exists && !change.new.exists;
         let written: usize = op.message.ops.iter().map(|o| o.indata.len()).sum();
-        self.objects.usage().pool(object.id.pool).wrote(written as u64);
+        self.objects
+            .usage()
+            .pool(object.id.pool)
+            .wrote(op.group, written as u64);
         op.tracked.reached(Stage::Submitted);
         inner.last_seq = Some(seq);
         if preserves {
@@ -344,7 +362,7 @@ impl Osd {
     /// Counts a request that changed nothing and gave so many bytes.
     fn has_read(&self, op: &PendingOp, bytes: u64) {
         let pool = self.objects.usage().pool(op.message.pg.pg.pool as i64);
-        pool.read(bytes);
+        pool.read(op.group, bytes);
         op.carried_out(bytes);
     }
 

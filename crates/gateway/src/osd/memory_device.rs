@@ -3,20 +3,21 @@
 use std::{
     io,
     sync::{Arc, Mutex, PoisonError},
+    thread,
 };
 
 use bytes::Bytes;
-use store::{DEVICE_UNIT, Device, DeviceSpace, Devices};
+use store::{DEVICE_UNIT, Device, DeviceSpace, Devices, ReadDone, WriteDone};
 
 /// Every volume is one of its own, also if the name was used before.
 #[derive(Debug, Default)]
 pub(super) struct Memory(Mutex<Vec<Arc<Volume>>>);
 
-#[derive(Debug, Default)]
-struct Volume(Mutex<Vec<u8>>);
+#[derive(Debug, Default, Clone)]
+struct Volume(Arc<Mutex<Vec<u8>>>);
 
 impl Devices for Memory {
-    fn place(&self, _: &str) -> io::Result<String> {
+    fn place(&self, _: &str, _: Option<&str>) -> io::Result<String> {
         let mut volumes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         volumes.push(Arc::default());
         Ok((volumes.len() - 1).to_string())
@@ -56,6 +57,16 @@ impl Device for Volume {
         let data = pieces.concat();
         self.0.lock().unwrap()[offset as usize..offset as usize + data.len()].copy_from_slice(&data);
         Ok(())
+    }
+
+    fn start_read(&self, offset: u64, len: usize, done: ReadDone) {
+        let this = self.clone();
+        thread::spawn(move || done(this.read_at(offset, len)));
+    }
+
+    fn start_write(&self, offset: u64, pieces: Vec<Bytes>, done: WriteDone) {
+        let this = self.clone();
+        thread::spawn(move || done(this.write_at(offset, pieces)));
     }
 
     fn delete(&self) -> io::Result<()> {

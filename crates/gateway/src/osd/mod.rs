@@ -15,6 +15,7 @@ mod crash_tests;
 mod erasure;
 mod execute;
 mod full;
+pub mod hand_over;
 pub mod image_stats;
 #[cfg(test)]
 mod listing_tests;
@@ -31,6 +32,7 @@ mod ops_tmap;
 mod ops_watch;
 mod ops_xattr;
 mod pgls;
+mod reading;
 mod reply_log;
 mod request;
 mod scrub;
@@ -74,7 +76,7 @@ use self::{
 };
 use crate::{
     cluster::{Cluster, Entrance},
-    objects::{Objects, id::ObjectId, keys},
+    objects::{Objects, fetched::Fetched, id::ObjectId, keys, usage::GroupOf},
     op_tracker::OpTracker,
 };
 
@@ -262,7 +264,9 @@ impl Osd {
             message,
             modes: Modes::default(),
             pool: PoolKind::default(),
+            group: GroupOf::default(),
             copied: Vec::new(),
+            fetched: Fetched::default(),
             arrived: self.image_stats.now(),
         });
         match self.admit(&mut op, &state, &map, raw.data_len()) {
@@ -307,6 +311,10 @@ impl Osd {
             return Err(Errno::EOPNOTSUPP);
         }
         let pg = pool.raw_seed_to_pg(m.hash);
+        op.group = GroupOf {
+            seed: pg,
+            of: pool.pg_num,
+        };
         if m.ops.iter().any(|o| o.op.is_pg()) {
             return Ok(Admitted::Group(pgls::Group {
                 pg,

@@ -482,7 +482,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        objects::{Objects, id::ObjectId},
+        objects::{Objects, fetched::Access, id::ObjectId},
         osd::context::Request,
     };
 
@@ -500,7 +500,7 @@ mod tests {
             pool: Default::default(),
         };
         let snaps = Default::default();
-        let mut ctx = Context::new(objects, &id, &state, &[], request, snaps, true);
+        let mut ctx = Context::new(objects, &id, &state, &[], request, snaps, Access::Wait);
         ctx.touch();
         let watchers = Watchers::default();
         let view = WatchView {

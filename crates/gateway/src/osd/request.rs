@@ -12,7 +12,7 @@ use msgr::budget::Charge;
 
 use super::{erasure::PoolKind, ops::Modes, ops_copy::Copied, reply_log::Recorded};
 use crate::{
-    objects::id::ObjectId,
+    objects::{fetched::Fetched, id::ObjectId, usage::GroupOf},
     op_tracker::{Kind, TrackedOp},
 };
 
@@ -31,8 +31,12 @@ pub struct PendingOp {
     pub modes: Modes,
     /// The kind of pool that its object is in.
     pub pool: PoolKind,
+    /// The placement group that its object is in.
+    pub group: GroupOf,
     /// The sources of its copies, once they were read.
     pub copied: Vec<Copied>,
+    /// What was read for it, and what it lacked.
+    pub fetched: Fetched,
     /// When it arrived, if somebody wants to know.
     pub arrived: Option<Instant>,
 }

@@ -18,7 +18,7 @@ use store::StoreError;
 use super::{Osd, context::store_error};
 use crate::{
     cluster::ScrubState,
-    objects::{id::ObjectId, keys, list::HashRange, onode::ObjectState},
+    objects::{fetched::Access, id::ObjectId, keys, list::HashRange, onode::ObjectState},
 };
 
 /// How many objects are listed at a time.
@@ -150,15 +150,7 @@ impl Osd {
             self.read_object(id, deep)
                 .map_err(|error| store_error(id, &error))
         };
-        let next = {
-            let mut gate = object.gate.lock();
-            let next = gate.waiting.pop_front();
-            gate.busy = next.is_some();
-            next
-        };
-        if let Some(op) = next {
-            self.resume(&object, op);
-        }
+        self.go_on(&object);
         outcome
     }
 
@@ -185,7 +177,7 @@ impl Osd {
         let mut offset = 0;
         while offset < state.size {
             let len = PIECE.min(state.size - offset);
-            self.objects.read(id, state, offset, len, true)?;
+            self.objects.read(id, state, offset, len, Access::Wait)?;
             offset += len;
         }
         Ok(())

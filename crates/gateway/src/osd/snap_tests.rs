@@ -21,7 +21,9 @@ use super::{
     ops::{self, Effects, WatchView},
     watch::Watchers,
 };
-use crate::objects::{Objects, id::ObjectId, keys, mutation::WriterSnaps, onode::ObjectState};
+use crate::objects::{
+    Objects, fetched::Access, id::ObjectId, keys, mutation::WriterSnaps, onode::ObjectState,
+};
 
 /// Offsets are multiples of this, which divides no block.
 pub(crate) const GRAIN: u64 = 1000;
@@ -241,7 +243,7 @@ pub(crate) fn apply(
         watchers: &watchers,
         next_notify_id: &|| 1,
     };
-    let mut ctx = Context::new(objects, id, state, &[], request(), snaps, true);
+    let mut ctx = Context::new(objects, id, state, &[], request(), snaps, Access::Wait);
     let result = ops::run(&mut ctx, &mut [op], &[], &view, &mut Effects::default());
     if result < 0 {
         return Err(result);
@@ -258,7 +260,15 @@ pub(crate) fn apply(
 /// All of an object, or of a clone.
 pub(crate) fn content(objects: &Objects, id: &ObjectId, state: &ObjectState) -> Content {
     let mut op = extent(OpCode::READ, 0, 0, Vec::new());
-    let ctx = Context::new(objects, id, state, &[], request(), WriterSnaps::default(), true);
+    let ctx = Context::new(
+        objects,
+        id,
+        state,
+        &[],
+        request(),
+        WriterSnaps::default(),
+        Access::Wait,
+    );
     super::ops_data::read(&ctx, &mut op).unwrap();
     let first = |value: Option<Bytes>| value.and_then(|v| v.first().copied());
     Content {
@@ -317,7 +327,7 @@ impl Rig {
             &[],
             request(),
             WriterSnaps::default(),
-            true,
+            Access::Wait,
         );
         let mut op = OsdOp::new(OpCode::LIST_SNAPS, OpArgs::Raw([0; 28]), Bytes::new());
         super::ops_snap::list(&ctx, &mut op).unwrap();

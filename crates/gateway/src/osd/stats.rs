@@ -94,7 +94,7 @@ struct Counted {
     took: Duration,
     /// What the pool held then.
     of: Figures,
-    groups: Vec<PoolUsage>,
+    groups: Vec<Figures>,
 }
 
 /// The last counts, by pool.
@@ -111,6 +111,14 @@ impl GroupCounts {
 
     /// What is in each group, counted again if that may have changed and is not too dear.
     fn of(&self, osd: &Osd, id: i64, pool: &PgPool) -> Vec<PoolUsage> {
+        let work = osd.objects.usage().pool(id);
+        let counted = self.counted(osd, id, pool).into_iter().enumerate();
+        counted
+            .map(|(seed, figures)| usage_of(&work.with_work(seed, figures)))
+            .collect()
+    }
+
+    fn counted(&self, osd: &Osd, id: i64, pool: &PgPool) -> Vec<Figures> {
         let now = osd.objects.usage().pool(id).figures();
         let mut last = self.last.lock();
         if let Some(known) = last.get(&id) {
@@ -122,10 +130,10 @@ impl GroupCounts {
         }
         let begun = Instant::now();
         let groups = match osd.objects.count_groups(id, pool) {
-            Ok(groups) => groups.iter().map(usage_of).collect(),
+            Ok(groups) => groups,
             Err(error) => {
                 tracing::error!(pool = id, %error, "cannot count what placement groups hold");
-                vec![PoolUsage::default(); pool.pg_num as usize]
+                vec![Figures::default(); pool.pg_num as usize]
             }
         };
         let counted = Counted {

@@ -11,6 +11,7 @@ use encoding::{
 use super::{
     CONCURRENT, Image, Progress, RBD, RESTART,
     detach::detach_child,
+    journal,
     lock::{Session, Wish},
     messages::{self, NotifyOp},
     object_map::ObjectMap,
@@ -54,8 +55,9 @@ pub fn flatten(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(),
 
 /// Flattens as the owner of the lock.
 fn flatten_owned(image: &Image, session: &Session, progress: Progress<'_>) -> Result<(), Errno> {
-    if image.header.has(features::JOURNALING) {
-        // What owners do to a journaled image has to be in its journal first.
+    // What owners do to a journaled image goes to its journal first. That is for others who read it: what the image's own clients
+    // have yet to take from it, writes among it, comes to the same after the image is flattened.
+    if image.header.has(features::JOURNALING) && journal::has_other_readers(&image.ioctx, &image.id)? {
         return Err(Errno::EOPNOTSUPP);
     }
     let mut map = ObjectMap::open(image)?;

@@ -1,8 +1,28 @@
-//! Removing the journal of an image (Ceph `src/librbd/journal/RemoveRequest.cc`, `src/journal/JournalTrimmer.cc`).
+//! The journal of an image: whether somebody else reads it, and its removal (Ceph `src/librbd/journal/RemoveRequest.cc`,
+//! `src/journal/JournalTrimmer.cc`).
 
-use encoding::Errno;
+use bytes::Bytes;
+use encoding::{Encode, Errno, Features, cls::journal::Client};
 
 use crate::rados::IoCtx;
+
+/// Readers that one request asks for (`JOURNAL_MAX_RETURN`).
+const PAGE: u64 = 256;
+
+/// Whether anybody but the image's own clients reads the journal, as mirrors do. The own ones are registered without a name
+/// (`IMAGE_CLIENT_ID`).
+///
+/// # Errors
+/// Of reading.
+pub fn has_other_readers(ioctx: &IoCtx, id: &[u8]) -> Result<bool, Errno> {
+    let oid = [b"journal.", id].concat();
+    let input = (Bytes::new(), PAGE).to_bytes(Features::ALL);
+    let readers: Vec<Client> = match ioctx.query(&oid, "journal", "client_list", &input) {
+        Err(Errno::ENOENT) => return Ok(false),
+        r => r?,
+    };
+    Ok(readers.iter().any(|reader| !reader.id.is_empty()))
+}
 
 /// Removes the journal of the image of that id; none there is no error.
 ///

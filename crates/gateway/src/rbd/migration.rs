@@ -4,16 +4,16 @@ use bytes::Bytes;
 use encoding::{
     Errno,
     cls::rbd::{
-        GroupSpec, MigrationHeaderType, MigrationSpec, MigrationState, ProtectionStatus,
-        SnapshotNamespaceType, TrashImageSource,
+        MigrationHeaderType, MigrationSpec, MigrationState, MirrorImageMode, MirrorMode, ProtectionStatus,
+        SnapshotNamespaceType, TrashImageSource, features,
     },
 };
 
 use super::{
-    Image, Progress, RBD, RESTART,
+    Image, Progress, RBD, RESTART, group,
     lock::{Session, Wish},
     messages::{self, NotifyOp},
-    migration_copy, relink,
+    migration_copy, mirror, relink,
     remove::{self, Removal},
     snapshot, trash,
 };
@@ -177,13 +177,12 @@ pub fn execute(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(),
 /// Ends a migration whose data is copied: the source is removed.
 ///
 /// # Errors
-/// EINVAL unless the data is copied; EBUSY if somebody uses the source; EOPNOTSUPP if the image is mirrored.
+/// EINVAL unless the data is copied; EBUSY if somebody uses the source.
 pub fn commit(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(), Errno> {
     let mut migration = open(ioctx, name)?;
     if migration.state != MigrationState::EXECUTED {
         return Err(Errno::EINVAL);
     }
-    refuse_mirrored(&migration)?;
     remove_migration(&migration.dest)?;
     let source = &mut migration.source;
     for snap in users_snaps(source)?.into_iter().rev() {
@@ -195,21 +194,16 @@ pub fn commit(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(), 
         migrating: true,
     };
     remove::remove_image(&source.ioctx, &source.id, how, progress)?;
-    trash::forget(&source.ioctx, &source.id)
+    trash::forget(&source.ioctx, &source.id)?;
+    mirror_again(&migration.dest, &migration.dest_spec)
 }
 
 /// Undoes a migration: what was written to the destination goes back, and the destination is removed.
 ///
 /// # Errors
-/// EBUSY if somebody uses either side; EOPNOTSUPP if the image is mirrored or in a group.
+/// EBUSY if somebody uses either side.
 pub fn abort(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(), Errno> {
     let mut migration = open(ioctx, name)?;
-    refuse_mirrored(&migration)?;
-    let oid = migration.dest.header_oid();
-    let group: GroupSpec = migration.dest.ioctx.query(&oid, RBD, "image_group_get", b"")?;
-    if group.pool_id != -1 {
-        return Err(Errno::EOPNOTSUPP);
-    }
     let session = Session::open(&migration.source)?;
     session.keep();
     session.acquire(Wish::Ask)?;
@@ -225,6 +219,11 @@ pub fn abort(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(), E
     let dest = &mut migration.dest;
     for snap in users_snaps(dest)? {
         remove_snap(dest, snap)?;
+    }
+    // Both are in the group for a moment: whoever interrupts this leaves the image in it.
+    if let Some(found) = group::of(dest)? {
+        group::add(&migration.source, &found)?;
+        group::remove(dest, &found)?;
     }
     let how = Removal {
         force: false,
@@ -245,15 +244,22 @@ pub fn abort(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(), E
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(error) => return Err(error),
     }
-    remove_migration(source)
+    remove_migration(source)?;
+    mirror_again(source, &migration.dest_spec)
 }
 
-/// Switching mirroring on again is not known here.
-fn refuse_mirrored(migration: &Migration) -> Result<(), Errno> {
-    if migration.source_spec.mirroring || migration.dest_spec.mirroring {
-        return Err(Errno::EOPNOTSUPP);
+/// Switches on mirroring by the journal again, which was switched off when the migration was prepared: if what is mirrored of the
+/// image's pool is chosen image by image, or all images with journals are. (One that is mirrored by snapshots cannot be migrated.)
+fn mirror_again(image: &Image, spec: &MigrationSpec) -> Result<(), Errno> {
+    let chosen = match mirror::mode(&image.ioctx)? {
+        MirrorMode::IMAGE => spec.mirroring && spec.mirror_image_mode == MirrorImageMode::JOURNAL,
+        MirrorMode::POOL => true,
+        _ => false,
+    };
+    match chosen && image.header.has(features::JOURNALING) {
+        true => mirror::enable_by_journal(image),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 fn remove_migration(image: &Image) -> Result<(), Errno> {

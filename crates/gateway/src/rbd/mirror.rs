@@ -139,6 +139,30 @@ pub fn disable(image: &mut Image) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Mirrors an image of which this cluster has the primary one by its journal. Nothing is done if it is mirrored.
+///
+/// # Errors
+/// EINVAL if it is mirrored otherwise.
+pub fn enable_by_journal(image: &Image) -> Result<(), Errno> {
+    match info(&image.ioctx, &image.id) {
+        Ok(found) if found.mode == MirrorImageMode::JOURNAL && found.state == MirrorImageState::ENABLED => {
+            return Ok(());
+        }
+        Ok(_) => return Err(Errno::EINVAL),
+        Err(Errno::ENOENT) => {}
+        Err(error) => return Err(error),
+    }
+    let mirrored = MirrorImage {
+        global_image_id: Uuid::from_random(rand::random()).to_string().into(),
+        state: MirrorImageState::ENABLED,
+        mode: MirrorImageMode::JOURNAL,
+    };
+    let input = [ops::arg(&image.id), ops::arg(&mirrored)].concat();
+    image.ioctx.exec(MIRRORING, RBD, "mirror_image_set", &input)?;
+    notify(&image.ioctx, mirrored.state, &image.id, &mirrored.global_image_id);
+    Ok(())
+}
+
 fn state_oid(id: &[u8], snap: u64, n: usize) -> Vec<u8> {
     [b"rbd_mirror_snapshot.", id, format!(".{snap}.{n}").as_bytes()].concat()
 }

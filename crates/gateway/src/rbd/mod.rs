@@ -7,6 +7,7 @@
 mod detach;
 pub mod directory;
 mod flatten;
+mod group;
 mod header;
 mod image;
 mod journal;

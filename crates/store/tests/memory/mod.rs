@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use rbdgate_store::{Device, DeviceSpace, Devices, WriteDone};
+use rbdgate_store::{Device, DeviceSpace, Devices, ReadDone, WriteDone};
 
 /// Bytes of a segment.
 pub(crate) const SEGMENT: u64 = 8 << 20;
@@ -39,7 +39,7 @@ pub(crate) struct Memory {
     pub(crate) reserve_fails: AtomicBool,
     pub(crate) delete_fails: AtomicBool,
     pub(crate) reads: AtomicU64,
-    /// Writes to the slots wait while this is set.
+    /// Reads and writes of the slots wait while this is set.
     pub(crate) held: AtomicBool,
     pub(crate) written: AtomicU64,
     pub(crate) identity: Mutex<Option<String>>,
@@ -80,7 +80,7 @@ impl Devices for Handle {
         self.0.identity.lock().unwrap().clone()
     }
 
-    fn place(&self, name: &str) -> io::Result<String> {
+    fn place(&self, name: &str, _: Option<&str>) -> io::Result<String> {
         // Names are used again; places are not.
         let n = self.0.random.fetch_add(1, SeqCst);
         Ok(format!("/{name}/{n}"))
@@ -114,6 +114,19 @@ impl InMemory {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn wait_while_held(&self) {
+        while self.place.starts_with("/slots") && self.memory.held.load(SeqCst) {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn another(&self) -> Self {
+        Self {
+            memory: Arc::clone(&self.memory),
+            place: self.place.clone(),
+        }
+    }
+
     fn check(&self, offset: u64, len: u64) {
         let block = self.memory.block;
         assert!(offset.is_multiple_of(block) && len.is_multiple_of(block));
@@ -141,6 +154,7 @@ impl Device for InMemory {
     fn read_at(&self, offset: u64, len: usize) -> io::Result<Bytes> {
         self.check(offset, len as u64);
         self.memory.reads.fetch_add(1, SeqCst);
+        self.wait_while_held();
         let content = self.content()?;
         let content = content.lock().unwrap();
         Ok(Bytes::copy_from_slice(
@@ -152,9 +166,7 @@ impl Device for InMemory {
         let data = pieces.concat();
         let end = offset + data.len() as u64;
         self.check(offset, data.len() as u64);
-        while self.place.starts_with("/slots") && self.memory.held.load(SeqCst) {
-            thread::sleep(Duration::from_millis(1));
-        }
+        self.wait_while_held();
         let content = self.content()?;
         {
             let mut content = content.lock().unwrap();
@@ -178,11 +190,13 @@ impl Device for InMemory {
         Ok(())
     }
 
+    fn start_read(&self, offset: u64, len: usize, done: ReadDone) {
+        let this = self.another();
+        thread::spawn(move || done(this.read_at(offset, len)));
+    }
+
     fn start_write(&self, offset: u64, pieces: Vec<Bytes>, done: WriteDone) {
-        let this = Self {
-            memory: Arc::clone(&self.memory),
-            place: self.place.clone(),
-        };
+        let this = self.another();
         thread::spawn(move || done(this.write_at(offset, pieces)));
     }
 

@@ -1,9 +1,6 @@
 //! Commands about the cluster as a whole.
 
-use encoding::{
-    features::{Feature, Features},
-    messages::LogEntry,
-};
+use encoding::{features::Features, messages::LogEntry};
 use serde_json::{Map, Value, json};
 
 use super::{CommandResult, Context};
@@ -13,6 +10,7 @@ use crate::{
         command_table::describe_all,
         log::LogLevel,
         reply::{CommandError, Reply, einval, enoent},
+        sessions::release_of,
         show::{VERSION, osd_counts, osds},
         time,
     },
@@ -58,19 +56,6 @@ pub(super) fn versions(ctx: &Context<'_>) -> CommandResult {
     }
     value["overall"] = json!(overall);
     Ok(Reply::value(ctx.format, "version", &value))
-}
-
-/// The newest release whose features a word has.
-fn release_of(features: Features) -> &'static str {
-    const RELEASES: [(Feature, &str); 3] = [
-        (Feature::SERVER_LUMINOUS, "luminous"),
-        (Feature::SERVER_JEWEL, "jewel"),
-        (Feature::CRUSH_V4, "hammer"),
-    ];
-    RELEASES
-        .iter()
-        .find(|(f, _)| features.has(*f))
-        .map_or("unknown", |(_, name)| name)
 }
 
 /// `features`.

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use super::{CommandResult, Context};
 use crate::{
     cluster::{
-        CONFIG_KEY_MAX, Config, MGR_NAME, MON_NAME, OptionKind, known_option, known_options, normalized,
+        CONFIG_KEY_MAX, Config, KnownOption, MGR_NAME, MON_NAME, OptionKind, known_option, known_options,
+        normalized,
     },
     mon::{
         client_options,
@@ -191,11 +192,7 @@ pub(super) fn help(ctx: &Context<'_>) -> CommandResult {
     let key = normalized(ctx.args.need("key")?);
     let unknown = || enoent(format!("configuration option '{key}' not recognized"));
     let option = known_option(&key).ok_or_else(unknown)?;
-    let value = json!({
-        "name": option.name, "type": option.kind.name(), "level": "advanced", "desc": option.help, "long_desc": "",
-        "default": typed(option.name, option.default), "daemon_default": "", "tags": [], "services": ["mon"],
-        "see_also": [], "min": "", "max": "", "can_update_at_runtime": true, "flags": ["runtime"],
-    });
+    let value = option_value(option);
     Ok(Reply::either(ctx.format, "option", &value, || {
         format!(
             "{} - {}\n  ({}, advanced)\n  Default: {}\n  Can update at runtime: true\n  Services: [mon]\n",
@@ -205,6 +202,15 @@ pub(super) fn help(ctx: &Context<'_>) -> CommandResult {
             option.default
         )
     }))
+}
+
+/// An option as Ceph describes it (`Option::dump`).
+pub(crate) fn option_value(option: KnownOption) -> Value {
+    json!({
+        "name": option.name, "type": option.kind.name(), "level": "advanced", "desc": option.help, "long_desc": "",
+        "default": typed(option.name, option.default), "daemon_default": "", "tags": [], "services": ["mon"],
+        "see_also": [], "min": "", "max": "", "can_update_at_runtime": true, "flags": ["runtime"],
+    })
 }
 
 /// The daemon that a command's `who` names.

@@ -9,6 +9,7 @@ mod crash;
 mod crush;
 mod df;
 mod erasure;
+mod health;
 mod mgr;
 mod modules;
 mod mon;
@@ -40,6 +41,8 @@ use super::{
 };
 use crate::cluster::{Cluster, ClusterError};
 
+pub(crate) use config::option_value;
+pub(super) use health::review_mutes;
 pub(super) use mon::pong;
 pub(super) use pg::states;
 pub(crate) use pg_stats::query as group_query;

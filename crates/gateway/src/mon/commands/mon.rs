@@ -5,10 +5,7 @@ use std::sync::Arc;
 use encoding::{codec::Encode, features::Features, maps::MonMap};
 use serde_json::{Map, Value, json};
 
-use super::{
-    CommandResult, Context,
-    status::{self, age},
-};
+use super::{CommandResult, Context, health, status::age};
 use crate::{
     cluster::MON_NAME,
     mon::{
@@ -237,6 +234,11 @@ pub(super) fn mon_status(ctx: &Context<'_>) -> CommandResult {
     Ok(Reply::value(ctx.format, "mon_status", &mon_status_value(ctx)))
 }
 
+/// `sessions`.
+pub(super) fn sessions(ctx: &Context<'_>) -> CommandResult {
+    Ok(Reply::value(ctx.format, "sessions", &ctx.mon.sessions().list()))
+}
+
 fn mon_status_value(ctx: &Context<'_>) -> Value {
     let map = ctx.cluster().monmap();
     let features = json!({
@@ -264,6 +266,6 @@ fn mon_status_value(ctx: &Context<'_>) -> Value {
 
 /// What the monitor answers to a ping: health and status as JSON (`Monitor::handle_ping`).
 pub(in crate::mon) fn pong(ctx: &Context<'_>) -> String {
-    let value = json!({"health": status::short_health(ctx), "mon_status": mon_status_value(ctx)});
+    let value = json!({"health": health::short(ctx), "mon_status": mon_status_value(ctx)});
     value.to_string()
 }

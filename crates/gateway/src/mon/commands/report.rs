@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use encoding::{codec::ceph_crc32c, types::Utime};
 use serde_json::{Map, Value, json};
 
-use super::{CommandResult, Context, Handler, cluster, crush, mon, osd_dump, pg, status};
+use super::{CommandResult, Context, Handler, cluster, crush, health, mon, osd_dump, pg};
 use crate::mon::{
     Format,
     reply::{CommandError, Reply},
@@ -42,7 +42,7 @@ pub(super) fn report(ctx: &Context<'_>) -> CommandResult {
         time::local(Utime::from_system_time(SystemTime::now())).into(),
     );
     put("tag", ctx.args.list("tags").join(" ").into());
-    put("health", status::full_health(ctx));
+    put("health", health::full(ctx));
     put("monmap_first_committed", 1.into());
     put("monmap_last_committed", monmap.epoch.into());
     put("monmap", said(ctx, mon::dump)?);

@@ -1,11 +1,16 @@
-//! `status` and `health`.
+//! `status`, and what health is judged by.
 
 use std::time::{Duration, SystemTime};
 
 use encoding::maps::pool_flags;
 use serde_json::{Map, Value, json};
 
-use super::{CommandResult, Context, mgr::created, pg};
+use super::{
+    CommandResult, Context,
+    health::{self, Health},
+    mgr::created,
+    pg,
+};
 use crate::{
     cluster::{Cluster, MGR_NAME, MON_NAME, PoolUsage, Rates},
     mon::{
@@ -19,12 +24,12 @@ use crate::{
 };
 
 /// Something that is not as it should be.
-struct Check {
-    code: &'static str,
-    error: bool,
-    summary: String,
-    count: usize,
-    detail: Vec<String>,
+pub(super) struct Check {
+    pub(super) code: &'static str,
+    pub(super) error: bool,
+    pub(super) summary: String,
+    pub(super) count: usize,
+    pub(super) detail: Vec<String>,
 }
 
 impl Check {
@@ -32,7 +37,7 @@ impl Check {
         if self.error { "HEALTH_ERR" } else { "HEALTH_WARN" }
     }
 
-    fn dump(&self, detail: bool) -> Value {
+    pub(super) fn dump(&self, detail: bool, muted: bool) -> Value {
         let mut out = Map::new();
         out.insert("severity".into(), self.severity().into());
         out.insert(
@@ -43,12 +48,13 @@ impl Check {
             let lines = self.detail.iter().map(|m| json!({ "message": m })).collect();
             out.insert("detail".into(), Value::Array(lines));
         }
-        out.insert("muted".into(), false.into());
+        out.insert("muted".into(), muted.into());
         Value::Object(out)
     }
 }
 
-fn checks(cluster: &Cluster) -> Vec<Check> {
+/// All that is not as it should be at this moment.
+pub(super) fn checks(cluster: &Cluster) -> Vec<Check> {
     let map = cluster.osdmap();
     let mut out = Vec::new();
     let (exists, up, _) = osd_counts(&map);
@@ -211,51 +217,6 @@ fn scrub_checks(cluster: &Cluster) -> Vec<Check> {
     ]
 }
 
-fn overall(checks: &[Check]) -> &'static str {
-    match checks {
-        [] => "HEALTH_OK",
-        some if some.iter().any(|c| c.error) => "HEALTH_ERR",
-        _ => "HEALTH_WARN",
-    }
-}
-
-fn health_value(checks: &[Check], detail: bool) -> Value {
-    let each = checks.iter().map(|c| (c.code.to_owned(), c.dump(detail)));
-    json!({"status": overall(checks), "checks": each.collect::<Map<_, _>>(), "mutes": []})
-}
-
-/// Health as `health` has it in JSON, without details.
-pub(super) fn short_health(ctx: &Context<'_>) -> Value {
-    health_value(&checks(ctx.cluster()), false)
-}
-
-/// The same with details.
-pub(super) fn full_health(ctx: &Context<'_>) -> Value {
-    health_value(&checks(ctx.cluster()), true)
-}
-
-/// `health [detail]`.
-pub(super) fn health(ctx: &Context<'_>) -> CommandResult {
-    let checks = checks(ctx.cluster());
-    let detail = ctx.args.str("detail").is_some();
-    let value = health_value(&checks, detail);
-    Ok(Reply::either(ctx.format, "health", &value, || {
-        let summaries: Vec<_> = checks.iter().map(|c| c.summary.as_str()).collect();
-        let mut out = overall(&checks).to_owned();
-        if !summaries.is_empty() {
-            out += &format!(" {}", summaries.join("; "));
-        }
-        for check in checks.iter().filter(|_| detail) {
-            let tag = if check.error { "ERR" } else { "WRN" };
-            out += &format!("\n[{tag}] {}: {}", check.code, check.summary);
-            for line in &check.detail {
-                out += &format!("\n    {line}");
-            }
-        }
-        out
-    }))
-}
-
 /// What the pools hold in sum, and how busy they are.
 pub(super) fn totals(ctx: &Context<'_>) -> (PoolUsage, Rates) {
     pgmap::totals(ctx.cluster())
@@ -341,7 +302,7 @@ pub(super) fn status(ctx: &Context<'_>) -> CommandResult {
     let mgrmap = ctx.cluster().mgrmap();
     let value = json!({
         "fsid": ctx.cluster().fsid().to_string(),
-        "health": health_value(&checks(ctx.cluster()), false),
+        "health": health::short(ctx),
         "election_epoch": 1,
         "quorum": [0],
         "quorum_names": [MON_NAME],
@@ -363,8 +324,10 @@ pub(super) fn status(ctx: &Context<'_>) -> CommandResult {
     Ok(Reply::value(ctx.format, "status", &value))
 }
 
+/// Where `status` goes on with health: below its beginning.
+const BELOW: &str = "\n            ";
+
 fn status_text(ctx: &Context<'_>) -> String {
-    let checks = checks(ctx.cluster());
     let map = ctx.cluster().osdmap();
     let space = ctx.cluster().stats().space();
     let (usage, rates) = totals(ctx);
@@ -373,11 +336,8 @@ fn status_text(ctx: &Context<'_>) -> String {
     let mut out = format!(
         "  cluster:\n    id:     {}\n    health: {}\n",
         ctx.cluster().fsid(),
-        overall(&checks)
+        Health::of(ctx.cluster()).line(BELOW, BELOW)
     );
-    for check in &checks {
-        out += &format!("            {}\n", check.summary);
-    }
     out += &format!(" \n  services:\n    mon: 1 daemons, quorum {MON_NAME} (age {up})\n");
     out += &format!(
         "    mgr: {MGR_NAME}(active, since {up})\n    osd: {}\n",

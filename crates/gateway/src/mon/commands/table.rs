@@ -1,8 +1,8 @@
 //! The table of all commands. Rows that share words stand in the order in which clients try them.
 
 use super::{
-    Context, auth, auth_keys, cluster, config, config_history, crash, crush, df, erasure, mgr, modules, mon,
-    osd, osd_df, osd_dump, osd_tree, pg, pool, pool_vars, rbd_support, report, status, tier,
+    Context, auth, auth_keys, cluster, config, config_history, crash, crush, df, erasure, health, mgr,
+    modules, mon, osd, osd_df, osd_dump, osd_tree, pg, pool, pool_vars, rbd_support, report, status, tier,
 };
 use crate::mon::command_table::{Command, DEPRECATED, MGR, TELL};
 
@@ -35,7 +35,11 @@ commands! {
     "status",
         "show the cluster's status", "mon", "r", 0, status::status;
     "health name=detail,type=CephChoices,strings=detail,req=false",
-        "show the cluster's health", "mon", "r", 0, status::health;
+        "show the cluster's health", "mon", "r", 0, health::health;
+    "health mute name=code,type=CephString name=ttl,type=CephString,req=false name=sticky,type=CephBool,req=false",
+        "do not tell of a health check, for a time or until it passes or becomes worse", "mon", "w", 0, health::mute;
+    "health unmute name=code,type=CephString,req=false",
+        "tell of a muted health check again, or of all", "mon", "w", 0, health::unmute;
     "df name=detail,type=CephChoices,strings=detail,req=false",
         "show used and free space", "mon", "r", 0, df::df;
     "report name=tags,type=CephString,n=N,req=false",
@@ -46,6 +50,8 @@ commands! {
         "show the monitors' quorum", "mon", "r", 0, mon::quorum_status;
     "mon_status",
         "show the monitor's status", "mon", "r", TELL, mon::mon_status;
+    "sessions",
+        "list the clients that are connected to the monitor", "mon", "r", TELL, mon::sessions;
     "time-sync-status",
         "show whether clocks agree", "mon", "r", 0, cluster::time_sync_status;
     "log name=logtext,type=CephString,n=N",
