@@ -14,8 +14,10 @@ use crate::{
     core::{Core, DataKind, Order, Queued},
     device::DEVICE_UNIT,
     error::{Context, Result},
+    options::BLOCK,
     remote::{Clear, Remote},
-    transaction::Seq,
+    sums::{encode, whole_blocks},
+    transaction::{Op, Seq},
     volume::Volume,
 };
 
@@ -30,6 +32,9 @@ pub(crate) struct DirectJob {
 }
 
 struct DirectWrite {
+    /// Its index in [`Queued::ops`], and whether sums are wanted there.
+    op: usize,
+    sums: bool,
     volume: Arc<Volume>,
     offset: u64,
     /// One behind the other.
@@ -47,13 +52,27 @@ impl DirectWrite {
         filled.context(|| format!("read from {}", remote.record.place))
     }
 
-    fn to_file(&self, core: &Core) -> Result<()> {
-        if let Some(file) = core.volumes.file_or_create(&self.volume)? {
-            for data in &self.pieces {
-                self.volume.write_durable_at(&*file, self.offset, data)?;
+    /// Writes it. Returns the sums of its whole blocks, if they are wanted.
+    fn to_file(&self, core: &Core) -> Result<Option<Bytes>> {
+        let mut sums = Vec::new();
+        let file = core.volumes.file_or_create(&self.volume)?;
+        for data in &self.pieces {
+            let len = data.len() as u64;
+            if self.sums {
+                let (first, end) = whole_blocks(self.offset, len);
+                let whole = (first * BLOCK - self.offset) as usize..(end * BLOCK - self.offset) as usize;
+                sums.extend(encode(&data[whole]));
+            }
+            // No file: the volume was deleted meanwhile.
+            let Some(file) = &file else { continue };
+            let odd = !self.offset.is_multiple_of(BLOCK) || !len.is_multiple_of(BLOCK);
+            if odd && self.volume.sums.are_kept() {
+                core.write_odd_direct(&self.volume, &**file, self.offset, data)?;
+            } else {
+                self.volume.write_durable_at(&**file, self.offset, data)?;
             }
         }
-        Ok(())
+        Ok(self.sums.then(|| sums.into()))
     }
 
     /// Takes up a write that goes on where this one ends, if both meet at the border of a block.
@@ -80,7 +99,13 @@ impl DirectJob {
             if last.is_some_and(|last| last.join(&op.volume, *offset, data, *clear)) {
                 continue;
             }
+            let sums = match queued.ops.get(op.op) {
+                Some(Op::Direct { sums, .. }) => !sums.is_empty(),
+                _ => false,
+            };
             writes.push(DirectWrite {
+                op: op.op,
+                sums,
                 volume: Arc::clone(&op.volume),
                 offset: *offset,
                 pieces: vec![data.clone()],
@@ -95,11 +120,12 @@ impl DirectJob {
         })
     }
 
-    /// Carries all writes out.
-    fn write(self, core: &Core) -> Result<()> {
+    /// Carries all writes out. Returns the sums that are wanted, each with the change that it belongs to.
+    fn write(self, core: &Core) -> Result<Vec<(usize, Bytes)>> {
+        let mut found = Vec::new();
         for write in self.writes {
             match write.volume.remote() {
-                None => write.to_file(core)?,
+                None => found.extend(write.to_file(core)?.map(|sums| (write.op, sums))),
                 Some(remote) => {
                     let (start, pieces) = write.whole_blocks(remote)?;
                     let written = remote.device.write_at(start, pieces);
@@ -107,7 +133,7 @@ impl DirectJob {
                 }
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// The same, but what is last on a device is only started: most have but one write, which needs no thread to wait for it.
@@ -117,9 +143,9 @@ impl DirectJob {
             Some(last) if last.volume.remote().is_some() => self.writes.pop(),
             _ => None,
         };
-        self.write(core)?;
+        let sums = self.write(core)?;
         let Some((remote, last)) = last.as_ref().and_then(|last| Some((last.volume.remote()?, last))) else {
-            done(core, seq);
+            done(core, seq, sums);
             return Ok(());
         };
         let (start, pieces) = last.whole_blocks(remote)?;
@@ -132,7 +158,7 @@ impl DirectJob {
                     .map_or_else(String::new, |remote| remote.record.place.clone())
             };
             match written.context(|| format!("write to {}", place())) {
-                Ok(()) => done(core, seq),
+                Ok(()) => done(core, seq, Vec::new()),
                 Err(error) => core.fail("direct write", &error),
             }
         };
@@ -209,7 +235,7 @@ pub(crate) fn step(core: &Core) -> bool {
     };
     let seq = job.seq;
     match job.write(core) {
-        Ok(()) => done(core, seq),
+        Ok(sums) => done(core, seq, sums),
         Err(error) => core.fail("direct write", &error),
     }
     true
@@ -238,9 +264,9 @@ fn next_job(core: &Core) -> Option<DirectJob> {
 }
 
 /// Lets the journal have the transaction.
-fn done(core: &Core, seq: Seq) {
+fn done(core: &Core, seq: Seq, sums: Vec<(usize, Bytes)>) {
     let mut order = core.order.lock();
-    order.queue.written(seq);
+    order.queue.written(seq, sums);
     drop(order);
     core.work.notify_one();
     core.progress.notify_all();

@@ -217,7 +217,11 @@ fn a_store_that_failed_is_closed_after_the_writes_that_its_devices_still_do() {
         })
     };
     drop(store);
-    assert_eq!(memory.written.load(SeqCst), 1, "closed with a write still on its way");
+    assert_eq!(
+        memory.written.load(SeqCst),
+        1,
+        "closed with a write still on its way"
+    );
     open(dir.path(), &memory);
     release.join().unwrap();
 }

@@ -17,6 +17,8 @@ pub(crate) fn options(disk: &SimDisk) -> Options {
         journal_bytes: 1 << 20,
         direct_threshold: DIRECT,
         reserve_bytes: 0,
+        // Many of them, so that not everything is suspect after a crash, and marks are pushed out.
+        region_bytes: 16 << 10,
         meta_cache_bytes: 1 << 20,
         disk: Arc::new(disk.clone()),
         stepped: true,
