@@ -50,7 +50,7 @@ pub struct Options {
     /// without keep doing without until a scrub comes to them. Default `true`.
     pub checksums: bool,
     /// Where direct writes are under way is recorded by regions of this size: after a crash, blocks there are not
-    /// taken for damaged. Default 64 MiB; a multiple of 4 KiB.
+    /// taken for damaged. Default 16 MiB; a multiple of 4 KiB.
     pub region_bytes: u64,
     /// Each volume with checksums is read and verified once in this time. Default 7 days; 0 for never.
     pub scrub_interval: Duration,
@@ -92,7 +92,7 @@ impl Options {
             devices: None,
             accept_damage: false,
             checksums: true,
-            region_bytes: 64 << 20,
+            region_bytes: 16 << 20,
             scrub_interval: Duration::from_secs(7 * 24 * 3600),
             scrub_bytes_per_second: 32 << 20,
             disk: Arc::new(RealDisk),

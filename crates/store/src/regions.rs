@@ -26,7 +26,7 @@ pub(crate) const ROW: &[u8] = &[RESERVED, b'U'];
 /// Stands for all volumes in the row.
 const EVERYTHING: VolumeId = VolumeId(u64::MAX);
 /// Marked regions that are kept without a write in them.
-const KEPT: usize = 32;
+const KEPT: usize = 16;
 
 /// A volume, and the number of a region in it, or [`WHOLE`].
 type Region = (VolumeId, u64);
@@ -187,8 +187,8 @@ impl Regions {
             .collect()
     }
 
-    /// The row with all that is held, and some that was used last; the rest is no longer marked.
-    fn next_row(&self) -> (Bytes, BTreeSet<Region>) {
+    /// The row with all that is held, and up to `kept` with what was used last; the rest is no longer marked.
+    fn next_row(&self, kept: usize) -> (Bytes, BTreeSet<Region>) {
         let mut state = self.state.lock();
         let mut idle: Vec<(u64, Region)> = state
             .marked
@@ -197,7 +197,7 @@ impl Regions {
             .map(|(region, mark)| (mark.used, *region))
             .collect();
         idle.sort_unstable();
-        let surplus = state.marked.len().saturating_sub(KEPT).min(idle.len());
+        let surplus = state.marked.len().saturating_sub(kept).min(idle.len());
         for (_, region) in idle.drain(..surplus) {
             state.marked.remove(&region);
         }
@@ -228,7 +228,7 @@ impl Core {
             let _changing = self.regions.changing.lock();
             // Another may have done it meanwhile.
             if self.regions.marked_by(&held).is_none() {
-                self.put_regions()?;
+                self.put_regions(KEPT)?;
             }
         }
         let by = self.regions.marked_by(&held).unwrap_or_default();
@@ -238,8 +238,8 @@ impl Core {
     }
 
     /// Records which regions are marked. The caller holds the lock for it.
-    fn put_regions(&self) -> Result<()> {
-        let (value, marked) = self.regions.next_row();
+    fn put_regions(&self, kept: usize) -> Result<()> {
+        let (value, marked) = self.regions.next_row(kept);
         let mut tx = Transaction::new();
         tx.ops.push(Op::Put {
             key: Bytes::from_static(ROW),
@@ -262,6 +262,22 @@ impl Core {
         }
         let _changing = self.regions.changing.lock();
         self.regions.forget(volume);
-        self.put_regions()
+        self.put_regions(KEPT)
+    }
+
+    /// Ends all marks if nothing was written since `clock`. Returns how far it is.
+    pub(crate) fn end_idle_marks(&self, clock: u64) -> Result<u64> {
+        let idle = {
+            let state = self.regions.state.lock();
+            if state.clock != clock {
+                return Ok(state.clock);
+            }
+            !state.marked.is_empty() && state.marked.values().all(|mark| mark.held == 0)
+        };
+        if idle {
+            let _changing = self.regions.changing.lock();
+            self.put_regions(0)?;
+        }
+        Ok(clock)
     }
 }

@@ -417,6 +417,7 @@ impl Core {
 pub(crate) fn run_scrub(core: &Core) {
     // Behind everything else; if it cannot be, it is still held back by its rate.
     let _ = rustix::process::setpriority_process(None, 19);
+    let mut clock = 0;
     loop {
         let closing = |work: &Work| work.closing || core.has_failed();
         let next = core.next_scrub();
@@ -429,9 +430,12 @@ pub(crate) fn run_scrub(core: &Core) {
                 Some((volume, _)) => work.scrubbing = Some(volume.id),
                 None => {
                     core.scrubber.wake.wait_for(&mut work, LOOK);
-                    continue;
                 }
             }
+        }
+        if next.is_none() {
+            // What fails here fails elsewhere, too, and is told there.
+            clock = core.end_idle_marks(clock).unwrap_or(clock);
         }
         let Some((volume, all)) = next else { continue };
         let done = scrub_in_background(core, &volume, all);
