@@ -143,6 +143,9 @@ pub fn open_with(
     settings: &Settings,
     devices: Option<&CurveDevices>,
 ) -> Result<Store, ServeError> {
+    options.checksums = settings.integrity.checksums;
+    options.scrub_interval = settings.integrity.scrub_interval;
+    options.scrub_bytes_per_second = settings.integrity.scrub_rate;
     if let (Some(curve), Some(devices)) = (&settings.curve, devices) {
         options.devices = Some(Arc::new(devices.clone()));
         options.direct_writers = curve.writers;

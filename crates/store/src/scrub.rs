@@ -80,6 +80,8 @@ struct Work {
     /// When each was scrubbed last, or made: seconds since 1970.
     last: BTreeMap<VolumeId, u64>,
     scrubbing: Option<VolumeId>,
+    /// None is to be scrubbed for now, but for what is suspect.
+    held: bool,
 }
 
 /// What the scrubbing thread works by.
@@ -405,7 +407,7 @@ impl Core {
             // A clock that was set back does not put it off for ever.
             let age = |last: u64| now.checked_sub(last).unwrap_or(interval);
             let has = volume.sums.are_kept() || self.options.checksums;
-            interval > 0 && has && last.is_none_or(|last| age(last) >= interval)
+            interval > 0 && !work.held && has && last.is_none_or(|last| age(last) >= interval)
         };
         let oldest = |volume: &&Arc<Volume>| work.last.get(&volume.id).copied();
         let next = on_files().filter(due).min_by_key(oldest)?;
@@ -460,8 +462,12 @@ fn scrub_in_background(core: &Core, volume: &Arc<Volume>, all: bool) -> Result<(
         let rate = core.options.scrub_bytes_per_second.max(1);
         let due = began + Duration::from_secs_f64(read as f64 / rate as f64);
         let mut work = core.scrubber.work.lock();
-        while !work.closing && !core.has_failed() && Instant::now() < due {
-            core.scrubber.wake.wait_until(&mut work, due);
+        while !work.closing && !core.has_failed() {
+            if all && work.held {
+                core.scrubber.wake.wait_for(&mut work, LOOK);
+            } else if core.scrubber.wake.wait_until(&mut work, due).timed_out() {
+                break;
+            }
         }
         !work.closing && !core.has_failed()
     };
@@ -509,6 +515,15 @@ impl Store {
         let scrubber = &self.core().scrubber;
         scrubber.work.lock().asked.insert(volume);
         scrubber.wake.notify_all();
+    }
+
+    /// Holds scrubbing back, or lets it go on.
+    pub fn hold_scrubs(&self, hold: bool) {
+        let scrubber = &self.core().scrubber;
+        let held = std::mem::replace(&mut scrubber.work.lock().held, hold);
+        if held && !hold {
+            scrubber.wake.notify_all();
+        }
     }
 
     /// Forgets what the system's cache has of a range, so that it is read from the disk. A hint.

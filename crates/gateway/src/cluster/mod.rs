@@ -61,7 +61,7 @@ pub use osd_maps::MapsSince;
 pub use osd_up::MarkedDown;
 pub use pools::{PoolLayout, PoolQuota, PoolRequest};
 pub use stats::{
-    BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, ScrubState, Space, WatcherAt,
+    BackendCheck, ClusterStats, DataDamage, Latency, NoStats, PoolUsage, Rates, ScrubState, Space, WatcherAt,
 };
 pub use tiers::CacheMode;
 

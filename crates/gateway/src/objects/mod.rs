@@ -7,6 +7,7 @@
 pub mod clones;
 pub mod commit;
 pub mod counter;
+pub mod damage;
 mod data_listing;
 pub mod extents;
 mod groups;
