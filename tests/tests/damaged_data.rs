@@ -80,10 +80,10 @@ fn a_block_that_rotted_is_eio_and_a_health_error_until_it_is_written_or_accepted
     fsck(&mut cluster, &["--accept-data"], 1, "taken as it is");
     fsck(&mut cluster, &[], 0, "nothing is wrong");
     cluster.launch();
-    cluster.rbd(&["export", "disk", &copy]);
+    cluster.rbd(&["export", "disk", &cluster.path("right")]);
     let mut wanted = bytes;
     wanted[BAD as usize..BAD as usize + 5].fill(0xa5);
-    assert!(cluster.read("copy") == wanted);
+    assert!(cluster.read("right") == wanted);
     let health = cluster.ceph(&["health", "detail"]).to_string();
     assert!(!health.contains("SCRUB"), "{health}");
 }
