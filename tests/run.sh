@@ -22,7 +22,7 @@ cd "$(dirname "$0")/.." || exit 1
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 
 # Packages of Debian bookworm. The clients are those of Ceph 16.2.15.
-packages=(ceph-common python3-rbd python3-rados fio e2fsprogs g++ curl ca-certificates strace tshark valgrind libfaketime)
+packages=(ceph-common rbd-mirror python3-rbd python3-rados fio e2fsprogs g++ curl ca-certificates strace tshark valgrind libfaketime)
 
 # Drivers of clouds, and mount, which libvirt's test calls.
 driver_packages=(mount python3-cinder python3-glance-store python3-nova libvirt-daemon

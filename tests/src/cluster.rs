@@ -75,6 +75,18 @@ impl Cluster {
         Self::start_on(Some(curve), expect(temporary_folder()), &[], &[])
     }
 
+    /// Starts Ceph's own daemons, whatever the target is.
+    #[must_use]
+    #[track_caller]
+    pub fn start_ceph() -> Self {
+        let folder = expect(temporary_folder());
+        Self {
+            server: real(folder.path()),
+            curve: None,
+            folder,
+        }
+    }
+
     #[track_caller]
     fn start_on(
         curve: Option<CurveSim>,
@@ -83,10 +95,7 @@ impl Cluster {
         environment: &[(&str, &str)],
     ) -> Self {
         let server = if curve.is_none() && against_ceph() {
-            Server::Ceph(Box::new(expect(Reference::start(
-                folder.path(),
-                Options::default(),
-            ))))
+            real(folder.path())
         } else {
             let config = curve
                 .as_ref()
@@ -302,6 +311,11 @@ impl Cluster {
     pub fn qemu(&self, image: &str) -> String {
         format!("rbd:rbd/{image}:conf={}", self.conf().display())
     }
+}
+
+#[track_caller]
+fn real(folder: &Path) -> Server {
+    Server::Ceph(Box::new(expect(Reference::start(folder, Options::default()))))
 }
 
 /// A temporary folder in `TMPDIR` with a short path: daemons make UNIX sockets in it.

@@ -94,7 +94,7 @@ fn with_some_settings(command: Command, wanted: impl Fn(&str) -> bool) -> Comman
     let settings = SETTINGS.iter().filter(|s| wanted(s.key)).map(|s| {
         Arg::new(s.key)
             .long(s.key)
-            .value_name(value_name(s.key))
+            .value_name(s.value)
             .action(if s.key == "listen" {
                 ArgAction::Append
             } else {
@@ -110,22 +110,6 @@ fn with_some_settings(command: Command, wanted: impl Fn(&str) -> bool) -> Comman
             ))
     });
     command.arg(file).args(settings)
-}
-
-fn value_name(key: &str) -> &'static str {
-    match key {
-        "data" => "DIR",
-        "auth" => "METHOD",
-        "osd-count" => "N",
-        "mask-features" => "FEATURES",
-        "max-msgr" => "VERSION",
-        "max-connections" | "max-handshakes" | "max-refusals" => "N",
-        "session-memory" | "sessions-memory" => "BYTES",
-        "log" => "FILTER",
-        "modes" => "MODES",
-        "listen" => "LISTENER",
-        _ => "IP:PORT",
-    }
 }
 
 fn settings(args: &ArgMatches) -> Result<Settings, ConfigError> {

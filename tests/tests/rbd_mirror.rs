@@ -1,0 +1,254 @@
+//! Mirroring between two clusters by Ceph's own rbd-mirror, which takes both for clusters of Ceph: by an image's journal
+//! and by its snapshots, there and back again.
+//!
+//! With `RBDGATE_TEST_MIRROR_FROM=ceph` the first site is a real Ceph: that is how its images can move to rbdgate.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rbdgate_tests::cluster::Cluster;
+use rbdgate_tests::exec::{Program, pid, wait};
+use rbdgate_tests::images::{export, fill};
+use rustix::process::{Signal, kill_process};
+
+const MEGABYTE: usize = 1 << 20;
+const SIZE: usize = 24 * MEGABYTE;
+
+/// How long a mirror may take to come to what is waited for: it looks for changes every few seconds.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// A cluster, and the rbd-mirror that brings it what others have.
+struct Site {
+    name: &'static str,
+    cluster: Cluster,
+    daemon: Option<Child>,
+}
+
+impl Site {
+    fn new(name: &'static str, cluster: Cluster) -> Self {
+        cluster.rbd(&["pool", "init", "rbd"]);
+        cluster.rbd(&["mirror", "pool", "enable", "rbd", "image"]);
+        Self {
+            name,
+            cluster,
+            daemon: None,
+        }
+    }
+
+    fn user(&self) -> String {
+        format!("client.rbd-mirror.{}", self.name)
+    }
+
+    /// Starts rbd-mirror, which knows clusters by the names of configuration files.
+    fn start_daemon(&mut self) {
+        let caps = ["mon", "profile rbd-mirror", "osd", "profile rbd"];
+        let user = self.user();
+        let key = self
+            .cluster
+            .ceph(&[&["auth", "get-or-create", &user][..], &caps].concat());
+        let keyring = self.cluster.file("mirror.keyring", key.text() + "\n");
+        let conf = std::fs::read_to_string(self.cluster.conf()).expect("there is a ceph.conf");
+        let lines = conf.lines().filter(|line| !line.starts_with("keyring"));
+        let conf: String = lines.map(|line| format!("{line}\n")).collect();
+        let folder = self.cluster.folder().display();
+        let own = format!(
+            "[client]\nkeyring = {keyring}\nadmin_socket = {folder}/mirror.asok\nrun_dir = {folder}\nlog_file = {folder}/mirror.log\n\
+             rbd_mirror_image_state_check_interval = 2\nrbd_mirror_pool_replayers_refresh_interval = 2\n"
+        );
+        let _ = self
+            .cluster
+            .file(&format!("{}.conf", self.name), format!("{conf}{own}"));
+        let daemon = Program::new("rbd-mirror")
+            .args(["-f", "--cluster", self.name, "-n", &user])
+            .folder(self.cluster.folder());
+        self.daemon = Some(daemon.spawn().expect("rbd-mirror starts"));
+    }
+
+    /// What `mirror image status` says of an image, if there is one.
+    fn status(&self, image: &str) -> String {
+        let args = ["mirror", "image", "status", image];
+        self.cluster.attempt(self.cluster.client("rbd", &args)).text()
+    }
+
+    fn wait_for(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !holds(self) {
+            assert!(
+                Instant::now() < end,
+                "not within {PATIENCE:?} at {}: {what}\n{}\n{}",
+                self.name,
+                self.cluster
+                    .attempt(
+                        self.cluster
+                            .client("rbd", &["mirror", "pool", "status", "--verbose"])
+                    )
+                    .text(),
+                self.cluster.log_tail(),
+            );
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    /// Makes the image primary here, as soon as rbd-mirror has brought all that the other site wrote.
+    fn promote(&self, image: &str) {
+        self.wait_for("the image can be promoted", |site| {
+            let promote = site.cluster.client("rbd", &["mirror", "image", "promote", image]);
+            site.cluster.attempt(promote).status.success()
+        });
+    }
+
+    /// Tells rbd-mirror of what was written, for images that are mirrored by their snapshots.
+    fn publish(&self, image: &Image) {
+        if image.mode == "snapshot" {
+            self.cluster.rbd(&["mirror", "image", "snapshot", image.name]);
+        }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let Some(mut daemon) = self.daemon.take() else {
+            return;
+        };
+        if let Some(pid) = pid(&daemon) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let _ = wait(&mut daemon, Duration::from_secs(20));
+    }
+}
+
+/// An image that is mirrored, and what is in it.
+struct Image {
+    name: &'static str,
+    mode: &'static str,
+    bytes: Vec<u8>,
+}
+
+impl Image {
+    fn create(on: &Site, name: &'static str, mode: &'static str) -> Self {
+        let size = format!("{}M", SIZE / MEGABYTE);
+        let features = match mode {
+            "journal" => "exclusive-lock,journaling",
+            _ => "exclusive-lock,object-map,fast-diff",
+        };
+        on.cluster
+            .rbd(&["create", "--size", &size, "--image-feature", features, name]);
+        on.cluster.rbd(&["mirror", "image", "enable", name, mode]);
+        Self {
+            name,
+            mode,
+            bytes: vec![0; SIZE],
+        }
+    }
+
+    fn write(&mut self, on: &Site, pattern: u8, at: usize) {
+        fill(
+            &on.cluster,
+            self.name,
+            &mut self.bytes,
+            pattern,
+            at,
+            MEGABYTE + 4096,
+        );
+    }
+
+    /// Waits until a site has the image as it is.
+    fn arrives(&self, at: &Site) {
+        at.wait_for("the image is as it was written", |site| {
+            let listed = site.cluster.rbd(&["ls"]).lines();
+            listed.iter().any(|name| name == self.name)
+                && site.status(self.name).contains("replaying")
+                && export(&site.cluster, self.name) == self.bytes
+        });
+    }
+}
+
+fn first_site() -> Cluster {
+    match std::env::var_os("RBDGATE_TEST_MIRROR_FROM") {
+        Some(from) if from == "ceph" => Cluster::start_ceph(),
+        _ => Cluster::start(),
+    }
+}
+
+/// Two sites that mirror from each other.
+fn sites() -> (Site, Site) {
+    let mut west = Site::new("west", first_site());
+    let mut east = Site::new("east", Cluster::start());
+    let create = ["mirror", "pool", "peer", "bootstrap", "create", "--site-name"];
+    let token = west.cluster.rbd(&[&create[..], &["west", "rbd"]].concat()).text();
+    let token = east.cluster.file("token", token);
+    let import = ["mirror", "pool", "peer", "bootstrap", "import", "--site-name"];
+    east.cluster
+        .rbd(&[&import[..], &["east", "--direction", "rx-tx", "rbd", &token]].concat());
+    west.start_daemon();
+    east.start_daemon();
+    (west, east)
+}
+
+#[test]
+fn images_are_mirrored_by_journal_and_by_snapshots_fail_over_and_come_back() {
+    let (west, east) = sites();
+    let mut images = [
+        Image::create(&west, "by-journal", "journal"),
+        Image::create(&west, "by-snapshots", "snapshot"),
+    ];
+    for image in &mut images {
+        image.write(&west, 1, 0);
+        image.write(&west, 2, 5 * MEGABYTE);
+        // librbd leaves alone what is less than 64 KiB of a discard.
+        image.write(&west, 0, 64 << 10);
+        west.publish(image);
+    }
+    for image in &images {
+        image.arrives(&east);
+        west.cluster.rbd(&["mirror", "image", "demote", image.name]);
+    }
+    for image in &mut images {
+        east.promote(image.name);
+        image.write(&east, 3, 11 * MEGABYTE);
+        east.publish(image);
+    }
+    for image in &images {
+        image.arrives(&west);
+    }
+    let services = west.cluster.ceph(&["-s"]).text();
+    assert!(services.contains("rbd-mirror: 1 daemon active"), "{services}");
+}
+
+#[test]
+fn a_mirror_goes_on_after_both_servers_were_killed() {
+    let (mut west, mut east) = sites();
+    if rbdgate_tests::cluster::against_ceph() || west.cluster.v1_port().is_none() {
+        return;
+    }
+    let mut image = Image::create(&west, "disk", "journal");
+    for round in 0..3_u8 {
+        image.write(&west, 1 + round, usize::from(round) * 7 * MEGABYTE);
+        east.cluster.kill();
+        west.cluster.kill();
+        west.cluster.launch();
+        east.cluster.launch();
+    }
+    image.arrives(&east);
+}
+
+#[test]
+fn an_image_that_both_sites_wrote_to_is_brought_back_to_one_by_a_resync() {
+    let (west, east) = sites();
+    let mut image = Image::create(&west, "disk", "snapshot");
+    image.write(&west, 1, 0);
+    west.publish(&image);
+    image.arrives(&east);
+    east.cluster
+        .rbd(&["mirror", "image", "promote", "--force", image.name]);
+    let mut other = image.bytes.clone();
+    fill(&east.cluster, image.name, &mut other, 9, 2 * MEGABYTE, MEGABYTE);
+    image.write(&west, 2, 4 * MEGABYTE);
+    west.publish(&image);
+    east.cluster.rbd(&["mirror", "image", "demote", image.name]);
+    east.wait_for("the split is seen", |site| {
+        site.status(image.name).contains("split-brain")
+    });
+    east.cluster.rbd(&["mirror", "image", "resync", image.name]);
+    image.arrives(&east);
+}
