@@ -19,7 +19,9 @@ const BAD: u64 = (4 << 20) + 70_000;
 /// The file of the only image.
 fn volume(cluster: &mut Cluster) -> PathBuf {
     let folder = cluster.rbdgate().data().join("store/volumes");
-    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path());
     // The pool's other objects lie in a file of their own, which is smaller.
     let data = files.filter(|file| file.extension().is_some_and(|end| end != "sums"));
     data.max_by_key(|file| file.metadata().unwrap().len()).unwrap()
@@ -56,7 +58,12 @@ fn a_block_that_rotted_is_eio_and_a_health_error_until_it_is_written_or_accepted
         file.write_all_at(&[0xa5; 5], BAD).unwrap();
     };
     rot();
-    fsck(&mut cluster, &[], 4, "the 4 KiB at 4263936 are not what was written");
+    fsck(
+        &mut cluster,
+        &[],
+        4,
+        "the 4 KiB at 4263936 are not what was written",
+    );
     fsck(&mut cluster, &["--skip-data"], 0, "nothing is wrong");
 
     cluster.launch();

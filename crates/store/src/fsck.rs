@@ -158,7 +158,7 @@ fn check_rows(kv: &Kv, report: &mut StoreReport) -> Result<()> {
             Some(b'T') if id.is_some() => {}
             Some(table @ (b'S' | b'L')) if known && scrub::is_row(*table, &value) => {}
             Some(b'S' | b'L') => {
-                report.wrong(format!("row {text} of a volume's checksums is damaged"), false)
+                report.wrong(format!("row {text} of a volume's checksums is damaged"), false);
             }
             Some(b'U') if key.len() == 2 && regions::is_row(&value) => {}
             // The identity of the cluster of devices.

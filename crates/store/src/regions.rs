@@ -108,16 +108,17 @@ impl Regions {
             let [volume, offset, len] = entry.map(u64::from_le_bytes);
             let volume = VolumeId(volume);
             if volume == EVERYTHING {
-                state
-                    .suspect
-                    .extend(with_sums.iter().map(|volume| (*volume, WHOLE)));
-            } else if !with_sums.contains(&volume) {
-            } else if len == u64::MAX {
-                state.suspect.insert((volume, WHOLE));
-            } else {
-                let regions = offset / size..offset.saturating_add(len).div_ceil(size);
-                state.suspect.extend(regions.map(|at| (volume, at)));
+                let all = with_sums.iter().map(|volume| (*volume, WHOLE));
+                state.suspect.extend(all);
+                continue;
             }
+            let regions = match len {
+                u64::MAX => WHOLE..WHOLE,
+                len => offset / size..offset.saturating_add(len).div_ceil(size),
+            };
+            let whole = (len == u64::MAX).then_some(WHOLE);
+            let known = regions.chain(whole).filter(|_| with_sums.contains(&volume));
+            state.suspect.extend(known.map(|at| (volume, at)));
         }
         Ok(Self {
             size,

@@ -443,13 +443,13 @@ pub(crate) fn run_scrub(core: &Core) {
         let done = scrub_in_background(core, &volume, all);
         let mut work = core.scrubber.work.lock();
         work.scrubbing = None;
-        if let Err(error) = done {
-            if !closing(&work) {
-                tracing::error!(volume = %volume.name, %error, "a scrub was given up");
-                // Not at once again.
-                work.last.insert(volume.id, now());
-                core.scrubber.wake.wait_for(&mut work, LOOK);
-            }
+        if let Err(error) = done
+            && !closing(&work)
+        {
+            tracing::error!(volume = %volume.name, %error, "a scrub was given up");
+            // Not at once again.
+            work.last.insert(volume.id, now());
+            core.scrubber.wake.wait_for(&mut work, LOOK);
         }
     }
 }
@@ -488,7 +488,7 @@ fn scrub_in_background(core: &Core, volume: &Arc<Volume>, all: bool) -> Result<(
     match scrubbed.damaged.len() {
         0 => tracing::debug!(volume = %name, bytes, "scrubbed"),
         damaged => {
-            tracing::error!(volume = %name, bytes, damaged, "scrubbed: blocks are not what was written to them")
+            tracing::error!(volume = %name, bytes, damaged, "scrubbed: blocks are not what was written to them");
         }
     }
     Ok(())

@@ -259,6 +259,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "checksums",
+        value: "BOOL",
         default: "true",
         allowed: "true or false",
         help: "Keep checksums of what images in files hold, so that a block that the disk returns otherwise than it was written is an error \
@@ -266,12 +267,14 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "scrub-interval",
+        value: "SECONDS",
         default: "604800",
         allowed: "a number of seconds; 0 for never",
         help: "How often what each image with checksums holds is read from the disk and verified, in the background.",
     },
     Setting {
         key: "scrub-rate",
+        value: "BYTES",
         default: "32M",
         allowed: "a number of bytes from 64K on, with K, M or G for KiB, MiB or GiB",
         help: "How much of it is read in a second, at most.",
