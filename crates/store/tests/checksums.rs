@@ -4,10 +4,15 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    thread,
+    time::Duration,
 };
 
-use disk_sim::SimDisk;
+use disk_sim::{Random, SimDisk};
 use rbdgate_store::{Options, Scrub, Stage, Store, StoreError, Transaction, VolumeId};
 
 const BLOCK: usize = 4096;
@@ -191,7 +196,11 @@ fn parts_of_blocks_keep_the_rest_verified() {
 #[test]
 fn direct_writes_have_sums_wherever_they_begin_and_end() {
     let (disk, store, volume) = stored();
-    for (offset, len) in [(1 << 20, DIRECT), ((2 << 20) + 1000, 2 * DIRECT)] {
+    for (offset, len) in [
+        (1 << 20, DIRECT),
+        ((2 << 20) + 1000, 2 * DIRECT),
+        (8 << 20, 64 * DIRECT),
+    ] {
         let data = content(len);
         write(&store, volume, offset, data.clone());
         settle(&store);
@@ -358,4 +367,72 @@ fn a_check_of_the_files_finds_nothing_wrong_with_sums() {
             .iter()
             .any(|note| note.contains("no file of rbdgate"))
     );
+}
+
+#[test]
+fn readers_meet_no_damage_while_others_write_the_same_blocks() {
+    const SPAN: u64 = 1 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        journal_bytes: 8 << 20,
+        reserve_bytes: 0,
+        region_bytes: 256 << 10,
+        direct_threshold: DIRECT as u64,
+        idle_checkpoint: Duration::from_millis(20),
+        ..Options::new(dir.path())
+    };
+    let store = Store::open(options.clone()).unwrap();
+    let volume = store.volume("rbd/image").unwrap();
+    let done = AtomicBool::new(false);
+    let place = |random: &mut Random, longest: u64| {
+        let unit = if random.one_in(2) { 4096 } else { 1 };
+        let len = (random.below(longest) + 1).next_multiple_of(unit);
+        (random.below(SPAN - len) / unit * unit, len)
+    };
+    thread::scope(|scope| {
+        for seed in 0..3 {
+            let (store, done) = (&store, &done);
+            scope.spawn(move || {
+                let mut random = Random::new(seed);
+                while !done.load(SeqCst) {
+                    let (offset, len) = place(&mut random, if seed == 0 { 200 << 10 } else { 12 << 10 });
+                    let mut tx = Transaction::new();
+                    if random.one_in(8) {
+                        tx.discard(volume, offset, len);
+                    } else {
+                        tx.write(volume, offset, vec![random.number() as u8; len as usize]);
+                    }
+                    let seq = store.submit(tx).unwrap();
+                    if random.one_in(4) {
+                        store.wait(seq).unwrap();
+                    }
+                }
+            });
+        }
+        let readers: Vec<_> = (10..13)
+            .map(|seed| {
+                let store = &store;
+                scope.spawn(move || {
+                    let mut random = Random::new(seed);
+                    for _ in 0..20_000 {
+                        let (offset, len) = place(&mut random, 16 << 10);
+                        match store.try_read_cached(volume, offset, len as usize).unwrap() {
+                            Some(read) => assert_eq!(read.len() as u64, len),
+                            None => drop(store.read(volume, offset, len as usize).unwrap()),
+                        }
+                    }
+                    store.scrub(volume, Scrub::default(), |_| true).unwrap()
+                })
+            })
+            .collect();
+        let scrubs: Vec<_> = readers.into_iter().map(|reader| reader.join()).collect();
+        done.store(true, SeqCst);
+        assert!(scrubs.into_iter().all(|scrub| scrub.unwrap().damaged.is_empty()));
+    });
+    assert_eq!(store.integrity().met, 0);
+    store.close().unwrap();
+    drop(store);
+    let store = Store::open(options).unwrap();
+    let scrubbed = store.scrub(volume, Scrub::default(), |_| true).unwrap();
+    assert!(scrubbed.complete && scrubbed.bytes > 0 && scrubbed.damaged.is_empty());
 }

@@ -36,7 +36,7 @@ const HELP: &str = "\
 fsck looks at everything that rbdgate keeps in its data folder and tells, a line each, what does not fit together:
   the metadata file, with all its checksums, and the journal, also whether anything is missing in its midst;
   that every volume has its rows, and no file is left over;
-  objects, attributes, omap, clones, snapshots, blocks and slots, and that each refers to what is there.
+  objects, attributes, omap, clones, snapshots, blocks and slots, and that each refers to what is there;
   what images hold, with its checksums: all of it is read, which takes as long as the disk takes (--skip-data does not).
 
 It refuses while a server runs on the folder. As a start of the server does, it takes up the journal.
