@@ -145,6 +145,9 @@ pub fn open_with(
     settings: &Settings,
     devices: Option<&CurveDevices>,
 ) -> Result<Store, ServeError> {
+    options.checksums = settings.integrity.checksums;
+    options.scrub_interval = settings.integrity.scrub_interval;
+    options.scrub_bytes_per_second = settings.integrity.scrub_rate;
     if let (Some(_), Some(devices)) = (&settings.curve, devices) {
         options.devices = Some(Arc::new(devices.clone()));
     }

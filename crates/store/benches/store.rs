@@ -1,5 +1,6 @@
 //! Durable 4 KiB writes through the store at several queue depths, against raw `pwrite` and `fdatasync` in the same
-//! run, and the processor time of each write. Run with `cargo bench -p rbdgate-store --bench store [DIR]`.
+//! run, and the processor time of each write; then what checksums cost, in turns with and without. Run with
+//! `cargo bench -p rbdgate-store --bench store [DIR]`; with `checksums` behind DIR for the latter alone.
 
 #![allow(clippy::unwrap_used, reason = "a measuring program stops where it fails")]
 
@@ -12,9 +13,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use rbdgate_store::{Options, Store, Transaction};
+use rbdgate_store::{Options, Store, Transaction, VolumeId};
 
-const RUN: Duration = Duration::from_secs(4);
+const RUN: Duration = Duration::from_secs(1);
 const SPAN: u64 = 1 << 30;
 
 struct Figures {
@@ -25,20 +26,23 @@ struct Figures {
 }
 
 fn main() {
-    let base = std::env::args()
-        .nth(1)
+    let args: Vec<String> = std::env::args()
+        .skip(1)
         .filter(|arg| !arg.starts_with('-'))
-        .unwrap_or_else(|| ".".into());
+        .collect();
+    let base = args.first().map_or(".", String::as_str);
     let dir = tempfile::tempdir_in(base).unwrap();
-    let raw = raw(&dir.path().join("raw"));
-    println!(
-        "{:34} {:>9} {:>9} {:>9} {:>9} {:>7}",
-        "", "writes/s", "p50 us", "p99 us", "cpu us", "x raw"
-    );
-    print("raw pwrite+fdatasync, qd 1", &raw, &raw);
+    if args.get(1).is_none_or(|only| only != "checksums") {
+        against_raw(dir.path());
+    }
+    with_and_without_checksums(dir.path());
+}
+
+fn open(dir: &Path, checksums: bool) -> (Store, VolumeId) {
     let store = Store::open(Options {
         reserve_bytes: 0,
-        ..Options::new(dir.path().join("store"))
+        checksums,
+        ..Options::new(dir)
     })
     .unwrap();
     let volume = store.volume("bench").unwrap();
@@ -48,6 +52,17 @@ fn main() {
         store.submit(tx).unwrap();
     }
     store.wait(store.progress().submitted).unwrap();
+    (store, volume)
+}
+
+fn against_raw(dir: &Path) {
+    let raw = raw(&dir.join("raw"));
+    println!(
+        "{:34} {:>9} {:>9} {:>9} {:>9} {:>7}",
+        "", "writes/s", "p50 us", "p99 us", "cpu us", "x raw"
+    );
+    print("raw pwrite+fdatasync, qd 1", &raw, &raw);
+    let (store, volume) = open(&dir.join("store"), true);
     for depth in [1, 32, 128] {
         for (name, pages) in [("data", false), ("data + key + page patch", true)] {
             let figures = drive(&store, depth, |n, tx| {
@@ -78,6 +93,88 @@ fn main() {
         "closed after {:.1} s",
         started.elapsed().as_secs_f64() - RUN.as_secs_f64()
     );
+}
+
+/// One job on a store: operations a second, and processor time of each in microseconds.
+type Job = fn(&Store, VolumeId) -> (f64, f64);
+
+fn with_and_without_checksums(dir: &Path) {
+    const ROUNDS: usize = 9;
+    let stores = [false, true].map(|checksums| open(&dir.join(checksums.to_string()), checksums));
+    let jobs: [(&str, Job); 5] = [
+        ("4 KiB write, qd 32", |store, volume| {
+            let data = Bytes::from(vec![3; 4096]);
+            let figures = drive(store, 32, |n, tx| {
+                tx.write(volume, scatter(n) % (SPAN / 4096) * 4096, data.clone());
+            });
+            (figures.per_second, figures.cpu_us)
+        }),
+        ("512 byte write, qd 32", |store, volume| {
+            let data = Bytes::from(vec![3; 512]);
+            let figures = drive(store, 32, |n, tx| {
+                tx.write(volume, scatter(n) % (SPAN / 512) * 512, data.clone());
+            });
+            (figures.per_second, figures.cpu_us)
+        }),
+        ("4 MiB write, qd 8", |store, volume| {
+            let data = Bytes::from(vec![3; 4 << 20]);
+            let figures = drive(store, 8, |n, tx| {
+                tx.write(volume, n * (4 << 20) % SPAN, data.clone());
+            });
+            (figures.per_second, figures.cpu_us)
+        }),
+        ("4 KiB read, cached", |store, volume| reads(store, volume, 4096)),
+        ("4 MiB read, cached", |store, volume| {
+            reads(store, volume, 4 << 20)
+        }),
+    ];
+    println!("| job | cpu us without | with | more | per second without | with |\n|---|---|---|---|---|---|");
+    for (name, job) in jobs {
+        let mut found = [Vec::new(), Vec::new()];
+        // What came before is not to be counted.
+        for (store, _) in &stores {
+            store.wait(store.progress().submitted).unwrap();
+        }
+        for round in 0..ROUNDS {
+            for turn in [round % 2, (round + 1) % 2] {
+                let (store, volume) = &stores[turn];
+                found[turn].push(job(store, *volume));
+            }
+        }
+        let median = |which: usize, of: fn(&(f64, f64)) -> f64| {
+            let mut values: Vec<f64> = found[which].iter().map(of).collect();
+            values.sort_unstable_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        let (without, with) = (median(0, |f| f.1), median(1, |f| f.1));
+        println!(
+            "| {name} | {without:.2} | {with:.2} | {:+.1} % | {:.0} | {:.0} |",
+            (with / without - 1.0) * 100.0,
+            median(0, |f| f.0),
+            median(1, |f| f.0)
+        );
+    }
+}
+
+fn reads(store: &Store, volume: VolumeId, len: usize) -> (f64, f64) {
+    // All of it is in the page cache then.
+    for at in (0..SPAN).step_by(1 << 20) {
+        store.read(volume, at, 1 << 20).unwrap();
+    }
+    let (before, started) = (cpu(), Instant::now());
+    let mut n = 0;
+    while started.elapsed() < RUN {
+        for _ in 0..(64 << 10) / len.min(64 << 10) {
+            let at = scatter(n) % (SPAN / len as u64) * len as u64;
+            let cached = store.try_read_cached(volume, at, len).unwrap();
+            if cached.is_none() {
+                store.read(volume, at, len).unwrap();
+            }
+            n += 1;
+        }
+    }
+    let each = (cpu() - before).as_secs_f64() * 1e6 / n as f64;
+    (n as f64 / started.elapsed().as_secs_f64(), each)
 }
 
 fn print(name: &str, figures: &Figures, raw: &Figures) {

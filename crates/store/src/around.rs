@@ -36,6 +36,7 @@ pub(crate) fn checkpoint_around(core: &Core) -> Result<()> {
     };
     let layer = journaled(core, &span)?;
     let superblock = Superblock {
+        sums: core.with_sums,
         epoch: core.epoch,
         checkpoint: span.last,
         journal_pos: span.head,

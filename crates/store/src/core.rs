@@ -1,7 +1,7 @@
 //! The store's shared state, and how a transaction takes its place in the order.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -13,18 +13,21 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::{
     buffers::Buffers,
+    damage::Damaged,
     directs::{self, DirectJob, Directs, Writing},
     error::{Context, Result, StoreError},
     journal::batch_len,
     kv::Kv,
     meta::Meta,
-    options::{BLOCK, Options},
+    options::Options,
     pending::Extent,
     queue::Queue,
     reclaim::Reclaim,
-    record,
+    regions::{Held, Regions},
     remote::{self, Clear},
+    scrub::Scrubber,
     step::Stepper,
+    sums::SumCache,
     transaction::{Op, Seq, Transaction},
     volume::Volume,
     volumes::Volumes,
@@ -90,6 +93,8 @@ pub(crate) struct Queued {
     pub(crate) direct_bytes: u64,
     /// Pages of devices' volumes that hold no data from here on.
     pub(crate) emptied: Vec<(crate::VolumeId, u64)>,
+    /// The regions that its direct writes go to, if their volumes have sums.
+    pub(crate) held: Option<Held>,
 }
 
 impl Queued {
@@ -172,7 +177,18 @@ pub(crate) struct Core {
     /// Some stage has moved on.
     pub(crate) progress: Condvar,
     /// Volumes with data in their files that no fdatasync has covered.
-    pub(crate) dirty: Mutex<std::collections::BTreeMap<crate::VolumeId, Arc<Volume>>>,
+    pub(crate) dirty: Mutex<BTreeMap<crate::VolumeId, Arc<Volume>>>,
+    /// Volumes with sums that no fdatasync has covered.
+    pub(crate) dirty_sums: Mutex<BTreeMap<crate::VolumeId, Arc<Volume>>>,
+    /// The sums of blocks, as far as they are in memory.
+    pub(crate) sums: SumCache,
+    /// Where direct writes are under way, or were when the store ended.
+    pub(crate) regions: Arc<Regions>,
+    /// Blocks that are not what was written, as far as that was found.
+    pub(crate) damaged: Damaged,
+    pub(crate) scrubber: Scrubber,
+    /// Volumes may have sums.
+    pub(crate) with_sums: bool,
     pub(crate) epoch: u64,
     failed: OnceLock<Arc<str>>,
     /// Free bytes on the filesystem, and when they were asked for, in ms since `started`.
@@ -203,6 +219,8 @@ impl Core {
         kv: Kv,
         meta: Meta,
         volumes: Volumes,
+        regions: Regions,
+        with_sums: bool,
         epoch: u64,
         seq: Seq,
     ) -> Self {
@@ -242,6 +260,12 @@ impl Core {
             checkpoint_work: Condvar::new(),
             progress: Condvar::new(),
             dirty: Mutex::default(),
+            dirty_sums: Mutex::default(),
+            sums: SumCache::default(),
+            regions: Arc::new(regions),
+            damaged: Damaged::default(),
+            scrubber: Scrubber::default(),
+            with_sums,
             epoch,
             failed: OnceLock::new(),
             available: AtomicU64::new(0),
@@ -264,9 +288,30 @@ impl Core {
 
     /// Like `submit`; runs `placed` under the order's lock once the transaction has its place.
     pub(crate) fn submit_with(self: &Arc<Self>, tx: Transaction, placed: impl FnOnce(&Self)) -> Result<Seq> {
+        let (seq, has_direct) = self.place(tx, placed)?;
+        match has_direct {
+            true if self.without_threads() => directs::start(self),
+            true => {
+                self.direct_work.notify_one();
+            }
+            false => self.submitted(),
+        }
+        Ok(seq)
+    }
+
+    /// Like `submit`, for the store's own changes of rows, which write no data.
+    pub(crate) fn submit_rows(&self, tx: Transaction) -> Result<Seq> {
+        let (seq, has_direct) = self.place(tx, |_| {})?;
+        debug_assert!(!has_direct, "rows alone");
+        self.submitted();
+        Ok(seq)
+    }
+
+    /// Gives a transaction its place. Returns whether it has direct writes, which are to be started then.
+    fn place(&self, tx: Transaction, placed: impl FnOnce(&Self)) -> Result<(Seq, bool)> {
         self.check_failed()?;
         if tx.is_empty() {
-            return Ok(self.order.lock().submitted);
+            return Ok((self.order.lock().submitted, false));
         }
         let frees = tx.frees();
         let mut mapping = None;
@@ -289,6 +334,7 @@ impl Core {
         }
         self.check_space(0, frees)?;
         self.allocate(&queued, frees)?;
+        self.mark_regions(&mut queued)?;
         loop {
             let bases = self.meta.bases(&queued.ops)?;
             let mut order = self.admit(queued.cost(), queued.direct_bytes)?;
@@ -315,14 +361,7 @@ impl Core {
             order.queue.push(queued);
             drop(order);
             drop(mapping);
-            match has_direct {
-                true if self.without_threads() => directs::start(self),
-                true => {
-                    self.direct_work.notify_one();
-                }
-                false => self.submitted(),
-            }
-            return Ok(seq);
+            return Ok((seq, has_direct));
         }
     }
 
@@ -363,89 +402,6 @@ impl Core {
             }
             order = self.order.lock();
         }
-    }
-
-    /// From which length on writes of this transaction go straight to their volumes. Much data in small pieces
-    /// must not fill the journal.
-    fn direct_threshold(&self, ops: &[Op]) -> u64 {
-        let len = |op: &Op| {
-            if let Op::Write { data, .. } = op {
-                data.len() as u64
-            } else {
-                0
-            }
-        };
-        let total: u64 = ops.iter().map(len).sum();
-        if total > self.options.most_journaled() {
-            BLOCK
-        } else {
-            self.options.direct_threshold
-        }
-    }
-
-    /// Splits a transaction into what goes to the journal and what goes to volume files.
-    fn prepare(&self, tx: Transaction) -> Result<Queued> {
-        let mut data = Vec::new();
-        let mut ops = tx.ops;
-        let threshold = self.direct_threshold(&ops);
-        for (at, op) in ops.iter_mut().enumerate() {
-            let (volume, kind) = match op {
-                Op::Write { volume, offset, data } if data.len() as u64 >= threshold => {
-                    let kind = DataKind::Direct {
-                        offset: *offset,
-                        data: data.clone(),
-                        clear: Clear::default(),
-                    };
-                    let id = *volume;
-                    *op = Op::Direct {
-                        volume: id,
-                        offset: *offset,
-                        len: data.len() as u64,
-                    };
-                    (id, kind)
-                }
-                Op::Write { volume, offset, data } => (
-                    *volume,
-                    DataKind::Journaled {
-                        offset: *offset,
-                        data: data.clone(),
-                    },
-                ),
-                Op::Discard { volume, offset, len } => (
-                    *volume,
-                    DataKind::Discard {
-                        offset: *offset,
-                        len: *len,
-                    },
-                ),
-                Op::DeleteVolume { volume } => (*volume, DataKind::Delete),
-                _ => continue,
-            };
-            data.push(DataOp {
-                op: at,
-                volume: self.volumes.get(volume)?,
-                kind,
-            });
-        }
-        keep_order_of_directs(&mut ops, &mut data);
-        let is_direct = |op: &DataOp| matches!(op.kind, DataKind::Direct { .. });
-        let direct_after = data.iter().any(is_direct).then_some(0);
-        let encoded = record::encoded_len(&ops);
-        let direct_bytes = ops
-            .iter()
-            .map(|op| if let Op::Direct { len, .. } = op { *len } else { 0 })
-            .sum();
-        Ok(Queued {
-            seq: 0,
-            ops,
-            data,
-            encoded,
-            direct_after,
-            direct_behind: tx.start_after,
-            builds_on: tx.builds_on,
-            direct_bytes,
-            emptied: Vec::new(),
-        })
     }
 
     fn check_volumes(&self, queued: &Queued) -> Result<()> {
@@ -587,43 +543,5 @@ impl Core {
 
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.get().is_some()
-    }
-}
-
-/// Direct writes reach the file before the journaled changes of the same transaction. Where that would turn the
-/// order of two changes of the same bytes, the direct write is turned into a journaled one.
-fn keep_order_of_directs(ops: &mut [Op], data: &mut [DataOp]) {
-    let overlaps = |a: &DataOp, b: &DataOp| {
-        let range = |op: &DataOp| match &op.kind {
-            DataKind::Journaled { offset, data } | DataKind::Direct { offset, data, .. } => {
-                Some((*offset, offset + data.len() as u64))
-            }
-            DataKind::Discard { offset, len } => Some((*offset, offset + len)),
-            DataKind::Delete => None,
-        };
-        match (range(a), range(b)) {
-            (Some((s, e)), Some((s2, e2))) => a.volume.id == b.volume.id && s < e2 && s2 < e,
-            _ => false,
-        }
-    };
-    for at in 1..data.len() {
-        let (before, rest) = data.split_at_mut(at);
-        let Some(this) = rest.first_mut() else { continue };
-        let DataKind::Direct { offset, data, .. } = &this.kind else {
-            continue;
-        };
-        let journaled = |op: &&DataOp| !matches!(op.kind, DataKind::Direct { .. });
-        if !before.iter().filter(journaled).any(|op| overlaps(op, this)) {
-            continue;
-        }
-        let (offset, data, id) = (*offset, data.clone(), this.volume.id);
-        if let Some(op) = ops.get_mut(this.op) {
-            *op = Op::Write {
-                volume: id,
-                offset,
-                data: data.clone(),
-            };
-        }
-        this.kind = DataKind::Journaled { offset, data };
     }
 }

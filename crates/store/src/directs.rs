@@ -24,8 +24,10 @@ use crate::{
     device::DEVICE_UNIT,
     error::{Context, Result},
     fill,
+    options::BLOCK,
     remote::{Clear, rounded},
-    transaction::Seq,
+    sums::{encode, whole_blocks},
+    transaction::{Op, Seq},
     volume::Volume,
 };
 
@@ -40,6 +42,9 @@ pub(crate) struct DirectJob {
 }
 
 struct DirectWrite {
+    /// Its index in [`Queued::ops`], and whether sums are wanted there.
+    op: usize,
+    sums: bool,
     volume: Arc<Volume>,
     offset: u64,
     /// One behind the other.
@@ -52,6 +57,29 @@ impl DirectWrite {
         self.offset + self.pieces.iter().map(|piece| piece.len() as u64).sum::<u64>()
     }
 
+    /// Writes it to its file.
+    fn to_file(&self, core: &Core) -> Result<Option<Bytes>> {
+        let mut sums = Vec::new();
+        let file = core.volumes.file_or_create(&self.volume)?;
+        for data in &self.pieces {
+            let len = data.len() as u64;
+            if self.sums {
+                let (first, end) = whole_blocks(self.offset, len);
+                let whole = (first * BLOCK - self.offset) as usize..(end * BLOCK - self.offset) as usize;
+                sums.extend(encode(&data[whole]));
+            }
+            // No file: the volume was deleted meanwhile.
+            let Some(file) = &file else { continue };
+            let odd = !self.offset.is_multiple_of(BLOCK) || !len.is_multiple_of(BLOCK);
+            if odd && self.volume.sums.are_kept() {
+                core.write_odd_direct(&self.volume, &**file, self.offset, data)?;
+            } else {
+                self.volume.write_durable_at(&**file, self.offset, data)?;
+            }
+        }
+        Ok(self.sums.then(|| sums.into()))
+    }
+
     /// Takes up a write that goes on where this one ends, if both meet at the border of a block.
     fn join(&mut self, volume: &Arc<Volume>, offset: u64, data: &Bytes, clear: Clear) -> bool {
         let joins = self.volume.id == volume.id && self.end() == offset && offset.is_multiple_of(DEVICE_UNIT);
@@ -62,20 +90,16 @@ impl DirectWrite {
         joins
     }
 
-    /// Carries it out, and waits for that.
-    fn write(self, core: &Core) -> Result<()> {
-        if let Some(remote) = self.volume.remote() {
-            let filled = remote.whole_blocks(self.offset, self.pieces, self.clear);
-            let (start, pieces) = filled.context(|| format!("read from {}", remote.record.place))?;
-            let written = remote.device.write_at(start, pieces);
-            return written.context(|| format!("write to {}", remote.record.place));
-        }
-        if let Some(file) = core.volumes.file_or_create(&self.volume)? {
-            for data in &self.pieces {
-                self.volume.write_durable_at(&*file, self.offset, data)?;
-            }
-        }
-        Ok(())
+    /// Carries it out, and waits for that. Returns the sums of its whole blocks, if they are wanted.
+    fn write(self, core: &Core) -> Result<Option<Bytes>> {
+        let Some(remote) = self.volume.remote() else {
+            return self.to_file(core);
+        };
+        let filled = remote.whole_blocks(self.offset, self.pieces, self.clear);
+        let (start, pieces) = filled.context(|| format!("read from {}", remote.record.place))?;
+        let written = remote.device.write_at(start, pieces);
+        written.context(|| format!("write to {}", remote.record.place))?;
+        Ok(None)
     }
 
     /// Starts it; `then` is called when it is done, and the store fails if it cannot be.
@@ -123,7 +147,13 @@ impl DirectJob {
             if last.is_some_and(|last| last.join(&op.volume, *offset, data, *clear)) {
                 continue;
             }
+            let sums = match queued.ops.get(op.op) {
+                Some(Op::Direct { sums, .. }) => !sums.is_empty(),
+                _ => false,
+            };
             writes.push_back(DirectWrite {
+                op: op.op,
+                sums,
                 volume: Arc::clone(&op.volume),
                 offset: *offset,
                 pieces: vec![data.clone()],
@@ -138,9 +168,14 @@ impl DirectJob {
         })
     }
 
-    /// Carries all writes out.
-    fn write(self, core: &Core) -> Result<()> {
-        self.writes.into_iter().try_for_each(|write| write.write(core))
+    /// Carries all writes out. Returns the sums that are wanted, each with the change that it belongs to.
+    fn write(self, core: &Core) -> Result<Vec<(usize, Bytes)>> {
+        let mut found = Vec::new();
+        for write in self.writes {
+            let op = write.op;
+            found.extend(write.write(core)?.map(|sums| (op, sums)));
+        }
+        Ok(found)
     }
 
     /// Starts all writes: at once, or one behind the other if any two touch the same block.
@@ -195,7 +230,7 @@ struct Running {
 impl Running {
     fn one_done(&self) {
         if self.left.fetch_sub(1, AcqRel) == 1 {
-            done(&self.core, self.seq);
+            done(&self.core, self.seq, Vec::new());
         }
     }
 }
@@ -294,7 +329,7 @@ pub(crate) fn run_directs(core: &Core) {
 fn run(core: &Core, job: DirectJob) {
     let seq = job.seq;
     match job.write(core) {
-        Ok(()) => done(core, seq),
+        Ok(sums) => done(core, seq, sums),
         Err(error) => core.fail("direct write", &error),
     }
 }
@@ -335,9 +370,9 @@ fn next_job(core: &Core) -> Option<DirectJob> {
 }
 
 /// Lets the journal have the transaction.
-fn done(core: &Core, seq: Seq) {
+fn done(core: &Core, seq: Seq, sums: Vec<(usize, Bytes)>) {
     let mut order = core.order.lock();
-    order.queue.written(seq);
+    order.queue.written(seq, sums);
     drop(order);
     core.work.notify_one();
     core.progress.notify_all();

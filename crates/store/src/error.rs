@@ -40,6 +40,14 @@ pub enum StoreError {
     /// What is on disk is not what was written.
     #[error("the store is damaged: {0}")]
     Corrupt(Arc<str>),
+    /// A block of a volume is not what was written to it. It cannot be read until it is written anew; the store goes on.
+    #[error("volume {volume}: the block at {offset} is not what was written to it")]
+    Checksum {
+        /// The volume's name.
+        volume: Arc<str>,
+        /// The first byte of the block, which has 4096.
+        offset: u64,
+    },
     /// An I/O error outside of the write path.
     #[error("{what}: {source}")]
     Io {

@@ -8,7 +8,7 @@ use crate::{
     kv::{Kv, Superblock},
     map,
     options::Options,
-    recovery,
+    recovery, regions, scrub,
     transaction::VolumeId,
     volumes::parse_id,
 };
@@ -157,6 +157,11 @@ fn check_rows(kv: &Kv, report: &mut StoreReport) -> Result<()> {
             Some(b'V') if known && value.len() > 1 => placed.extend(id),
             Some(b'V') => report.wrong(format!("row {text} says where no volume is"), false),
             Some(b'T') if id.is_some() => {}
+            Some(table @ (b'S' | b'L')) if known && scrub::is_row(*table, &value) => {}
+            Some(b'S' | b'L') => {
+                report.wrong(format!("row {text} of a volume's checksums is damaged"), false);
+            }
+            Some(b'U') if key.len() == 2 && regions::is_row(&value) => {}
             // The identity of the cluster of devices.
             Some(b'C') if key.len() == 2 => {}
             _ => report.wrong(format!("row {text} is of no known kind"), false),

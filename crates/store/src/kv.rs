@@ -11,6 +11,7 @@ use crate::{
     disk::{Access, Disk, DiskFile, read_exact},
     error::{Context, Result, StoreError},
     layer::Layer,
+    regions,
     transaction::{Seq, VolumeId},
 };
 
@@ -22,10 +23,14 @@ const SUPERBLOCK: &str = "superblock";
 const CLOSED: &str = "closed";
 /// Changes with the disk format. A store of another version is refused.
 const FORMAT: u64 = 1;
+/// The same, with volumes that may have checksums: who does not know of them must not write to it.
+const FORMAT_WITH_SUMS: u64 = 2;
 
 /// What ties the metadata, the journal and the volumes together. Stored with every checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Superblock {
+    /// Whether volumes may have checksums.
+    pub(crate) sums: bool,
     /// Drawn anew at each opening; journal records of other epochs are stale.
     pub(crate) epoch: u64,
     /// Everything up to this transaction is in the metadata and in the volumes.
@@ -40,8 +45,12 @@ pub(crate) struct Superblock {
 
 impl Superblock {
     fn encode(&self) -> Vec<u8> {
+        let format = match self.sums {
+            true => FORMAT_WITH_SUMS,
+            false => FORMAT,
+        };
         [
-            FORMAT,
+            format,
             self.epoch,
             self.checkpoint,
             self.journal_pos,
@@ -60,12 +69,13 @@ impl Superblock {
         };
         let [format, epoch, checkpoint, journal_pos, journal_bytes, next_volume] =
             [format, epoch, checkpoint, journal_pos, journal_bytes, next_volume].map(u64::from_le_bytes);
-        if format != FORMAT || !rest.is_empty() {
+        if !(FORMAT..=FORMAT_WITH_SUMS).contains(&format) || !rest.is_empty() {
             return Err(StoreError::corrupt(format!(
-                "disk format {format}, this program knows {FORMAT}"
+                "disk format {format}, this program knows {FORMAT} to {FORMAT_WITH_SUMS}"
             )));
         }
         Ok(Self {
+            sums: format == FORMAT_WITH_SUMS,
             epoch,
             checkpoint,
             journal_pos,
@@ -184,9 +194,9 @@ impl Kv {
         Ok(table.get(CLOSED).map_err(failed)?.is_some())
     }
 
-    /// Notes that the store was closed in order.
-    pub(crate) fn close(&self, superblock: &Superblock) -> Result<()> {
-        self.commit_with(&Layer::default(), superblock, true)
+    /// Notes that the store was closed in order, with the last changes.
+    pub(crate) fn close(&self, layer: &Layer, superblock: &Superblock) -> Result<()> {
+        self.commit_with(layer, superblock, true)
     }
 
     /// All volumes with their names.
@@ -230,6 +240,9 @@ impl Kv {
                 let (key, value) = row.map_err(failed)?;
                 meta.insert(key.value(), value.value()).map_err(failed)?;
             }
+            // Files are those of another time when it is restored.
+            meta.insert(regions::ROW, &regions::all_suspect()[..])
+                .map_err(failed)?;
             let mut volumes = tx.open_table(VOLUMES).map_err(failed)?;
             for row in from.open_table(VOLUMES).map_err(failed)?.iter().map_err(failed)? {
                 let (id, name) = row.map_err(failed)?;

@@ -16,12 +16,15 @@
 //! Volumes are files, or lie on [`Devices`]: then all data is written there before the journal names it, and the store
 //! keeps the metadata alone.
 //!
-//! On disk: `LOCK`, `meta.redb`, `journal`, and `volumes/` with a file for each volume that was written to.
+//! Volumes in files have checksums of their blocks: what is not what was written is an error, and not data ([`StoreError::Checksum`]).
+//!
+//! On disk: `LOCK`, `meta.redb`, `journal`, and `volumes/` with a file for each volume that was written to, and one for its checksums.
 
 mod around;
 mod backup;
 mod buffers;
 mod core;
+mod damage;
 mod device;
 mod directs;
 mod disk;
@@ -36,17 +39,25 @@ mod map;
 mod meta;
 mod options;
 mod pending;
+mod prepare;
 mod queue;
 mod ranges;
 mod reclaim;
 mod record;
 mod recovery;
+mod regions;
 mod remote;
 mod remote_read;
+mod resum;
+mod scrub;
+mod settle;
 mod stages;
 mod step;
 mod store;
+mod sums;
+mod sums_file;
 mod transaction;
+mod verify;
 mod volume;
 mod volumes;
 mod waiters;
@@ -57,6 +68,7 @@ pub use disk::{Access, Disk, DiskFile, DiskSpace, DiskStat, RealDisk};
 pub use error::{Result, StoreError};
 pub use fsck::{Damage, StoreReport, check};
 pub use options::{Around, Options};
+pub use scrub::{Integrity, Scrub, Scrubbed};
 pub use step::Stage;
 pub use store::{Progress, Space, Store, prefix_end};
 pub use transaction::{MAX_KEY, MAX_VALUE, MAX_VOLUME, Seq, Transaction, VolumeId};

@@ -45,6 +45,16 @@ pub struct Options {
     /// Opens the store even where the journal is damaged in its midst: without what was acknowledged from there on. Otherwise it is
     /// refused with [`StoreError::Corrupt`]. Default `false`.
     pub accept_damage: bool,
+    /// New volumes in files get checksums: a block that is not what was written cannot be read ([`StoreError::Checksum`]). Those
+    /// without keep doing without until a scrub comes to them. Default `true`.
+    pub checksums: bool,
+    /// Where direct writes are under way is recorded by regions of this size: after a crash, blocks there are not
+    /// taken for damaged. Default 16 MiB; a multiple of 4 KiB.
+    pub region_bytes: u64,
+    /// Each volume with checksums is read and verified once in this time. Default 7 days; 0 for never.
+    pub scrub_interval: Duration,
+    /// How much of them is read in a second, at most. Default 32 MiB.
+    pub scrub_bytes_per_second: u64,
     /// What the store's own files lie on. Default: the system's files.
     pub disk: Arc<dyn Disk>,
     /// The store has no threads: whoever holds it drives its stages with [`crate::Store::step`], so that a simulation does the same
@@ -86,6 +96,10 @@ impl Options {
             direct_writers: 4,
             devices: None,
             accept_damage: false,
+            checksums: true,
+            region_bytes: 16 << 20,
+            scrub_interval: Duration::from_secs(7 * 24 * 3600),
+            scrub_bytes_per_second: 32 << 20,
             disk: Arc::new(RealDisk),
             stepped: false,
             around_callbacks: None,
@@ -125,6 +139,12 @@ impl Options {
             return Err(StoreError::Option {
                 option: "allocation_unit",
                 why: "must be a power of two of at most 1 GiB",
+            });
+        }
+        if self.region_bytes == 0 || !self.region_bytes.is_multiple_of(BLOCK) {
+            return Err(StoreError::Option {
+                option: "region_bytes",
+                why: "must be a multiple of 4 KiB",
             });
         }
         self.journal_bytes = self.journal_bytes / BLOCK * BLOCK;

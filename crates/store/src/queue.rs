@@ -52,9 +52,10 @@ fn data_of(op: &Op) -> Option<(VolumeId, (u64, u64))> {
     };
     match op {
         Op::Write { volume, offset, data } => Some((*volume, blocks(*offset, data.len() as u64))),
-        Op::Direct { volume, offset, len } | Op::Discard { volume, offset, len } => {
-            Some((*volume, blocks(*offset, *len)))
+        Op::Direct {
+            volume, offset, len, ..
         }
+        | Op::Discard { volume, offset, len } => Some((*volume, blocks(*offset, *len))),
         Op::CreateVolume { volume, .. } | Op::DeleteVolume { volume } => Some((*volume, (0, u64::MAX))),
         _ => None,
     }
@@ -193,9 +194,14 @@ impl Queue {
         self.waiting.insert(seq, waiting);
     }
 
-    /// Notes that the direct writes of a transaction are done.
-    pub(crate) fn written(&mut self, seq: Seq) {
+    /// Notes that the direct writes of a transaction are done, and with which sums, by the changes that they are.
+    pub(crate) fn written(&mut self, seq: Seq, found: Vec<(usize, Bytes)>) {
         if let Some(waiting) = self.waiting.get_mut(&seq) {
+            for (op, found) in found {
+                if let Some(Op::Direct { sums, .. }) = waiting.queued.ops.get_mut(op) {
+                    *sums = found;
+                }
+            }
             waiting.queued.direct_after = None;
             if waiting.behind == 0 {
                 self.ready.insert(seq);
@@ -259,6 +265,7 @@ mod tests {
             direct_bytes: 0,
             emptied: Vec::new(),
             builds_on: tx.builds_on,
+            held: None,
         }
     }
 
@@ -298,7 +305,7 @@ mod tests {
         }));
         assert_eq!(taken(&mut queue), [2, 4, 9]);
         assert_eq!(taken(&mut queue), [0; 0]);
-        queue.written(1);
+        queue.written(1, Vec::new());
         assert_eq!(taken(&mut queue), [1, 3, 5, 6, 7, 8]);
         assert!(queue.is_empty() && queue.touched.keys.is_empty() && queue.touched.ranges.is_empty());
     }
@@ -323,7 +330,7 @@ mod tests {
             tx.delete_volume(VolumeId(2));
         }));
         assert_eq!(taken(&mut queue), [2, 5]);
-        queue.written(1);
+        queue.written(1, Vec::new());
         assert_eq!(taken(&mut queue), [1, 3, 4]);
         assert!(queue.touched.data.is_empty());
     }
@@ -334,9 +341,9 @@ mod tests {
         queue.push(queued(1, true, put("a")));
         queue.push(queued(2, false, put("b")));
         queue.push(queued(3, true, put("c")));
-        queue.written(3);
+        queue.written(3, Vec::new());
         assert_eq!(taken(&mut queue), [0; 0]);
-        queue.written(1);
+        queue.written(1, Vec::new());
         assert_eq!(taken(&mut queue), [1, 2, 3]);
     }
 

@@ -24,6 +24,7 @@ const DIRECT: u8 = 6;
 const DISCARD: u8 = 7;
 const DELETE_VOLUME: u8 = 8;
 const CREATE_VOLUME: u8 = 9;
+const DIRECT_WITH_SUMS: u8 = 10;
 
 /// Bytes that a transaction takes in a batch.
 pub(crate) fn encoded_len(ops: &[Op]) -> u64 {
@@ -33,6 +34,7 @@ pub(crate) fn encoded_len(ops: &[Op]) -> u64 {
         Op::Delete { key } => 4 + key.len(),
         Op::DeleteRange { start, end } => 8 + start.len() + end.len(),
         Op::Write { data, .. } => 20 + data.len(),
+        Op::Direct { sums, .. } if !sums.is_empty() => 28 + sums.len(),
         Op::Direct { .. } | Op::Discard { .. } => 24,
         Op::DeleteVolume { .. } => 8,
         Op::CreateVolume { name, .. } => 12 + name.len(),
@@ -70,9 +72,18 @@ pub(crate) fn encode(ops: &[Op], out: &mut Vec<u8>) {
                 put_words(out, &[volume.0, *offset]);
                 put_bytes(out, data);
             }
-            Op::Direct { volume, offset, len } => {
-                out.push(DIRECT);
+            Op::Direct {
+                volume,
+                offset,
+                len,
+                sums,
+            } => {
+                let with_sums = !sums.is_empty();
+                out.push(if with_sums { DIRECT_WITH_SUMS } else { DIRECT });
                 put_words(out, &[volume.0, *offset, *len]);
+                if with_sums {
+                    put_bytes(out, sums);
+                }
             }
             Op::Discard { volume, offset, len } => {
                 out.push(DISCARD);
@@ -135,10 +146,14 @@ pub(crate) fn decode(payload: &mut Bytes) -> Option<Vec<Op>> {
                 offset: take_u64(payload)?,
                 data: take_bytes(payload)?,
             },
-            DIRECT => Op::Direct {
+            tag @ (DIRECT | DIRECT_WITH_SUMS) => Op::Direct {
                 volume: VolumeId(take_u64(payload)?),
                 offset: take_u64(payload)?,
                 len: take_u64(payload)?,
+                sums: match tag {
+                    DIRECT_WITH_SUMS => take_bytes(payload)?,
+                    _ => Bytes::new(),
+                },
             },
             DISCARD => Op::Discard {
                 volume: VolumeId(take_u64(payload)?),
@@ -282,6 +297,13 @@ mod tests {
                 volume,
                 offset: 4096,
                 len: 1 << 22,
+                sums: Bytes::new(),
+            },
+            Op::Direct {
+                volume,
+                offset: 100,
+                len: 12_000,
+                sums: b("12345678"),
             },
             Op::Discard {
                 volume,

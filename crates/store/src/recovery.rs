@@ -21,7 +21,11 @@ use crate::{
     meta::{Meta, apply_op},
     options::Options,
     ranges::RangeSet,
+    regions::{self, Regions},
     remote::{PlaceRecord, Remote},
+    resum::{Blocks, Resum},
+    scrub,
+    sums::whole_blocks,
     transaction::{Op, Seq, VolumeId},
     volume::Volume,
     volumes::Volumes,
@@ -63,6 +67,7 @@ pub(crate) fn open(options: Options) -> Result<(Core, Journal)> {
     if capacity > 0 && capacity == superblock.journal_bytes {
         superblock.checkpoint = replay(&options, &kv, &volumes, &journal_path, &superblock)?;
     }
+    superblock.sums |= options.checksums && options.devices.is_none();
     superblock.epoch = random_epoch(&**disk)?;
     superblock.journal_pos = 0;
     superblock.journal_bytes = options.journal_bytes;
@@ -77,7 +82,11 @@ pub(crate) fn open(options: Options) -> Result<(Core, Journal)> {
     disk.sync_dir(dir)
         .context(|| format!("fsync {}", dir.display()))?;
     let journal = Journal::open(&**disk, &journal_path, options.journal_bytes, superblock.epoch)?;
-    let meta = Meta::new(Layer::default(), kv.snapshot()?);
+    let snapshot = kv.snapshot()?;
+    let with_sums = scrub::keep_sums(&volumes, &Layer::default(), &snapshot)?;
+    let marked = snapshot.get(regions::ROW)?.unwrap_or_default();
+    let regions = Regions::new(options.region_bytes, &marked, &with_sums)?;
+    let meta = Meta::new(Layer::default(), snapshot);
     attach_devices(&options, &meta, &volumes)?;
     let core = Core::new(
         options,
@@ -85,9 +94,12 @@ pub(crate) fn open(options: Options) -> Result<(Core, Journal)> {
         kv,
         meta,
         volumes,
+        regions,
+        superblock.sums,
         superblock.epoch,
         superblock.checkpoint,
     );
+    core.load_scrubs()?;
     Ok((core, journal))
 }
 
@@ -175,6 +187,7 @@ pub(crate) fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Send + Sync>> 
 /// The first commit of a new store makes its tables.
 fn format(disk: &dyn Disk, kv: &Kv) -> Result<Superblock> {
     let superblock = Superblock {
+        sums: false,
         epoch: random_epoch(disk)?,
         checkpoint: 0,
         journal_pos: 0,
@@ -192,8 +205,8 @@ fn random_epoch(disk: &dyn Disk) -> Result<u64> {
 /// A data change found in the journal.
 enum Change {
     Write(Bytes),
-    /// Stands in the file; older changes must not overwrite it.
-    Direct,
+    /// Stands in the file; older changes must not overwrite it. With the sums of its whole blocks.
+    Direct(Bytes),
     Discard,
 }
 
@@ -248,10 +261,14 @@ fn replay(
             return Err(StoreError::corrupt(lost.text()));
         }
         tracing::warn!("going on without what is lost: {}", lost.text());
+        // What is lost may have changed data, and the sums of it.
+        let row = regions::all_suspect();
+        state.layer.put(Bytes::from_static(regions::ROW), &row);
     }
-    if last == done {
+    if last == done && state.layer.bytes() == 0 {
         return Ok(done);
     }
+    scrub::keep_sums(volumes, &state.layer, &state.snapshot)?;
     write_changes(volumes, &state.changes, options.allocation_unit, started)?;
     let superblock = Superblock {
         checkpoint: last,
@@ -288,7 +305,12 @@ impl State {
             Op::Write { volume, offset, data } => {
                 self.push(volume, offset, data.len() as u64, Change::Write(data));
             }
-            Op::Direct { volume, offset, len } => self.push(volume, offset, len, Change::Direct),
+            Op::Direct {
+                volume,
+                offset,
+                len,
+                sums,
+            } => self.push(volume, offset, len, Change::Direct(sums)),
             Op::Discard { volume, offset, len } => self.push(volume, offset, len, Change::Discard),
             Op::CreateVolume { volume, name } => {
                 let name = std::str::from_utf8(&name)
@@ -321,6 +343,7 @@ impl State {
 fn write_changes(volumes: &Volumes, changes: &[DataChange], unit: u64, started: Instant) -> Result<()> {
     let mut covered: HashMap<VolumeId, RangeSet> = HashMap::new();
     let mut touched: BTreeSet<VolumeId> = BTreeSet::new();
+    let mut resum = Resum::default();
     let mut reported = Instant::now();
     for (done, found) in changes.iter().rev().enumerate() {
         // Changes of volumes that were deleted later are of no use.
@@ -330,7 +353,8 @@ fn write_changes(volumes: &Volumes, changes: &[DataChange], unit: u64, started: 
         let covered = covered.entry(found.volume).or_default();
         let end = found.offset.saturating_add(found.len);
         for (from, to) in covered.gaps(found.offset, end) {
-            write_change(volumes, &volume, found, from, to, unit)?;
+            let blocks = write_change(volumes, &volume, found, from, to, unit)?;
+            resum.add(&volume, from, to, &blocks)?;
         }
         covered.insert(found.offset, end);
         touched.insert(found.volume);
@@ -339,40 +363,50 @@ fn write_changes(volumes: &Volumes, changes: &[DataChange], unit: u64, started: 
             tracing::info!(done, of = changes.len(), "recovery: writing to the volumes");
         }
     }
+    let nothing = RangeSet::default();
     for id in touched {
         let volume = volumes.get(id)?;
-        if let Some(file) = volumes.file(&volume)? {
+        let file = volumes.file(&volume)?;
+        let covered = covered.get(&id).unwrap_or(&nothing);
+        resum.finish(&volume, file.as_deref(), covered)?;
+        if let Some(file) = file {
             file.sync_data().context(|| format!("fdatasync of {id}"))?;
         }
     }
     Ok(())
 }
 
-fn write_change(
+/// Brings a range up to date. Returns what whole blocks of it are.
+fn write_change<'a>(
     volumes: &Volumes,
     volume: &Arc<Volume>,
-    found: &DataChange,
+    found: &'a DataChange,
     from: u64,
     to: u64,
     unit: u64,
-) -> Result<()> {
+) -> Result<Blocks<'a>> {
     match &found.change {
         Change::Write(data) => {
-            let Some(file) = volumes.file_or_create(volume)? else {
-                return Ok(());
-            };
             let part = data.get((from - found.offset) as usize..(to - found.offset) as usize);
-            volume.allocate(&*file, from, to - from, unit)?;
-            volume.write_at(&*file, from, part.unwrap_or_default())
+            let part = part.unwrap_or_default();
+            if let Some(file) = volumes.file_or_create(volume)? {
+                volume.allocate(&*file, from, to - from, unit)?;
+                volume.write_at(&*file, from, part)?;
+            }
+            Ok(Blocks::Data(part))
         }
-        Change::Direct => Ok(()),
+        Change::Direct(sums) => {
+            volumes.file_or_create(volume)?;
+            let (first, _) = whole_blocks(found.offset, found.len);
+            Ok(Blocks::Sums(first, sums))
+        }
         Change::Discard => {
-            let Some(file) = volumes.file(volume)? else {
-                return Ok(());
-            };
-            // Nothing is promised to anybody yet but what newer changes have written, which is covered.
-            volume.forget_allocated(from, to - from);
-            volume.punch(&*file, from, to - from)
+            if let Some(file) = volumes.file(volume)? {
+                // Nothing is promised to anybody yet but what newer changes have written, which is covered.
+                volume.forget_allocated(from, to - from);
+                volume.punch(&*file, from, to - from)?;
+            }
+            Ok(Blocks::Nothing)
         }
     }
 }

@@ -242,6 +242,7 @@ impl Core {
             builds_on,
             direct_bytes: plan.bytes,
             emptied,
+            held: None,
         })
     }
 }
@@ -317,6 +318,7 @@ impl Plan<'_> {
             volume: id,
             offset,
             len: data.len() as u64,
+            sums: Bytes::new(),
         });
         self.push(volume, DataKind::Direct { offset, data, clear });
         Ok(())

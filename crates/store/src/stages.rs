@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
+
 use crate::{
     around::checkpoint_around,
     core::{Core, DataKind, DataOp, Live, Order, Queued},
@@ -15,7 +17,8 @@ use crate::{
     layer::Layer,
     options::BLOCK,
     record::HEADER,
-    transaction::Seq,
+    regions,
+    transaction::{Op, Seq},
 };
 
 /// A checkpoint does without a transaction that has waited for its device for so long.
@@ -165,7 +168,7 @@ fn apply_chunk(core: &Core, chunk: &[Queued]) -> Result<()> {
         }
     }
     core.progress.notify_all();
-    Ok(())
+    core.relieve_sums()
 }
 
 fn apply(core: &Core, tx: &Queued) -> Result<()> {
@@ -174,22 +177,32 @@ fn apply(core: &Core, tx: &Queued) -> Result<()> {
         match &op.kind {
             DataKind::Journaled { offset, data } => {
                 if let Some(file) = core.volumes.file_or_create(volume)? {
-                    volume.write_at(&*file, *offset, data)?;
+                    core.settle_write(volume, &*file, *offset, data)?;
                     note_dirty(core, op);
                 }
             }
-            DataKind::Direct { .. } => {}
+            DataKind::Direct { offset, data, .. } => {
+                if let Some(Op::Direct { sums, .. }) = tx.ops.get(op.op) {
+                    core.settle_direct(volume, *offset, data.len() as u64, sums)?;
+                }
+            }
             // The volume's map says it.
             DataKind::Discard { .. } if volume.remote().is_some() => {}
             DataKind::Discard { offset, len } => {
                 if let Some(file) = core.volumes.file(volume)? {
-                    volume.punch(&*file, *offset, *len)?;
+                    core.settle_discard(volume, &*file, *offset, *len)?;
                     note_dirty(core, op);
                 }
             }
             DataKind::Delete => match volume.remote() {
                 Some(remote) => core.reclaim.doom(volume.id, Arc::clone(&remote.device)),
-                None => volume.unlink()?,
+                None => {
+                    volume.unlink()?;
+                    core.sums.forget(volume.id);
+                    core.damaged.forget(volume.id, 0, u64::MAX);
+                    core.regions.forget(volume.id);
+                    core.scrubber.forget(volume.id);
+                }
             },
         }
     }
@@ -350,6 +363,7 @@ impl Checkpoint {
 
 fn finish_checkpoint(core: &Core, seq: Seq, frozen: &Layer) -> Result<()> {
     sync_volumes(core)?;
+    core.sync_sums()?;
     let superblock = superblock(core, seq);
     core.kv.commit(frozen, &superblock)?;
     core.meta.thaw(core.kv.snapshot()?);
@@ -369,6 +383,7 @@ fn finish_checkpoint(core: &Core, seq: Seq, frozen: &Layer) -> Result<()> {
 /// The superblock of a checkpoint that has taken up everything up to `seq`.
 fn superblock(core: &Core, seq: Seq) -> Superblock {
     Superblock {
+        sums: core.with_sums,
         epoch: core.epoch,
         checkpoint: seq,
         journal_pos: replay_start(&core.order.lock(), seq),
@@ -380,7 +395,15 @@ fn superblock(core: &Core, seq: Seq) -> Superblock {
 /// Notes that the store was closed in order: all of it is in a checkpoint.
 pub(crate) fn close(core: &Core) -> Result<()> {
     let seq = core.order.lock().checkpointed;
-    core.kv.close(&superblock(core, seq))
+    let mut layer = Layer::default();
+    // What was being written has been written.
+    let row = core.regions.row_at_close();
+    if row.is_empty() {
+        layer.delete(Bytes::from_static(regions::ROW));
+    } else {
+        layer.put(Bytes::from_static(regions::ROW), &row);
+    }
+    core.kv.close(&layer, &superblock(core, seq))
 }
 
 /// False: the store has failed, or what is to be applied waits for a device.

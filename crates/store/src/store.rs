@@ -11,11 +11,9 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
-    buffers::POOLED,
     core::Core,
     device::DEVICE_UNIT,
     directs::run_directs,
-    disk::DiskFile,
     error::{Context, Result, StoreError},
     map,
     options::Options,
@@ -23,10 +21,10 @@ use crate::{
     reclaim, recovery,
     remote::{PlaceRecord, Remote},
     remote_read::Found,
-    stages,
+    scrub, stages,
     step::{Stage, Stepper},
     transaction::{MAX_VOLUME, Op, Seq, Transaction, VolumeId},
-    volume::Volume,
+    verify::ReadBuffer,
     waiters::DurableAt,
 };
 
@@ -99,6 +97,9 @@ impl Store {
         }
         this.spawn("store-apply", |core| stages::run_apply(core))?;
         this.spawn("store-checkpoint", |core| stages::run_checkpoints(core))?;
+        if this.core().with_sums {
+            this.spawn("store-scrub", |core| scrub::run_scrub(core))?;
+        }
         if let Some(devices) = &this.core().options.devices {
             let mut in_use = Vec::new();
             for volume in this.core().volumes.all() {
@@ -380,6 +381,10 @@ impl Store {
             volume: volume.id,
             name: Bytes::copy_from_slice(name.as_bytes()),
         });
+        if core.options.devices.is_none() && core.options.checksums {
+            volume.sums.keep()?;
+            tx.ops.extend(scrub::rows_of_new(volume.id));
+        }
         tx.append(more(volume.id));
         core.submit_with(tx, |core| core.volumes.list(&volume))?;
         Ok(volume.id)
@@ -410,19 +415,16 @@ impl Store {
     }
 
     /// Reads a range of a volume as of the newest submitted transaction; what was never written is zeros.
-    /// May block on the disk. A write to the range that is submitted meanwhile may be seen in part.
+    /// May block on the disk. A write to the range that is submitted meanwhile may be seen in part. Of a volume with checksums
+    /// each block is verified: [`StoreError::Checksum`].
     pub fn read(&self, volume: VolumeId, offset: u64, len: usize) -> Result<Bytes> {
-        self.read_with(volume, offset, len, true, |volume, file, at, buf| {
-            volume.read_at(file, at, buf).map(|()| true)
-        })
-        .map(Option::unwrap_or_default)
+        self.read_with(volume, offset, len, true)
+            .map(Option::unwrap_or_default)
     }
 
     /// Like [`Store::read`], but returns `None` where that would block on the disk.
     pub fn try_read_cached(&self, volume: VolumeId, offset: u64, len: usize) -> Result<Option<Bytes>> {
-        self.read_with(volume, offset, len, false, |volume, file, at, buf| {
-            Ok(volume.read_cached_at(file, at, buf))
-        })
+        self.read_with(volume, offset, len, false)
     }
 
     /// [`Store::read`] without waiting, for volumes on devices: `done` is told on another thread, where it must not wait, or at once
@@ -451,14 +453,7 @@ impl Store {
         }
     }
 
-    fn read_with(
-        &self,
-        id: VolumeId,
-        offset: u64,
-        len: usize,
-        may_block: bool,
-        from_file: impl Fn(&Volume, &dyn DiskFile, u64, &mut [u8]) -> Result<bool>,
-    ) -> Result<Option<Bytes>> {
+    fn read_with(&self, id: VolumeId, offset: u64, len: usize, may_block: bool) -> Result<Option<Bytes>> {
         let core = self.core();
         core.check_failed()?;
         check_range(offset, len)?;
@@ -470,30 +465,28 @@ impl Store {
                 Found::OnDevice(_) => Ok(None),
             };
         }
+        if volume.sums.are_kept() {
+            return core.read_verified(&volume, offset, len, may_block);
+        }
         let overlay = volume.overlay(offset, len as u64);
         if let [Extent { data: Some(data), .. }] = &overlay[..]
             && data.len() == len
         {
             return Ok(Some(data.clone()));
         }
-        let fill = |buf: &mut [u8]| -> Result<bool> {
-            let covered: u64 = overlay.iter().map(|extent| extent.len).sum();
-            if covered < len as u64 {
-                match core.volumes.file(&volume)? {
-                    Some(file) if !from_file(&volume, &*file, offset, buf)? => return Ok(false),
-                    Some(_) => {}
-                    None => buf.fill(0),
-                }
+        let mut buffer = ReadBuffer::new(core, len);
+        let buf = buffer.as_mut();
+        let covered: u64 = overlay.iter().map(|extent| extent.len).sum();
+        if covered < len as u64 {
+            match core.volumes.file(&volume)? {
+                Some(file) if may_block => volume.read_at(&*file, offset, buf)?,
+                Some(file) if !volume.read_cached_at(&*file, offset, buf) => return Ok(None),
+                Some(_) => {}
+                None => buf.fill(0),
             }
-            lay_over(&overlay, offset, buf);
-            Ok(true)
-        };
-        if len < POOLED {
-            let mut buf = vec![0; len];
-            return Ok(fill(&mut buf)?.then(|| buf.into()));
         }
-        let mut buf = core.buffers.take(len);
-        Ok(fill(buf.as_mut())?.then(|| buf.freeze()))
+        lay_over(&overlay, offset, buf);
+        Ok(Some(buffer.freeze()))
     }
 
     /// The parts of a range that may hold data, as offset and length, ascending. Everything else reads as zeros.
@@ -548,7 +541,11 @@ impl Store {
         let disk = &core.options.disk;
         let space = disk.space(dir);
         let space = space.context(|| format!("statvfs {}", dir.display()))?;
-        let volumes: u64 = core.volumes.all().iter().map(|volume| volume.disk_bytes()).sum();
+        let volumes = core.volumes.all();
+        let volumes: u64 = volumes
+            .iter()
+            .map(|volume| volume.disk_bytes() + volume.sums.disk_bytes())
+            .sum();
         let meta = disk.stat(&dir.join("meta.redb")).map_or(0, |stat| stat.len);
         Ok(Space {
             total: space.total,
@@ -574,6 +571,7 @@ impl Handle {
             return;
         }
         self.core.reclaim.close();
+        self.core.scrubber.close();
         self.core.order.lock().closing = true;
         self.core.work.notify_all();
         self.core.progress.notify_all();
@@ -617,7 +615,7 @@ fn check_range(offset: u64, len: usize) -> Result<()> {
 }
 
 /// Waits for what a callback is told.
-fn wait_for(ask: impl FnOnce(Box<dyn FnOnce(Result<()>) + Send>)) -> Result<()> {
+pub(crate) fn wait_for(ask: impl FnOnce(Box<dyn FnOnce(Result<()>) + Send>)) -> Result<()> {
     let slot = Arc::new((Mutex::new(None), Condvar::new()));
     let told = Arc::clone(&slot);
     ask(Box::new(move |outcome| {

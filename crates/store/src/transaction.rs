@@ -59,6 +59,8 @@ pub(crate) enum Op {
         volume: VolumeId,
         offset: u64,
         len: u64,
+        /// Those of its whole blocks, 4 bytes each. None at all: the blocks have no sums.
+        sums: Bytes,
     },
     Discard {
         volume: VolumeId,

@@ -18,6 +18,7 @@ use crate::{
     pending::{Extent, Pending},
     ranges::RangeSet,
     remote::Remote,
+    sums_file::SumsFile,
     transaction::VolumeId,
 };
 
@@ -42,6 +43,11 @@ pub(crate) struct Volume {
     /// Submitted data, newest state.
     pub(crate) pending: RwLock<Pending>,
     pub(crate) deleted: AtomicBool,
+    /// The sums of its blocks, if it has any.
+    pub(crate) sums: SumsFile,
+    /// Held by who changes blocks in the file and their sums, where not all of the blocks is in `pending` meanwhile; and by who takes
+    /// what left `pending` for settled.
+    pub(crate) settling: Mutex<()>,
     /// Whether the system's cache may show what the disk does not have.
     stale: AtomicBool,
     /// Its device, if it does not lie in a file.
@@ -66,6 +72,8 @@ impl Volume {
         Ok(Self {
             id,
             name: name.into(),
+            sums: SumsFile::new(Arc::clone(&disk), &path, stale),
+            settling: Mutex::new(()),
             disk,
             path,
             file: Mutex::new(None),
@@ -113,36 +121,52 @@ impl Volume {
         Ok(Some((file, true)))
     }
 
-    /// Makes the file, durably.
+    /// Whether a file is to be made before data can be written.
+    pub(crate) fn lacks_file(&self) -> bool {
+        !self.exists.load(Relaxed) || self.sums.lacks_file()
+    }
+
+    /// Makes the file, and that of its sums if it has any, durably.
     pub(crate) fn create_file(&self) -> Result<()> {
         let _slot = self.file.lock();
-        if self.exists.load(Relaxed) || self.deleted.load(Relaxed) {
+        if !self.lacks_file() || self.deleted.load(Relaxed) {
             return Ok(());
         }
         let what = || format!("create {}", self.path.display());
-        self.disk.open(&self.path, Access::Create).context(what)?;
+        if !self.exists.load(Relaxed) {
+            self.disk.open(&self.path, Access::Create).context(what)?;
+        }
+        let with_sums = self.sums.lacks_file();
+        if with_sums {
+            self.sums.make()?;
+        }
         if let Some(dir) = self.path.parent() {
             let synced = self.disk.sync_dir(dir).context(what);
             // A sync that failed must not be tried again: it could only seem to work.
             synced.map_err(|error| StoreError::Failed(Arc::from(error.to_string())))?;
         }
         self.exists.store(true, Relaxed);
+        if with_sums {
+            self.sums.made();
+        }
         Ok(())
     }
 
     /// Closes the file; it is opened again when needed.
     pub(crate) fn close_file(&self) {
         *self.file.lock() = None;
+        self.sums.close();
     }
 
     pub(crate) fn is_open(&self) -> bool {
         self.file.lock().is_some()
     }
 
-    /// Removes the file.
+    /// Removes the file, and that of its sums.
     pub(crate) fn unlink(&self) -> Result<()> {
         let mut slot = self.file.lock();
         *slot = None;
+        self.sums.unlink()?;
         self.exists.store(false, Relaxed);
         self.size.store(0, Relaxed);
         *self.allocated.lock() = RangeSet::default();
@@ -176,6 +200,7 @@ impl Volume {
                 Err(error) => Err(error),
             };
             let (from, to) = taken.context(|| format!("allocate space in volume {}", self.name))?;
+            self.sums.allocate(from, to)?;
             allocated.insert(from, to);
         }
         Ok(())
@@ -184,6 +209,11 @@ impl Volume {
     /// Forgets that a range has its space: a discard of it was submitted.
     pub(crate) fn forget_allocated(&self, offset: u64, len: u64) {
         self.allocated.lock().remove(offset, offset + len);
+    }
+
+    /// Forgets of all ranges that they have their space: now it takes sums, too.
+    pub(crate) fn forget_all_allocated(&self) {
+        *self.allocated.lock() = RangeSet::default();
     }
 
     /// Carries out a discard. Parts that were taken again since it was submitted keep their space.
@@ -276,7 +306,12 @@ impl Volume {
         Ok(found)
     }
 
-    /// Bytes that the file takes on disk.
+    /// The file's length.
+    pub(crate) fn size(&self) -> u64 {
+        self.size.load(Relaxed)
+    }
+
+    /// Bytes that the file takes on disk, without sums.
     pub(crate) fn disk_bytes(&self) -> u64 {
         self.disk.stat(&self.path).map_or(0, |stat| stat.allocated)
     }

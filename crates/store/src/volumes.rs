@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::{
     disk::{Disk, DiskFile},
     error::{Context, Result, StoreError},
+    sums_file::SUFFIX,
     transaction::VolumeId,
     volume::Volume,
 };
@@ -139,8 +140,8 @@ impl Volumes {
 
     /// The volume's file, made if need be; `None` if the volume was deleted meanwhile.
     pub(crate) fn file_or_create(&self, volume: &Arc<Volume>) -> Result<Option<Arc<dyn DiskFile>>> {
-        if let Some(file) = self.file(volume)? {
-            return Ok(Some(file));
+        if !volume.lacks_file() {
+            return self.file(volume);
         }
         volume.create_file()?;
         self.file(volume)
@@ -193,8 +194,10 @@ fn file_name(name: &str, id: VolumeId) -> String {
     format!("{text}.{:016x}", id.0)
 }
 
+/// The volume that a file belongs to, by its name: that of its data, or that of its sums.
 pub(crate) fn parse_id(file_name: &str) -> Option<VolumeId> {
-    let (_, id) = file_name.rsplit_once('.')?;
+    let name = file_name.strip_suffix(SUFFIX).unwrap_or(file_name);
+    let (_, id) = name.rsplit_once('.')?;
     if id.len() != 16 {
         return None;
     }
@@ -210,6 +213,7 @@ mod tests {
         let name = file_name("rbd/a b%.x", VolumeId(0x2a));
         assert_eq!(name, "rbd%2fa%20b%25.x.000000000000002a");
         assert_eq!(parse_id(&name), Some(VolumeId(42)));
+        assert_eq!(parse_id(&format!("{name}.sums")), Some(VolumeId(42)));
         assert_eq!(parse_id("lost+found"), None);
         assert!(file_name(&"/".repeat(1000), VolumeId(1)).len() <= 255);
     }

@@ -140,6 +140,35 @@ fn render(cluster: &Cluster) -> String {
         "gauge",
         vec![(String::new(), map.epoch.into())],
     );
+    let damage = stats.damage();
+    for (name, help, kind, value) in [
+        (
+            "rbdgate_damaged_blocks",
+            "Blocks of 4 KiB that are not what was written",
+            "gauge",
+            damage.blocks.len() as u64,
+        ),
+        (
+            "rbdgate_damaged_blocks_met_total",
+            "How often one was met",
+            "counter",
+            damage.met,
+        ),
+        (
+            "rbdgate_scrubbed_bytes_total",
+            "Bytes read by scrubbing in the background",
+            "counter",
+            damage.scrubbed,
+        ),
+        (
+            "rbdgate_scrubbed_volumes_total",
+            "Volumes scrubbed to their end",
+            "counter",
+            damage.scrubs,
+        ),
+    ] {
+        metric(name, help, kind, vec![(String::new(), value)]);
+    }
     type Figure = fn(&crate::cluster::PoolUsage) -> u64;
     let pools: [(&str, &str, &str, Figure); 6] = [
         ("ceph_pool_stored", "Bytes stored in the pool", "gauge", |p| {

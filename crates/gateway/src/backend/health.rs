@@ -16,7 +16,9 @@ use store::DeviceSpace;
 
 use super::{CurveDevices, curve::SLOW};
 use crate::{
-    cluster::{BackendCheck, ClusterStats, Latency, PoolUsage, Rates, ScrubState, Space, WatcherAt},
+    cluster::{
+        BackendCheck, ClusterStats, DataDamage, Latency, PoolUsage, Rates, ScrubState, Space, WatcherAt,
+    },
     op_tracker::OpTracker,
 };
 
@@ -223,6 +225,10 @@ impl ClusterStats for BackendStats {
 
     fn scrubs(&self) -> BTreeMap<Pg, ScrubState> {
         self.inner.scrubs()
+    }
+
+    fn damage(&self) -> DataDamage {
+        self.inner.damage()
     }
 
     fn watchers(&self) -> Vec<WatcherAt> {

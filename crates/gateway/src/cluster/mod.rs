@@ -63,7 +63,7 @@ pub use osd_maps::MapsSince;
 pub use osd_up::MarkedDown;
 pub use pools::{PoolLayout, PoolQuota, PoolRequest, stored_deleted_pools};
 pub use stats::{
-    BackendCheck, ClusterStats, Latency, NoStats, PoolUsage, Rates, ScrubState, Space, WatcherAt,
+    BackendCheck, ClusterStats, DataDamage, Latency, NoStats, PoolUsage, Rates, ScrubState, Space, WatcherAt,
 };
 pub use tiers::CacheMode;
 

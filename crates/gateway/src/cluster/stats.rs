@@ -97,6 +97,21 @@ pub struct ScrubState {
     pub errors: u64,
 }
 
+/// What is known of whether stored data is what was written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DataDamage {
+    /// Damaged blocks of 4 KiB: what they are of, and the offset.
+    pub blocks: Vec<(String, u64)>,
+    /// How many of them belong to no placement group that is known: those of groups count as errors of their scrubs.
+    pub of_no_group: u64,
+    /// How often one was met since the process began.
+    pub met: u64,
+    /// Bytes that were scrubbed since.
+    pub scrubbed: u64,
+    /// Images, and pools' other objects, that were scrubbed to the end since.
+    pub scrubs: u64,
+}
+
 /// What measures all this. Called by commands: answers must not block for long.
 pub trait ClusterStats: Send + Sync {
     /// The capacity.
@@ -127,6 +142,11 @@ pub trait ClusterStats: Send + Sync {
     /// The groups that were scrubbed, or are.
     fn scrubs(&self) -> BTreeMap<Pg, ScrubState> {
         BTreeMap::new()
+    }
+
+    /// Data that is not what was written.
+    fn damage(&self) -> DataDamage {
+        DataDamage::default()
     }
 
     /// All watches.

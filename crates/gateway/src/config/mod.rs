@@ -4,6 +4,7 @@
 
 mod backend;
 mod file;
+mod integrity;
 mod limits;
 mod listen;
 pub mod owners;
@@ -18,6 +19,7 @@ use encoding::{Feature, Features};
 
 pub use backend::CurveSettings;
 pub use file::commented_defaults;
+pub use integrity::IntegritySettings;
 pub use limits::ServerLimits;
 pub use listen::{Listener, offset};
 use msgr::{
@@ -75,6 +77,8 @@ pub struct Settings {
     pub listen: Vec<Listener>,
     /// What is taken of clients and of strangers.
     pub limits: ServerLimits,
+    /// What is done about data that is not what was written.
+    pub integrity: IntegritySettings,
     /// What is logged: a level or `tracing` filter directives.
     pub log: String,
     /// The CurveBS cluster that images lie on; without one they lie in files.
@@ -255,6 +259,28 @@ pub const SETTINGS: &[Setting] = &[
         help: "The same for all clients together: it is shared among those that hold more than 1 MiB, which each may in any case.",
     },
     Setting {
+        key: "checksums",
+        value: "BOOL",
+        default: "true",
+        allowed: "true or false",
+        help: "Keep checksums of what images in files hold, so that a block that the disk returns otherwise than it was written is an error \
+               and not data. Images made with them keep them; others get them when they are scrubbed.",
+    },
+    Setting {
+        key: "scrub-interval",
+        value: "SECONDS",
+        default: "604800",
+        allowed: "a number of seconds; 0 for never",
+        help: "How often what each image with checksums holds is read from the disk and verified, in the background.",
+    },
+    Setting {
+        key: "scrub-rate",
+        value: "BYTES",
+        default: "32M",
+        allowed: "a number of bytes from 64K on, with K, M or G for KiB, MiB or GiB",
+        help: "How much of it is read in a second, at most.",
+    },
+    Setting {
         key: "log",
         value: "FILTER",
         default: "info",
@@ -406,6 +432,7 @@ impl Sources {
             max_msgr: self.get("max-msgr", parse_max_msgr)?,
             listen: self.get("listen", listen::parse)?,
             limits: self.limits()?,
+            integrity: IntegritySettings::of(self)?,
             log: self.get("log", |text| {
                 let valid = !text.is_empty() && tracing_subscriber::EnvFilter::try_new(text).is_ok();
                 let level = text.parse::<tracing::Level>().is_ok() || text.contains(['=', ',']);
@@ -541,6 +568,9 @@ mod tests {
             ("max-connections", "0"),
             ("max-refusals", "-1"),
             ("session-memory", "1T"),
+            ("checksums", "yes"),
+            ("scrub-interval", "7d"),
+            ("scrub-rate", "1K"),
             ("listen", "127.0.0.1:7000,max-msgr=v3"),
             ("log", "loud"),
             ("osd-count", "65"),

@@ -4,6 +4,7 @@
 //! (`tables`): that each row reads, and that what rows say of each other is so. After a repair everything is checked again, as one repair may uncover
 //! something else.
 
+mod data;
 mod objects;
 mod places;
 mod slots;
@@ -38,11 +39,12 @@ fsck looks at everything that rbdgate keeps in its data folder and tells, a line
   the metadata file, with all its checksums, and the journal, also whether anything is missing in its midst;
   that every volume has its rows, and no file is left over; with images on CurveBS (say where with --config), that the
   volumes which hold data are in the cluster;
-  objects, attributes, omap, clones, snapshots, blocks and slots, and that each refers to what is there.
-What images hold is not compared with anything: there are no checksums of data.
+  objects, attributes, omap, clones, snapshots, blocks and slots, and that each refers to what is there;
+  what images hold in files, with its checksums: all of it is read, which takes as long as the disk takes (--skip-data does not).
 
 It refuses while a server runs on the folder. As a start of the server does, it takes up the journal.
-Repairing never touches data that an object refers to. It removes what nothing refers to, adds what can be told from
+Data that is not what was written is told, and cannot be read until it is written anew or, with --accept-data, is taken as it
+is. Repairing never touches data that an object refers to. It removes what nothing refers to, adds what can be told from
 the rest, and gives back what is taken and not used. While something cannot be read, nothing is removed: it might
 belong to that. What is damaged and cannot be told is left for you: restore a backup of the metadata (rbdgate meta
 restore), or remove the object.
@@ -149,16 +151,30 @@ pub fn command() -> Command {
         .long("repair")
         .action(ArgAction::SetTrue)
         .help("Repair what can be repaired");
+    let flag = |name, help| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    let skip = flag("skip-data", "Do not read what images hold");
+    let accept = flag(
+        "accept-data",
+        "Take data that is not what was written as it is: reads give what the disk has",
+    );
     Command::new("fsck")
         .about("Check a data folder that no server has open, and repair it")
         .after_help(HELP)
-        .arg(repair)
+        .args([repair, skip, accept.conflicts_with("skip-data")])
 }
 
 /// Runs the subcommand. What it finds goes to standard output.
 #[must_use]
 pub fn run(args: &ArgMatches, settings: &Settings) -> ExitCode {
-    match Fsck::new(settings, args.get_flag("repair")).run() {
+    let fsck = Fsck {
+        settings,
+        repair: args.get_flag("repair"),
+        skip_data: args.get_flag("skip-data"),
+        accept_data: args.get_flag("accept-data"),
+        wrong: 0,
+        left: 0,
+    };
+    match fsck.run() {
         Ok(code) => code,
         Err(error) => {
             eprintln!("rbdgate: fsck: {error}");
@@ -171,20 +187,13 @@ pub fn run(args: &ArgMatches, settings: &Settings) -> ExitCode {
 struct Fsck<'a> {
     settings: &'a Settings,
     repair: bool,
+    skip_data: bool,
+    accept_data: bool,
     wrong: usize,
     left: usize,
 }
 
-impl<'a> Fsck<'a> {
-    const fn new(settings: &'a Settings, repair: bool) -> Self {
-        Self {
-            settings,
-            repair,
-            wrong: 0,
-            left: 0,
-        }
-    }
-
+impl Fsck<'_> {
     /// Prints a problem, and counts it. `mended`: it can be repaired.
     fn tell(&mut self, what: &str, mended: bool) {
         self.wrong += 1;
@@ -224,9 +233,16 @@ impl<'a> Fsck<'a> {
         let devices = open::connect_backend(self.settings)?;
         let store = open::open_with(options, &self.settings.data, self.settings, devices.as_ref())?;
         let looked = self.opened(&store, devices.as_ref());
+        let read = match self.skip_data {
+            true => Ok(0),
+            false => self.data(&store),
+        };
         let closed = store.close();
-        let looked = looked?;
+        let (looked, read) = (looked?, read?);
         closed?;
+        if read > 0 {
+            println!("note   {} MiB of data were read", read >> 20);
+        }
         Ok(self.end(Some(looked)))
     }
 

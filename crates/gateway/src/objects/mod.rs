@@ -8,6 +8,7 @@ pub mod clones;
 pub mod commit;
 pub mod counter;
 pub mod creators;
+pub mod damage;
 mod data_listing;
 mod delete_pool;
 pub mod extents;

@@ -48,6 +48,7 @@ fn options(disk: &SimDisk) -> Options {
         // Larger than the pieces that data is journaled in.
         direct_threshold: 48 << 10,
         reserve_bytes: 0,
+        region_bytes: 128 << 10,
         meta_cache_bytes: 1 << 20,
         disk: Arc::new(disk.clone()),
         stepped: true,

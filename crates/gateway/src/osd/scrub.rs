@@ -99,6 +99,38 @@ impl Osd {
         });
     }
 
+    /// How many blocks of each group's objects are not what was written, and how many of no group that is known.
+    pub(super) fn damaged_groups(&self) -> (BTreeMap<Pg, u64>, u64) {
+        let damaged = self.objects.store().integrity().damaged;
+        let (mut groups, mut others) = (BTreeMap::new(), 0);
+        if damaged.is_empty() {
+            return (groups, others);
+        }
+        let owners = match self
+            .objects
+            .owners_of(damaged.iter().map(|(_, volume, at)| (*volume, *at)))
+        {
+            Ok(owners) => owners,
+            Err(error) => {
+                tracing::error!(%error, "cannot tell whose damaged blocks are");
+                return (groups, damaged.len() as u64);
+            }
+        };
+        let map = self.cluster.osdmap();
+        others += (damaged.len() - owners.len()) as u64;
+        for object in owners {
+            match map.pools.get(&object.pool) {
+                Some(pool) => {
+                    let seed = pool.raw_seed_to_pg(object.hash());
+                    let pool = object.pool.cast_unsigned();
+                    *groups.entry(Pg { pool, seed }).or_default() += 1;
+                }
+                None => others += 1,
+            }
+        }
+        (groups, others)
+    }
+
     /// Reads a group; returns how many objects could not be read.
     fn scrub(self: &Arc<Self>, pg: Pg, deep: bool) -> u64 {
         let map = self.cluster.osdmap();
@@ -177,6 +209,7 @@ impl Osd {
         let mut offset = 0;
         while offset < state.size {
             let len = PIECE.min(state.size - offset);
+            self.objects.forget_cached(id, state, offset, len)?;
             self.objects.read(id, state, offset, len, Access::Wait)?;
             offset += len;
         }

@@ -13,7 +13,7 @@ use store::Store;
 
 use super::{Osd, bench, cache::Object};
 use crate::{
-    cluster::{Cluster, ClusterStats, Latency, PoolUsage, Rates, ScrubState, Space, WatcherAt},
+    cluster::{Cluster, ClusterStats, DataDamage, Latency, PoolUsage, Rates, ScrubState, Space, WatcherAt},
     daemon::{self, Daemon},
     mon::{Args, Command, CommandError, Format, Reply, TELL},
     objects::usage::Figures,
@@ -277,7 +277,24 @@ impl ClusterStats for Osd {
     }
 
     fn scrubs(&self) -> BTreeMap<Pg, ScrubState> {
-        self.scrubs.states()
+        let mut states = self.scrubs.states();
+        for (pg, blocks) in self.damaged_groups().0 {
+            let state = states.entry(pg).or_default();
+            state.errors = state.errors.max(blocks);
+        }
+        states
+    }
+
+    fn damage(&self) -> DataDamage {
+        let integrity = self.objects.store().integrity();
+        let blocks = integrity.damaged.into_iter();
+        DataDamage {
+            blocks: blocks.map(|(volume, _, offset)| (volume, offset)).collect(),
+            of_no_group: self.damaged_groups().1,
+            met: integrity.met,
+            scrubbed: integrity.scrubbed,
+            scrubs: integrity.scrubs,
+        }
     }
 
     fn watchers(&self) -> Vec<WatcherAt> {

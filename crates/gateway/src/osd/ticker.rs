@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use encoding::Errno;
+use encoding::{Errno, maps::osdmap_flags};
 use store::StoreError;
 
 use super::{Osd, cache::Object, context::store_error, reply_log};
@@ -44,6 +44,7 @@ impl Osd {
             self.trim_snaps();
             self.start_scrubs();
             if tick.is_multiple_of(4) {
+                self.hold_scrubs();
                 self.update_full_flags();
                 self.measure();
                 self.objects.forget_idle_listings();
@@ -52,6 +53,14 @@ impl Osd {
                 self.forget_clients();
             }
         }
+    }
+
+    /// `ceph osd set nodeep-scrub` stops what reads data in the background.
+    fn hold_scrubs(&self) {
+        let flags = self.cluster.osdmap().flags;
+        self.objects
+            .store()
+            .hold_scrubs(flags & osdmap_flags::NODEEP_SCRUB != 0);
     }
 
     fn expire_notifies(&self) {

@@ -22,33 +22,46 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
-#[test]
-fn after_a_crash_anywhere_everything_acknowledged_is_there_and_nothing_by_halves() {
+/// Runs seeds until there were so many crash points.
+fn crash_points(wanted: u64, run: fn(u64) -> Run) {
     if let Some(seed) = number("RBDGATE_SIM_SEED") {
-        let points = Run::new(seed).all();
-        println!("seed {seed}: {points} crash points");
+        let (points, rotted) = run(seed).all();
+        println!("seed {seed}: {points} crash points, {rotted} blocks rotted");
         return;
     }
-    let wanted = number("RBDGATE_SIM_POINTS").unwrap_or(10_000);
+    let wanted = number("RBDGATE_SIM_POINTS").unwrap_or(wanted);
     let first = number("RBDGATE_SIM_FROM").unwrap_or(1);
-    let (seed, points) = (AtomicU64::new(first), AtomicU64::new(0));
+    let (seed, points, rotted) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
     let started = Instant::now();
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 while points.load(SeqCst) < wanted {
                     let seed = seed.fetch_add(1, SeqCst);
-                    points.fetch_add(Run::new(seed).all(), SeqCst);
+                    let (more, rot) = run(seed).all();
+                    points.fetch_add(more, SeqCst);
+                    rotted.fetch_add(rot, SeqCst);
                 }
             });
         }
     });
     println!(
-        "seeds {first} to {}: {} crash points in {:.1} s",
+        "seeds {first} to {}: {} crash points, {} blocks rotted, in {:.1} s",
         seed.load(SeqCst) - 1,
         points.load(SeqCst),
+        rotted.load(SeqCst),
         started.elapsed().as_secs_f64()
     );
+}
+
+#[test]
+fn after_a_crash_anywhere_everything_acknowledged_is_there_and_nothing_by_halves() {
+    crash_points(10_000, Run::new);
+}
+
+#[test]
+fn blocks_that_rot_cannot_be_read_and_are_never_wrong_data() {
+    crash_points(4_000, Run::with_rot);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::{path::Path, sync::Arc};
 
 use disk_sim::{Call, CrashPoints, Image, Random, SimDisk};
-use rbdgate_store::{Options, Stage, Store};
+use rbdgate_store::{Options, Scrub, Stage, Store};
 
-use crate::model::{DIRECT, History};
+use crate::model::{BLOCK, DIRECT, History, REGION};
 
 /// How often the store crashes and goes on from there.
 const GENERATIONS: u64 = 5;
@@ -17,6 +17,8 @@ pub(crate) fn options(disk: &SimDisk) -> Options {
         journal_bytes: 1 << 20,
         direct_threshold: DIRECT,
         reserve_bytes: 0,
+        // Many of them, so that not everything is suspect after a crash, and marks are pushed out.
+        region_bytes: REGION,
         meta_cache_bytes: 1 << 20,
         disk: Arc::new(disk.clone()),
         stepped: true,
@@ -33,6 +35,9 @@ pub(crate) struct Run {
     acknowledged: u64,
     points: u64,
     trace: Vec<Call>,
+    /// Whether blocks rot now and then.
+    rots: bool,
+    rotted: u64,
 }
 
 impl Run {
@@ -46,17 +51,27 @@ impl Run {
             acknowledged: 0,
             points: 0,
             trace: Vec::new(),
+            rots: false,
+            rotted: 0,
         }
     }
 
-    /// Runs all generations. Returns how many crash points were looked at.
-    pub(crate) fn all(mut self) -> u64 {
+    /// The same, with blocks that rot.
+    pub(crate) fn with_rot(seed: u64) -> Self {
+        Self {
+            rots: true,
+            ..Self::new(seed)
+        }
+    }
+
+    /// Runs all generations. Returns how many crash points were looked at, and how many blocks rotted.
+    pub(crate) fn all(mut self) -> (u64, u64) {
         for generation in 0..GENERATIONS {
             let image = self.generation(generation);
             self.trace.extend(self.disk.kinds());
             self.disk = SimDisk::of(&image, self.random.number());
         }
-        self.points
+        (self.points, self.rotted)
     }
 
     /// The calls that a run makes.
@@ -79,6 +94,9 @@ impl Run {
         let mut store = opened.unwrap_or_else(|error| self.wrong(generation, &error.to_string()));
         self.check_images(generation);
         self.restart(generation, &store);
+        if self.rots {
+            self.rot(generation, &store);
+        }
         for _ in 0..ACTIONS {
             if self.random.one_in(80) {
                 store.close().unwrap();
@@ -111,6 +129,40 @@ impl Run {
                 self.acknowledge(n);
             }
             Err(error) => self.wrong(generation, &error.to_string()),
+        }
+    }
+
+    /// Damages some blocks that have sums, where nothing is suspect any more.
+    fn rot(&mut self, generation: u64, store: &Store) {
+        for (_, id) in store.volume_names() {
+            // What is rotten already is told again, and nothing else.
+            let scrubbed = store.scrub(id, Scrub::default(), |_| true);
+            let scrubbed = scrubbed.unwrap_or_else(|error| self.wrong(generation, &error.to_string()));
+            if !scrubbed.complete {
+                self.wrong(generation, "a scrub was not complete");
+            }
+        }
+        store.wait(store.progress().submitted).unwrap();
+        self.check_images(generation);
+        for (name, id) in store.volume_names() {
+            let path = store.volume_place(id).unwrap();
+            let sums = self.disk.content(Path::new(&format!("{path}.sums")));
+            let sums = sums.unwrap_or_default();
+            let summed = |block: &u64| {
+                let at = *block as usize * 4;
+                sums.get(at..at + 4).is_some_and(|sum| sum != [0; 4])
+            };
+            let blocks: Vec<u64> = (0..sums.len() as u64 / 4).filter(summed).collect();
+            for _ in 0..self.random.below(4) {
+                let Some(block) = blocks.get(self.random.below(blocks.len().max(1) as u64) as usize) else {
+                    continue;
+                };
+                let offset = block * BLOCK + self.random.below(BLOCK - 8);
+                self.disk
+                    .damage(Path::new(&path), offset, &self.random.number().to_le_bytes());
+                self.history.rots(&name, *block);
+                self.rotted += 1;
+            }
         }
     }
 
@@ -160,8 +212,13 @@ impl Run {
     fn wrong(&self, generation: u64, text: &str) -> ! {
         panic!(
             "seed {seed}, generation {generation}: {text}\nagain: RBDGATE_SIM_SEED={seed} cargo test -p rbdgate-store \
-             --test simulation after_a_crash",
-            seed = self.seed
+             --test simulation {test}",
+            seed = self.seed,
+            test = if self.rots {
+                "blocks_that_rot"
+            } else {
+                "after_a_crash"
+            }
         )
     }
 }

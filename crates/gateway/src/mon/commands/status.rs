@@ -23,6 +23,9 @@ use crate::{
     },
 };
 
+/// Damaged blocks that are told one by one.
+const DETAILS: usize = 20;
+
 /// Something that is not as it should be.
 pub(super) struct Check {
     pub(super) code: &'static str,
@@ -191,30 +194,43 @@ fn slow_ops_check(cluster: &Cluster, map: &encoding::maps::OsdMap) -> Option<Che
 /// Whether scrubs found what cannot be read (`PGMap::get_health_checks`).
 fn scrub_checks(cluster: &Cluster) -> Vec<Check> {
     let scrubs = cluster.stats().scrubs();
+    let damage = cluster.stats().damage();
     let bad: Vec<_> = scrubs.iter().filter(|(_, state)| state.errors > 0).collect();
-    if bad.is_empty() {
+    let errors = bad.iter().map(|(_, state)| state.errors).sum::<u64>() + damage.of_no_group;
+    if errors == 0 {
         return Vec::new();
     }
-    let errors: u64 = bad.iter().map(|(_, state)| state.errors).sum();
-    let plural = if bad.len() == 1 { "pg" } else { "pgs" };
-    let check = |code, summary, detail: Vec<String>| Check {
+    let check = |code, count, summary, detail: Vec<String>| Check {
         code,
         error: true,
         summary,
-        count: bad.len(),
+        count,
         detail,
     };
-    let detail = bad
+    let blocks = damage
+        .blocks
         .iter()
-        .map(|(pg, _)| format!("pg {pg} is active+clean+inconsistent"));
-    vec![
-        check("OSD_SCRUB_ERRORS", format!("{errors} scrub errors"), Vec::new()),
-        check(
+        .take(DETAILS)
+        .map(|(of, offset)| format!("{of}: the 4 KiB at {offset} are not what was written"));
+    let mut checks = vec![check(
+        "OSD_SCRUB_ERRORS",
+        bad.len().max(1),
+        format!("{errors} scrub errors"),
+        blocks.collect(),
+    )];
+    if !bad.is_empty() {
+        let plural = if bad.len() == 1 { "pg" } else { "pgs" };
+        let groups = bad
+            .iter()
+            .map(|(pg, _)| format!("pg {pg} is active+clean+inconsistent"));
+        checks.push(check(
             "PG_DAMAGED",
+            bad.len(),
             format!("Possible data damage: {} {plural} inconsistent", bad.len()),
-            detail.collect(),
-        ),
-    ]
+            groups.collect(),
+        ));
+    }
+    checks
 }
 
 /// What the pools hold in sum, and how busy they are.

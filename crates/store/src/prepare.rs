@@ -1,0 +1,228 @@
+//! Splits transactions into what goes to the journal and what goes to volume files.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    core::{Core, DataKind, DataOp, Queued},
+    error::Result,
+    options::BLOCK,
+    record,
+    remote::Clear,
+    sums::{SUM, whole_blocks},
+    transaction::{Op, Transaction},
+    volume::Volume,
+};
+
+/// How the writes of a transaction are cut.
+struct Cut {
+    /// From which length on they go straight to their volumes.
+    threshold: u64,
+    /// Blocks that such a write covers in part go through the journal, so that the rest of them can be verified where their order is certain.
+    whole_blocks: bool,
+}
+
+/// A part of a write, and whether it is direct.
+type Piece = (u64, Bytes, bool);
+
+impl Cut {
+    /// Much data in small pieces must not fill the journal.
+    fn of(core: &Core, ops: &[Op]) -> Self {
+        let lens = || {
+            ops.iter().filter_map(|op| match op {
+                Op::Write { offset, data, .. } => Some((*offset, data.len() as u64)),
+                _ => None,
+            })
+        };
+        let most = core.options.most_journaled();
+        let total: u64 = lens().map(|(_, len)| len).sum();
+        if total <= most {
+            return Self {
+                threshold: core.options.direct_threshold,
+                whole_blocks: true,
+            };
+        }
+        let journaled: u64 = lens()
+            .map(|(offset, len)| {
+                let (first, end) = whole_blocks(offset, len);
+                len - (end - first) * BLOCK
+            })
+            .sum();
+        Self {
+            threshold: BLOCK,
+            whole_blocks: journaled <= most,
+        }
+    }
+
+    fn pieces(&self, volume: &Volume, offset: u64, data: Bytes) -> Vec<Piece> {
+        let len = data.len() as u64;
+        if len < self.threshold {
+            return vec![(offset, data, false)];
+        }
+        if !volume.sums.are_kept() || !self.whole_blocks {
+            return vec![(offset, data, true)];
+        }
+        let (first, end) = whole_blocks(offset, len);
+        if first == end {
+            return vec![(offset, data, false)];
+        }
+        let (head, tail) = (first * BLOCK - offset, end * BLOCK - offset);
+        let pieces = [
+            (offset, data.slice(..head as usize), false),
+            (offset + head, data.slice(head as usize..tail as usize), true),
+            (offset + tail, data.slice(tail as usize..), false),
+        ];
+        pieces
+            .into_iter()
+            .filter(|(_, data, _)| !data.is_empty())
+            .collect()
+    }
+}
+
+/// What becomes of a transaction.
+struct Plan {
+    ops: Vec<Op>,
+    data: Vec<DataOp>,
+}
+
+impl Plan {
+    fn add(&mut self, op: Op, volume: Arc<Volume>, kind: DataKind) {
+        let at = self.ops.len();
+        self.ops.push(op);
+        self.data.push(DataOp { op: at, volume, kind });
+    }
+
+    fn write(&mut self, volume: &Arc<Volume>, (offset, data, direct): Piece) {
+        let id = volume.id;
+        let (op, kind) = if direct {
+            let sums = match volume.sums.are_kept() {
+                true => no_sums_yet(offset, data.len() as u64),
+                false => Bytes::new(),
+            };
+            let len = data.len() as u64;
+            let clear = Clear::default();
+            (
+                Op::Direct {
+                    volume: id,
+                    offset,
+                    len,
+                    sums,
+                },
+                DataKind::Direct { offset, data, clear },
+            )
+        } else {
+            let op = Op::Write {
+                volume: id,
+                offset,
+                data: data.clone(),
+            };
+            (op, DataKind::Journaled { offset, data })
+        };
+        self.add(op, Arc::clone(volume), kind);
+    }
+}
+
+/// The room that the sums of a direct write take, which are found while it is written.
+fn no_sums_yet(offset: u64, len: u64) -> Bytes {
+    let (first, end) = whole_blocks(offset, len);
+    Bytes::from(vec![0; ((end - first) * SUM) as usize])
+}
+
+impl Core {
+    /// Splits a transaction on files.
+    pub(crate) fn prepare(&self, tx: Transaction) -> Result<Queued> {
+        let cut = Cut::of(self, &tx.ops);
+        let mut plan = Plan {
+            ops: Vec::with_capacity(tx.ops.len()),
+            data: Vec::new(),
+        };
+        for op in tx.ops {
+            match op {
+                Op::Write { volume, offset, data } => {
+                    let volume = self.volumes.get(volume)?;
+                    for piece in cut.pieces(&volume, offset, data) {
+                        plan.write(&volume, piece);
+                    }
+                }
+                Op::Discard { volume, offset, len } => {
+                    let target = self.volumes.get(volume)?;
+                    plan.add(op, target, DataKind::Discard { offset, len });
+                }
+                Op::DeleteVolume { volume } => {
+                    let target = self.volumes.get(volume)?;
+                    plan.ops.extend(self.forget_rows(volume));
+                    plan.add(op, target, DataKind::Delete);
+                }
+                op => plan.ops.push(op),
+            }
+        }
+        let Plan { mut ops, mut data } = plan;
+        keep_order_of_directs(&mut ops, &mut data);
+        // Without room for their sums, blocks have none until they are read by a scrub.
+        if record::encoded_len(&ops) > self.options.max_transaction() {
+            for op in &mut ops {
+                if let Op::Direct { sums, .. } = op {
+                    *sums = Bytes::new();
+                }
+            }
+        }
+        let is_direct = |op: &DataOp| matches!(op.kind, DataKind::Direct { .. });
+        let direct_after = data.iter().any(is_direct).then_some(0);
+        let encoded = record::encoded_len(&ops);
+        let direct_bytes = ops
+            .iter()
+            .map(|op| if let Op::Direct { len, .. } = op { *len } else { 0 })
+            .sum();
+        Ok(Queued {
+            seq: 0,
+            ops,
+            data,
+            encoded,
+            direct_after,
+            direct_behind: tx.start_after,
+            builds_on: tx.builds_on,
+            direct_bytes,
+            emptied: Vec::new(),
+            held: None,
+        })
+    }
+}
+
+/// Direct writes reach the file before the journaled changes of the same transaction. Where that would turn the
+/// order of two changes of the same bytes, the direct write is turned into a journaled one.
+fn keep_order_of_directs(ops: &mut [Op], data: &mut [DataOp]) {
+    let overlaps = |a: &DataOp, b: &DataOp| {
+        let range = |op: &DataOp| match &op.kind {
+            DataKind::Journaled { offset, data } | DataKind::Direct { offset, data, .. } => {
+                Some((*offset, offset + data.len() as u64))
+            }
+            DataKind::Discard { offset, len } => Some((*offset, offset + len)),
+            DataKind::Delete => None,
+        };
+        match (range(a), range(b)) {
+            (Some((s, e)), Some((s2, e2))) => a.volume.id == b.volume.id && s < e2 && s2 < e,
+            _ => false,
+        }
+    };
+    for at in 1..data.len() {
+        let (before, rest) = data.split_at_mut(at);
+        let Some(this) = rest.first_mut() else { continue };
+        let DataKind::Direct { offset, data, .. } = &this.kind else {
+            continue;
+        };
+        let journaled = |op: &&DataOp| !matches!(op.kind, DataKind::Direct { .. });
+        if !before.iter().filter(journaled).any(|op| overlaps(op, this)) {
+            continue;
+        }
+        let (offset, data, id) = (*offset, data.clone(), this.volume.id);
+        if let Some(op) = ops.get_mut(this.op) {
+            *op = Op::Write {
+                volume: id,
+                offset,
+                data: data.clone(),
+            };
+        }
+        this.kind = DataKind::Journaled { offset, data };
+    }
+}
