@@ -23,7 +23,7 @@ use crate::{
     pending::Extent,
     queue::Queue,
     reclaim::Reclaim,
-    regions::{Held, Regions},
+    regions::{self, Held, Regions},
     remote::{self, Clear},
     scrub::Scrubber,
     step::Stepper,
@@ -98,6 +98,11 @@ pub(crate) struct Queued {
 }
 
 impl Queued {
+    /// Whether it only lists regions ([`crate::regions`]).
+    pub(crate) fn marks_only(&self) -> bool {
+        matches!(&self.ops[..], [Op::Put { key, .. }] if key == regions::ROW)
+    }
+
     /// The most that it takes in the journal, standing in a batch alone.
     pub(crate) fn cost(&self) -> u64 {
         batch_len(self.encoded)

@@ -1,6 +1,6 @@
 //! Transactions that wait for the journal, and which wait for which.
 //!
-//! On files the journal takes them in the order of their numbers. On devices a write may take as long as it likes (a raft
+//! On files the journal takes them in the order of their numbers, but for marks of regions ([`crate::regions`]), which go first. On devices a write may take as long as it likes (a raft
 //! group without a leader), so there it holds up only what builds on it: what changes the same keys, bytes of patched values, blocks or
 //! volumes, and what says so ([`crate::Transaction::builds_on`]). The rest is journaled before it. After a crash the store then
 //! holds a transaction and lacks an older one that had not become durable either: nobody was told of that, and nothing that is there was
@@ -169,8 +169,13 @@ impl Queue {
     /// Adds the newest transaction.
     pub(crate) fn push(&mut self, queued: Queued) {
         let seq = queued.seq;
-        let behind: BTreeSet<Seq> = if self.strict {
-            self.waiting.keys().next_back().copied().into_iter().collect()
+        let behind: BTreeSet<Seq> = if self.strict && queued.marks_only() {
+            // Direct writes wait for it: it must not wait for others.
+            BTreeSet::new()
+        } else if self.strict {
+            let mut older = self.waiting.iter().rev();
+            let last = older.find(|(_, waiting)| !waiting.queued.marks_only());
+            last.map(|(seq, _)| *seq).into_iter().collect()
         } else {
             let mut behind = self.touched.add(seq, &queued.ops);
             behind.extend(&queued.builds_on);
@@ -345,6 +350,25 @@ mod tests {
         assert_eq!(taken(&mut queue), [0; 0]);
         queue.written(1, Vec::new());
         assert_eq!(taken(&mut queue), [1, 2, 3]);
+    }
+
+    #[test]
+    fn on_files_marks_of_regions_go_first_and_nothing_else_does() {
+        let mut queue = Queue::new(true);
+        let mark = |tx: &mut Transaction| {
+            tx.ops.push(Op::Put {
+                key: Bytes::from_static(crate::regions::ROW),
+                value: Bytes::new(),
+            });
+        };
+        queue.push(queued(1, true, put("a")));
+        queue.push(queued(2, false, mark));
+        queue.push(queued(3, false, put("b")));
+        queue.push(queued(4, false, mark));
+        assert_eq!(taken(&mut queue), [2, 4]);
+        assert_eq!(taken(&mut queue), [0; 0]);
+        queue.written(1, Vec::new());
+        assert_eq!(taken(&mut queue), [1, 3]);
     }
 
     #[test]
