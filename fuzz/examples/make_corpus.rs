@@ -36,7 +36,8 @@ fn main() -> Result {
     blobs()?;
     pairs()?;
     calls()?;
-    curve_frames()
+    curve_frames()?;
+    vectors()
 }
 
 fn crates() -> PathBuf {
@@ -478,4 +479,14 @@ fn curve_frames() -> Result {
         }
     }
     keep("curve_rpc", "all", &all)
+}
+
+/// Choices at random, as a beginning: every byte chooses something.
+fn vectors() -> Result {
+    for seed in 0..6_u64 {
+        let mut random = disk_sim::Random::new(seed);
+        let input: Vec<u8> = (0..400).map(|_| random.below(256) as u8).collect();
+        keep("op_vectors", &format!("random-{seed}"), &input)?;
+    }
+    Ok(())
 }

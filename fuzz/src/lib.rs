@@ -14,6 +14,7 @@ pub mod message;
 pub mod msgr_pair;
 pub mod msgr_v1;
 pub mod msgr_v2;
+pub mod op_vectors;
 pub mod store;
 
 use encoding::Features;

@@ -182,3 +182,8 @@ fn cls_call() {
 fn store() {
     replay("store", rbdgate_fuzz::store::run);
 }
+
+#[test]
+fn op_vectors() {
+    replay("op_vectors", rbdgate_fuzz::op_vectors::run);
+}

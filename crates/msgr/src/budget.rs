@@ -1,15 +1,24 @@
 //! How much memory sessions may hold: requests under way, and answers that their peers do not take. A session that
 //! holds more is not read from until it holds less, which holds back that peer alone.
+//!
+//! A message that has not come whole takes memory, too. While all of these together take the total, one session at a time is
+//! read from so that its message gets whole; a peer that has kept its reader waiting for the rest of a message for long is
+//! left then, and cannot hold the memory for good.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use crate::session::Session;
 
 /// What a session may hold whatever others hold, in bytes. Sessions below it cost nothing to account for.
 const FLOOR: usize = 1 << 20;
+/// How long a peer may keep its reader waiting for the rest of a message while unfinished messages take all there is.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What a request takes beside its bytes, roughly.
 const REQUEST: usize = 1 << 10;
 
@@ -20,6 +29,11 @@ pub struct Budget {
     total: usize,
     /// Sessions that hold more than [`FLOOR`].
     heavy: AtomicUsize,
+    /// Bytes of messages that have not come whole, of those with more than [`FLOOR`].
+    unfinished: AtomicUsize,
+    /// A session is read from though these take the total.
+    passing: AtomicBool,
+    patience: Duration,
 }
 
 impl Default for Budget {
@@ -37,7 +51,17 @@ impl Budget {
             per_session: per_session.max(FLOOR),
             total,
             heavy: AtomicUsize::new(0),
+            unfinished: AtomicUsize::new(0),
+            passing: AtomicBool::new(false),
+            patience: PATIENCE,
         }
+    }
+
+    /// Has another time for which a peer may keep its reader waiting while unfinished messages take the total.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// For a client, which never stops reading: were both sides to wait for the other to take what they wrote, neither
@@ -59,11 +83,57 @@ impl Budget {
 pub(crate) struct Share<'a> {
     budget: &'a Budget,
     heavy: bool,
+    /// Its part of the unfinished messages.
+    unfinished: usize,
+    passing: bool,
 }
 
 impl<'a> Share<'a> {
     pub(crate) const fn of(budget: &'a Budget) -> Self {
-        Self { budget, heavy: false }
+        Self {
+            budget,
+            heavy: false,
+            unfinished: 0,
+            passing: false,
+        }
+    }
+
+    /// Counts the bytes there are of a message that has not come whole. Returns whether they count.
+    pub(crate) fn hold_unfinished(&mut self, bytes: usize) -> bool {
+        let counted = if bytes > FLOOR { bytes } else { 0 };
+        if counted >= self.unfinished {
+            self.budget
+                .unfinished
+                .fetch_add(counted - self.unfinished, Ordering::Relaxed);
+        } else {
+            self.budget
+                .unfinished
+                .fetch_sub(self.unfinished - counted, Ordering::Relaxed);
+        }
+        self.unfinished = counted;
+        if counted == 0 && std::mem::take(&mut self.passing) {
+            self.budget.passing.store(false, Ordering::Relaxed);
+        }
+        counted > 0
+    }
+
+    /// Whether unfinished messages take all there is.
+    pub(crate) fn is_scarce(&self) -> bool {
+        self.budget.unfinished.load(Ordering::Relaxed) > self.budget.total
+    }
+
+    /// Whether more of an unfinished message may be read. Where it is scarce, one session's at a time.
+    pub(crate) fn may_grow(&mut self) -> bool {
+        if !self.passing && self.is_scarce() {
+            self.passing = !self.budget.passing.swap(true, Ordering::Relaxed);
+            return self.passing;
+        }
+        true
+    }
+
+    /// Whether a peer that has kept its reader waiting for so long is to be left.
+    pub(crate) fn is_too_slow(&self, waited: Duration) -> bool {
+        waited > self.budget.patience && self.is_scarce()
     }
 
     /// What a session that holds so much may hold.
@@ -83,6 +153,7 @@ impl<'a> Share<'a> {
 
 impl Drop for Share<'_> {
     fn drop(&mut self) {
+        self.hold_unfinished(0);
         if self.heavy {
             self.budget.heavy.fetch_sub(1, Ordering::Relaxed);
         }
@@ -210,5 +281,23 @@ mod tests {
             share.allowance(2 << 20);
         }
         assert_eq!(shares[0].allowance(2 << 20), FLOOR);
+    }
+
+    #[test]
+    fn while_unfinished_messages_take_the_total_one_session_at_a_time_goes_on() {
+        let budget = Budget::new(100 << 20, 4 << 20).with_patience(Duration::from_secs(1));
+        let mut shares: Vec<Share<'_>> = (0..3).map(|_| Share::of(&budget)).collect();
+        assert!(!shares[0].hold_unfinished(FLOOR), "little is not counted");
+        assert!(shares[0].hold_unfinished(2 << 20) && shares[1].hold_unfinished(2 << 20));
+        assert!(shares.iter_mut().all(Share::may_grow) && !shares[0].is_too_slow(Duration::from_secs(9)));
+        shares[2].hold_unfinished(3 << 20);
+        assert!(shares[1].may_grow() && !shares[0].may_grow() && !shares[2].may_grow());
+        assert!(shares[0].is_too_slow(Duration::from_secs(2)));
+        // It has come whole: another one's turn.
+        shares[1].hold_unfinished(0);
+        shares[0].hold_unfinished(4 << 20);
+        assert!(shares[2].may_grow() && !shares[0].may_grow());
+        shares.truncate(1);
+        assert!(shares[0].may_grow());
     }
 }

@@ -173,6 +173,11 @@ impl ReadHalf {
         either!(self, Self, h => h.read_buf())
     }
 
+    /// How many bytes were received and are not part of an event yet.
+    pub fn buffered(&self) -> usize {
+        either!(self, Self, h => h.buffered())
+    }
+
     /// The next event of what was received. None if more bytes are needed.
     pub fn poll_event(&mut self) -> Result<Option<Event>> {
         either!(self, Self, h => h.poll_event())

@@ -21,6 +21,7 @@ use encoding::{
 use rbdgate_msgr::{
     ClientAuth, ClientConfig, Dispatcher, Protocol, ServerConfig, Session,
     auth::{AuthConfig, ConMode},
+    budget::Budget,
     cephx::{AuthEntityName, CephxClient, Keyring, KeyringServer},
     connection::{Connection, Established, Event, HandshakeEvent},
     driver::serve,
@@ -68,6 +69,10 @@ struct Server {
 
 impl Server {
     fn start(way: Way) -> Self {
+        Self::start_with(way, Budget::default())
+    }
+
+    fn start_with(way: Way, budget: Budget) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -86,6 +91,7 @@ impl Server {
             config.protocol = Protocol::V1;
         }
         config.handshake_timeout = Duration::from_millis(500);
+        config.budget = Arc::new(budget);
         let (stop, stopped) = watch::channel(false);
         let echo = Arc::<Echo>::default();
         runtime.spawn(serve(listener, Arc::new(config), echo.clone(), stopped));
@@ -150,8 +156,13 @@ struct Client {
 impl Client {
     /// The bytes of a message.
     fn message(&mut self) -> Vec<u8> {
+        self.message_of(500)
+    }
+
+    /// The bytes of a message with so much data.
+    fn message_of(&mut self, len: usize) -> Vec<u8> {
         let mut message = RawMessage::new(MessageType::PING, 1, 1, Bytes::from_static(b"front"));
-        message.data = vec![Bytes::from(vec![9; 500])];
+        message.data = vec![Bytes::from(vec![9; len])];
         self.session.write.send(&message);
         self.session.write.output().take().to_vec()
     }
@@ -165,6 +176,10 @@ impl Client {
     fn is_served(&mut self) -> bool {
         let bytes = self.message();
         self.say(&bytes);
+        self.is_answered()
+    }
+
+    fn is_answered(&mut self) -> bool {
         let mut received = [0; 4096];
         loop {
             match self.session.read.poll_event() {
@@ -298,6 +313,56 @@ fn who_says_a_part_of_a_message_and_then_nothing_holds_up_nobody_and_may_go_on()
         gone.say(&bytes[..bytes.len() - 1]);
         gone.socket.shutdown(Shutdown::Write).unwrap();
         assert!(gone.is_left(), "{way:?}");
+    }
+}
+
+#[test]
+fn unfinished_messages_of_peers_that_stall_do_not_keep_their_memory_from_others() {
+    const LEN: usize = 4 << 20;
+    for way in [Way::V1, Way::V2, Way::V2Secure] {
+        let budget = Budget::new(8 << 20, 8 << 20).with_patience(Duration::from_millis(500));
+        let server = Server::start_with(way, budget);
+        // Enough of them to take it all twice; what is left of each is never said.
+        let stalled: Vec<Client> = (0..6)
+            .map(|_| {
+                let mut client = server.client();
+                let bytes = client.message_of(LEN);
+                // The server may have stopped reading.
+                client
+                    .socket
+                    .set_write_timeout(Some(Duration::from_millis(300)))
+                    .unwrap();
+                let _ = client.socket.write_all(&bytes[..LEN - 1000]);
+                client
+            })
+            .collect();
+        let honest: Vec<_> = (0..3)
+            .map(|_| {
+                let mut client = server.client();
+                std::thread::spawn(move || {
+                    for _ in 0..3 {
+                        let bytes = client.message_of(LEN);
+                        client.say(&bytes);
+                        assert!(client.is_answered());
+                    }
+                })
+            })
+            .collect();
+        for client in honest {
+            client.join().unwrap();
+        }
+        let patient = |client: &Client| {
+            client
+                .socket
+                .set_read_timeout(Some(Duration::from_secs(3)))
+                .unwrap()
+        };
+        stalled.iter().for_each(patient);
+        let left = stalled
+            .into_iter()
+            .filter_map(|mut client| client.is_left().then_some(()))
+            .count();
+        assert!(left >= 4, "{way:?}: {left} of those that stall were left");
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
 
 use super::FAILURES;
 use crate::{
@@ -14,6 +17,8 @@ use crate::{
 
 /// `ms_connection_idle_timeout`: a peer that is silent for so long is gone.
 const IDLE: Duration = Duration::from_secs(900);
+/// How often a reader looks whether it may go on where memory for unfinished messages is scarce.
+const LOOK: Duration = Duration::from_millis(20);
 /// What is left to write when a session is closed has so long to go out.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -97,10 +102,14 @@ async fn read_loop(
     dispatcher: &dyn Dispatcher,
 ) {
     let mut share = Share::of(session.budget());
+    // How long the peer has kept this waiting for the rest of a message.
+    let mut waited = Duration::ZERO;
     // The handshake may have left bytes that the client sent right behind it.
     while session.serves(transport) {
         session.cork();
-        let result = dispatch(session, &mut read, dispatcher, &mut share);
+        let mut result = Ok(Received::Nothing);
+        dispatcher
+            .on_batch(&mut || result = dispatch(session, &mut read, dispatcher, &mut share, &mut waited));
         session.uncork();
         match result {
             Ok(Received::Nothing) => {}
@@ -125,7 +134,7 @@ async fn read_loop(
         session.may_be_read(transport, &mut share).await;
         let received = tokio::select! {
             biased;
-            received = timeout(IDLE, receive(socket, &mut read)) => received,
+            received = timeout(IDLE, receive(socket, &mut read, &mut share, &mut waited)) => received,
             () = session.served(transport) => return,
         };
         match received {
@@ -153,12 +162,16 @@ fn dispatch(
     read: &mut ReadHalf,
     dispatcher: &dyn Dispatcher,
     share: &mut Share<'_>,
+    waited: &mut Duration,
 ) -> crate::Result<Received> {
     while session.is_open()
         && let Some(event) = read.poll_event()?
     {
         match event {
-            Event::Message(message) => dispatcher.on_message(session, message),
+            Event::Message(message) => {
+                *waited = Duration::ZERO;
+                dispatcher.on_message(session, message);
+            }
             Event::Keepalive(stamp) => session.send_keepalive_ack(stamp),
             // Lossy sessions keep nothing to be acknowledged; lossless ones have seen to it.
             Event::KeepaliveAck(_) | Event::Ack(_) => {}
@@ -171,13 +184,58 @@ fn dispatch(
     Ok(Received::Nothing)
 }
 
-async fn receive(socket: &TcpStream, read: &mut ReadHalf) -> io::Result<usize> {
+/// Receives more bytes: at once if they are there, and memory for unfinished messages is not scarce.
+async fn receive(
+    socket: &TcpStream,
+    read: &mut ReadHalf,
+    share: &mut Share<'_>,
+    waited: &mut Duration,
+) -> io::Result<usize> {
+    let counts = share.hold_unfinished(read.buffered());
     loop {
+        if counts && share.is_scarce() {
+            wait_for_rest(socket, share, waited).await?;
+        }
         match socket.try_read_buf(read.read_buf()) {
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => socket.readable().await?,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock && !counts => socket.readable().await?,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                let begun = Instant::now();
+                // Memory may get scarce meanwhile.
+                if let Ok(readable) = timeout(LOOK, socket.readable()).await {
+                    readable?;
+                }
+                *waited += begun.elapsed();
+            }
             result => return result,
         }
     }
+}
+
+/// Waits until more of a message is there and may be read.
+///
+/// # Errors
+/// If it does not come, though others need the memory.
+async fn wait_for_rest(socket: &TcpStream, share: &mut Share<'_>, waited: &mut Duration) -> io::Result<()> {
+    loop {
+        let begun = Instant::now();
+        let there = timeout(LOOK, socket.peek(&mut [0])).await;
+        *waited += begun.elapsed();
+        if share.is_too_slow(*waited) {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the rest of a message does not come, and others need the memory",
+            ));
+        }
+        if let Ok(there) = there {
+            there?;
+            break;
+        }
+    }
+    // Others' messages get whole, or these are left.
+    while !share.may_grow() {
+        sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 async fn write_loop(session: Arc<Session>, transport: u64, socket: Arc<TcpStream>) {

@@ -59,6 +59,11 @@ impl ReadHalf {
         &mut self.rx
     }
 
+    /// How many bytes were received and are not part of an event yet.
+    pub fn buffered(&self) -> usize {
+        self.rx.len()
+    }
+
     /// Appends received bytes.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.rx.put_slice(bytes);
