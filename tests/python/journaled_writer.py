@@ -25,6 +25,6 @@ with pool() as ioctx, rbd.Image(ioctx, sys.argv[2]) as image:
                     print(block, flush=True)
 
             data = block.to_bytes(4, "little") * (BLOCK // 4)
-            pending.append(image.aio_write(block * BLOCK, data, acknowledged))
+            pending.append(image.aio_write(data, block * BLOCK, acknowledged))
         for completion in pending:
             completion.wait_for_complete_and_cb()

@@ -138,6 +138,18 @@ fn rows_of_objects_that_are_gone_are_removed() {
 }
 
 #[test]
+fn the_creator_of_an_image_that_is_gone_is_forgotten_and_that_of_one_that_is_there_is_not() {
+    let rig = Rig::new();
+    let there = keys::creator(POOL, b"", b"img");
+    let repaired = rig.damaged("the creator of an image that is not there", |tx| {
+        tx.put(keys::creator(POOL, b"", b"gone"), "client.alice")
+            .put(there.clone(), "client.alice");
+    });
+    assert!(repaired);
+    assert_eq!(rig.keys(b'U'), [there]);
+}
+
+#[test]
 fn an_object_whose_record_is_gone_leaves_nothing_and_its_slots_are_free_again() {
     let rig = Rig::new();
     let taken = rig.keys(b'B').len();

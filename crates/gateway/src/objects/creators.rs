@@ -28,16 +28,17 @@ fn row(header: &ObjectId) -> Option<Bytes> {
 }
 
 /// Adds to the transaction that changes `object` who created the image, if it is the header of one and comes into being; and
-/// removes that when the header is removed. `entity` is the one that asked for the change, as `client.admin`.
+/// removes that when the header is removed. `entity` is the one that asked for the change, as `client.admin`; daemons make images on
+/// somebody else's behalf, who is not known.
 pub fn record(tx: &mut Transaction, object: &ObjectId, existed: bool, exists: bool, entity: &str) {
     if existed == exists {
         return;
     }
-    if let Some(row) = row(object) {
-        match exists {
-            true => tx.put(row, entity.as_bytes().to_vec()),
-            false => tx.delete(row),
-        };
+    let Some(row) = row(object) else { return };
+    if !exists {
+        tx.delete(row);
+    } else if entity.starts_with("client.") {
+        tx.put(row, entity.as_bytes().to_vec());
     }
 }
 
