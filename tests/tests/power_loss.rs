@@ -95,7 +95,7 @@ impl Unreliable {
     /// What `rbdgate fsck` says of the server's folder, which no server uses.
     fn check(&self) {
         let data = self.cluster.path("data");
-        let fsck = Program::new(&binary().unwrap()).args(["fsck", "--data", &data]);
+        let fsck = Program::new(binary().unwrap()).args(["fsck", "--data", &data]);
         let outcome = self.cluster.attempt(fsck);
         assert_eq!(
             outcome.status.code(),

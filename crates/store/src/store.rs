@@ -110,7 +110,7 @@ impl Store {
                     this.core().reclaim.doom(id, devices.open(&place));
                 }
             }
-            this.spawn("store-reclaim", |core| reclaim::run_reclaim(core))?;
+            this.spawn("store-reclaim", reclaim::run_reclaim)?;
         }
         Ok(this)
     }
