@@ -130,7 +130,7 @@ stage_curve() {
     cargo build --release -p curve-sim || return 1
     local sim=${CARGO_TARGET_DIR:-$PWD/target}/release/curve-sim
     RBDGATE_BIN=$bin CURVE_SIM_BIN=$sim RBDGATE_TEST_BACKEND=curve cargo test -p rbdgate-tests --no-fail-fast \
-        --test curve_backend --test curve_faults --test fsck --test rbd_lifecycle --test rbd_import_export --test snapshots --test rados --test fio \
+        --test curve_backend --test curve_faults --test curve_owners --test fsck --test rbd_lifecycle --test rbd_import_export --test snapshots --test rados --test fio \
         -- --test-threads="${RBDGATE_TEST_THREADS:-2}"
 }
 

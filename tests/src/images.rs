@@ -18,6 +18,13 @@ pub fn fill(cluster: &Cluster, image: &str, bytes: &mut [u8], pattern: u8, at: u
     bytes[at..at + len].fill(pattern);
 }
 
+/// The words of `rbd bench`: the kind of load, the bytes of one request and of all, and the rest, which ends with the image.
+#[must_use]
+pub fn bench<'a>(kind: &'a str, size: &'a str, total: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
+    let words = ["bench", "--io-type", kind, "--io-size", size, "--io-total", total];
+    [&words[..], rest].concat()
+}
+
 /// What `rbd export` gives.
 #[must_use]
 pub fn export(cluster: &Cluster, spec: &str) -> Vec<u8> {

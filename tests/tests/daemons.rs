@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
 use rbdgate_tests::exec::Program;
+use rbdgate_tests::images;
 use serde_json::Value;
 
 /// Asks again and again until the answer is right.
@@ -25,19 +26,10 @@ fn tell(cluster: &Cluster, words: &[&str]) -> Value {
 }
 
 fn bench(cluster: &Cluster, total: &str) -> Program {
-    let words = [
-        "bench",
-        "--io-type",
-        "write",
-        "--io-size",
-        "4K",
-        "--io-threads",
-        "32",
-        "--io-total",
-        total,
-        "disk",
-    ];
-    cluster.client("rbd", &words)
+    cluster.client(
+        "rbd",
+        &images::bench("write", "4K", total, &["--io-threads", "32", "disk"]),
+    )
 }
 
 fn array(value: &Value) -> &[Value] {

@@ -1,6 +1,7 @@
 //! Erasure-coded pools: what clients find out about them, and images whose data is in one.
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
+use rbdgate_tests::images::bench;
 
 /// With one OSD, real daemons never serve a pool of three chunks: these are tests of rbdgate alone.
 fn cluster_with_pools() -> Option<Cluster> {
@@ -51,17 +52,8 @@ fn an_image_keeps_its_data_in_a_pool_with_overwrites() {
     cluster.rbd(&["snap", "create", "--no-progress", "disk@s"]);
     cluster.rbd(&["snap", "protect", "disk@s"]);
     cluster.rbd(&["clone", "--data-pool", "overwrites", "disk@s", "clone"]);
-    let write = [
-        "bench",
-        "--io-type",
-        "write",
-        "--io-size",
-        "4K",
-        "--io-total",
-        "1M",
-    ];
     for image in ["disk", "clone"] {
-        cluster.rbd(&[&write[..], &["--io-pattern", "rand", image]].concat());
+        cluster.rbd(&bench("write", "4K", "1M", &["--io-pattern", "rand", image]));
     }
     cluster.kill();
     cluster.launch();

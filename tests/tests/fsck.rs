@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rbdgate_tests::cluster::{Cluster, against_ceph};
 use rbdgate_tests::curve::on_curve;
 use rbdgate_tests::exec::{Outcome, Program};
+use rbdgate_tests::images::bench;
 use rbdgate_tests::rbdgate::binary;
 
 fn fsck(cluster: &mut Cluster, more: &[&str]) -> Outcome {
@@ -42,16 +43,7 @@ fn tells(cluster: &mut Cluster, more: &[&str], status: i32, words: &str) {
 fn filled() -> Cluster {
     let cluster = Cluster::start();
     cluster.rbd(&["create", "--size", "64M", "disk"]);
-    let bench = [
-        "bench",
-        "--io-type",
-        "write",
-        "--io-size",
-        "64K",
-        "--io-total",
-        "4M",
-        "disk",
-    ];
+    let bench = bench("write", "64K", "4M", &["disk"]);
     cluster.rbd(&bench);
     cluster.rbd(&["snap", "create", "disk@one"]);
     cluster.rbd(&bench);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use encoding::types::{OpArgs, OpCode, OsdOp};
 use rbdgate_tests::cluster::{Cluster, against_ceph};
 use rbdgate_tests::exec::wait;
+use rbdgate_tests::images::bench;
 use rbdgate_tests::old_client::{GENERATIONS, Generation, OldClient, create_exclusively, on_range};
 
 const EEXIST: i32 = -17;
@@ -86,18 +87,7 @@ fn stock_clients_read_the_classic_form_of_the_osdmap() {
     }
     let cluster = Cluster::start_with(&["--mask-features", "OSDMAP_ENC"]);
     cluster.rbd(&["create", "--size", "64M", "disk"]);
-    let bench = [
-        "bench",
-        "--io-type",
-        "write",
-        "--io-size",
-        "4K",
-        "--io-threads",
-        "1",
-        "--io-total",
-        "96M",
-        "disk",
-    ];
+    let bench = bench("write", "4K", "96M", &["--io-threads", "1", "disk"]);
     let mut bench = cluster.client("rbd", &bench).spawn().unwrap();
     // Epochs that the bench is told of while it runs, as changes.
     for n in 0..4 {

@@ -1,6 +1,7 @@
 //! How much memory the server takes.
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
+use rbdgate_tests::images::bench;
 use rbdgate_tests::process::memory;
 
 #[test]
@@ -11,8 +12,7 @@ fn what_large_writes_brought_is_not_kept() {
     let mut cluster = Cluster::start();
     let pid = cluster.rbdgate().pid().expect("a running server");
     cluster.rbd(&["create", "--size", "1G", "disk"]);
-    let load = ["bench", "--io-type", "write", "--io-size", "4M"];
-    cluster.rbd(&[&load[..], &["--io-threads", "4", "--io-total", "1G", "disk"]].concat());
+    cluster.rbd(&bench("write", "4M", "1G", &["--io-threads", "4", "disk"]));
     let kept = memory(pid, "RssAnon");
     assert!(kept < 400 << 20, "{} MiB after 1 GiB of writes", kept >> 20);
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rbdgate_tests::cluster::Cluster;
 use rbdgate_tests::data;
 use rbdgate_tests::exec::Program;
+use rbdgate_tests::images::bench;
 
 /// Copies files of `source`, at most `limit` bytes of them, into `folder`.
 fn copy_files(source: &Path, folder: &Path, limit: u64) -> std::io::Result<u64> {
@@ -131,18 +132,8 @@ fn rbd_bench_writes_and_reads() {
         ("read", "rand"),
         ("rw", "rand"),
     ] {
-        let args = [
-            "bench",
-            "--io-type",
-            kind,
-            "--io-size",
-            "4K",
-            "--io-threads",
-            "16",
-            "--io-total",
-            "8M",
-        ];
-        let bench = cluster.rbd(&[&args[..], &["--io-pattern", pattern, "disk"]].concat());
+        let how = ["--io-threads", "16", "--io-pattern", pattern, "disk"];
+        let bench = cluster.rbd(&bench(kind, "4K", "8M", &how));
         assert!(bench.text().contains("elapsed:"), "{bench}");
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
+use rbdgate_tests::images::bench;
 
 #[test]
 fn clients_spread_over_several_osds_and_see_the_same_objects() {
@@ -37,16 +38,7 @@ fn the_exclusive_lock_of_a_client_that_died_is_taken_over() {
     }
     holder.kill().unwrap();
     holder.wait().unwrap();
-    let bench = [
-        "bench",
-        "--io-type",
-        "write",
-        "--io-size",
-        "4K",
-        "--io-total",
-        "64K",
-        "disk",
-    ];
+    let bench = bench("write", "4K", "64K", &["disk"]);
     let program = cluster.client("rbd", &bench).deadline(Duration::from_secs(90));
     cluster.run(program);
     let blocklist = cluster.ceph(&["osd", "blocklist", "ls"]).text();

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rbdgate_tests::cluster::{Cluster, against_ceph, temporary_folder};
 use rbdgate_tests::curve::on_curve;
 use rbdgate_tests::exec::Program;
+use rbdgate_tests::images::bench;
 use rbdgate_tests::process;
 use rbdgate_tests::small_disk::SmallDisk;
 use rbdgate_tests::verified_writer::Writer;
@@ -135,16 +136,7 @@ fn descriptors(pid: Pid) -> u64 {
 /// What a person does with images, again and again, while things go wrong: with whatever outcome, but not without one.
 fn use_images(conf: &Path, name: &str, over: &AtomicBool) -> u32 {
     let (first, clone) = (format!("{name}@first"), format!("{name}-clone"));
-    let load = [
-        "bench",
-        "--io-type",
-        "readwrite",
-        "--io-size",
-        "64K",
-        "--io-total",
-        "8M",
-        name,
-    ];
+    let load = bench("readwrite", "64K", "8M", &[name]);
     let all: [&[&str]; 9] = [
         &["create", "--size", "16M", name],
         &load,

@@ -260,7 +260,7 @@ fn config_show(daemon: &Daemon<'_>, _: &Args) -> Result<Value, CommandError> {
     let mut out = Map::new();
     out.insert("name".into(), daemon.name.into());
     out.insert("cluster".into(), "ceph".into());
-    for option in known_options() {
+    for &option in known_options() {
         out.insert(option.name.into(), value_of(daemon, option).into());
     }
     Ok(Value::Object(out))
@@ -292,7 +292,7 @@ fn config_unset(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError>
 
 fn config_diff(daemon: &Daemon<'_>, _: &Args) -> Result<Value, CommandError> {
     let mut out = Map::new();
-    for option in known_options() {
+    for &option in known_options() {
         let value = value_of(daemon, option);
         if value != option.default {
             out.insert(
@@ -317,7 +317,7 @@ fn config_help(_: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
     match args.str("var") {
         Some(_) => Ok(json!({"option": mon::option_value(wanted(args)?)})),
         None => {
-            Ok(json!({"options": known_options().into_iter().map(mon::option_value).collect::<Vec<_>>()}))
+            Ok(json!({"options": known_options().iter().copied().map(mon::option_value).collect::<Vec<_>>()}))
         }
     }
 }

@@ -130,6 +130,8 @@ pub fn store_options(data: &Path) -> Result<Options, ServeError> {
     // On a small disk the journal and the reserve must leave room for data.
     options.journal_bytes = options.journal_bytes.min((total / 16).max(8 << 20));
     options.reserve_bytes = options.reserve_bytes.min(total / 20);
+    // Answers to what became durable together go out together.
+    options.around_callbacks = Some(Arc::new(|callbacks| msgr::gather(callbacks)));
     Ok(options)
 }
 

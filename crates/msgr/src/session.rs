@@ -78,6 +78,11 @@ pub trait Dispatcher: Send + Sync + 'static {
     fn on_ready(&self, session: &Arc<Session>);
     /// A message.
     fn on_message(&self, session: &Arc<Session>, message: RawMessage);
+    /// Messages that were read at once follow: `hand_on`, which is to be called once, hands them on. So a daemon can gather what
+    /// it does for them.
+    fn on_batch(&self, hand_on: &mut dyn FnMut()) {
+        hand_on();
+    }
     /// The session is over. Called once, after everything else.
     fn on_closed(&self, session: &Arc<Session>);
 }
@@ -310,17 +315,33 @@ impl Session {
     }
 
     fn push(&self, outgoing: Outgoing) {
+        if self.enqueue(outgoing) {
+            self.flush_queued();
+        }
+    }
+
+    /// Puts a message into the outbox. True if it waits there: [`Self::flush_queued`] has to be called.
+    pub(crate) fn queue(&self, message: RawMessage) -> bool {
+        self.enqueue(Outgoing::Message(message))
+    }
+
+    fn enqueue(&self, outgoing: Outgoing) -> bool {
         if !self.is_open() {
-            return;
+            return false;
         }
         if let Some(deliver) = &self.deliver {
             if let Outgoing::Message(message) = outgoing {
                 deliver(message);
             }
-            return;
+            return false;
         }
         self.pending.fetch_add(outgoing.cost(), Ordering::SeqCst);
         self.outbox().push_back(outgoing);
+        true
+    }
+
+    /// Writes what waits in the outbox, unless the connection's task gathers for now and will do so.
+    pub(crate) fn flush_queued(&self) {
         // Either this sees the cork gone, or who removes it sees something pending: hence SeqCst, there too.
         if !self.corked.load(Ordering::SeqCst) {
             self.flush_or_wake();

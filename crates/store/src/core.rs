@@ -306,11 +306,6 @@ impl Core {
             order.promised += queued.cost();
             order.direct_bytes += queued.direct_bytes;
             let direct = DirectJob::of(&queued);
-            let work = if direct.is_some() {
-                &self.direct_work
-            } else {
-                &self.work
-            };
             let has_direct = direct.is_some();
             {
                 let Order { directs, open, .. } = &mut *order;
@@ -320,10 +315,12 @@ impl Core {
             order.queue.push(queued);
             drop(order);
             drop(mapping);
-            if has_direct && self.without_threads() {
-                directs::start(self);
-            } else {
-                work.notify_one();
+            match has_direct {
+                true if self.without_threads() => directs::start(self),
+                true => {
+                    self.direct_work.notify_one();
+                }
+                false => self.submitted(),
             }
             return Ok(seq);
         }
@@ -356,6 +353,7 @@ impl Core {
                 self.checkpoint_work.notify_one();
             }
             if !self.options.stepped {
+                self.hurry();
                 self.progress.wait(&mut order);
                 continue;
             }

@@ -28,6 +28,7 @@ mod disk;
 mod error;
 mod fill;
 mod fsck;
+mod gather;
 mod journal;
 mod kv;
 mod layer;
@@ -55,7 +56,7 @@ pub use device::{DEVICE_UNIT, Device, DeviceSpace, Devices, ReadDone, WriteDone}
 pub use disk::{Access, Disk, DiskFile, DiskSpace, DiskStat, RealDisk};
 pub use error::{Result, StoreError};
 pub use fsck::{Damage, StoreReport, check};
-pub use options::Options;
+pub use options::{Around, Options};
 pub use step::Stage;
 pub use store::{Progress, Space, Store, prefix_end};
 pub use transaction::{MAX_KEY, MAX_VALUE, MAX_VOLUME, Seq, Transaction, VolumeId};

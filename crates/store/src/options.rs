@@ -50,7 +50,13 @@ pub struct Options {
     /// The store has no threads: whoever holds it drives its stages with [`crate::Store::step`], so that a simulation does the same
     /// each time. Calls that would wait for a stage run it. Dropping the last handle is a crash, not a close. Default `false`.
     pub stepped: bool,
+    /// Runs the callbacks of the transactions that became durable together: it has to call what it is given, once. So whoever
+    /// answers by them can gather the answers. Default `None`: they are just called.
+    pub around_callbacks: Option<Around>,
 }
+
+/// Calls what it is given, and does something before or after.
+pub type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,6 +88,7 @@ impl Options {
             accept_damage: false,
             disk: Arc::new(RealDisk),
             stepped: false,
+            around_callbacks: None,
         }
     }
 

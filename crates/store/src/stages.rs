@@ -107,7 +107,10 @@ fn commit(core: &Core, journal: &mut Journal, mut batch: Vec<Queued>) -> Result<
             core.checkpoint_work.notify_one();
         }
     }
-    core.waiters.advance(&done);
+    match &core.options.around_callbacks {
+        Some(around) => around(&mut || core.waiters.advance(&done)),
+        None => core.waiters.advance(&done),
+    }
     if batch.is_empty() {
         core.apply_work.notify_one();
         core.progress.notify_all();

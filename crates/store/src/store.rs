@@ -161,7 +161,9 @@ impl Store {
 
     /// A future that resolves once everything up to `seq` is durable.
     pub fn durable_at(&self, seq: Seq) -> DurableAt {
-        DurableAt::new(&self.core().waiters, seq)
+        let future = DurableAt::new(&self.core().waiters, seq);
+        self.core().hurry();
+        future
     }
 
     /// Runs a stage of a stepped store ([`Options::stepped`]) once. Returns whether there was anything to do.
@@ -175,6 +177,7 @@ impl Store {
     /// Blocks until everything up to `seq` is durable.
     pub fn wait(&self, seq: Seq) -> Result<()> {
         self.step_until(|| self.durable() >= seq)?;
+        self.core().hurry();
         wait_for(|told| self.after(seq, told))
     }
 
@@ -182,6 +185,7 @@ impl Store {
     pub fn commit(&self, tx: Transaction) -> Result<Seq> {
         let seq = self.submit(tx)?;
         self.step_until(|| self.is_durable(seq))?;
+        self.core().hurry();
         wait_for(|told| self.after_alone(seq, told))?;
         Ok(seq)
     }

@@ -2,7 +2,7 @@
 //!
 //! Two tasks move the bytes: one writes queued calls, several with one system call and without copying their data; one
 //! reads replies and hands them to the callers. A small call that finds the connection all but idle is written by its caller
-//! ([`Outlet`]), which saves it the way over the writer's task.
+//! (`outlet`), which saves it the way over the writer's task.
 
 use std::{
     collections::HashMap,

@@ -183,6 +183,10 @@ impl Dispatcher for Tracked {
         self.inner.on_message(session, message);
     }
 
+    fn on_batch(&self, hand_on: &mut dyn FnMut()) {
+        self.inner.on_batch(hand_on);
+    }
+
     fn on_closed(&self, session: &Arc<Session>) {
         self.sessions.open.lock().remove(&session.id());
         self.inner.on_closed(session);

@@ -456,7 +456,7 @@ impl CurveDevice {
 
     /// Its length in the cluster, without opening it.
     fn length_there(&self) -> io::Result<Option<u64>> {
-        match self.wait(async { self.shared.client.mds().file(&self.place).await }) {
+        match self.wait(async { self.client.mds().file(&self.place).await }) {
             Ok(file) => Ok(Some(file.length)),
             Err(error) if error.mds_status() == Some(StatusCode::FileNotExists) => Ok(None),
             Err(error) => Err(error.into()),

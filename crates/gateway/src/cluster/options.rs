@@ -3,6 +3,8 @@
 //! Options of clients (`rbd_cache`, ...) are kept and handed out as they were set; values that no librbd can read are refused before
 //! that (`mon::client_options`).
 
+use std::sync::LazyLock;
+
 use crate::op_tracker;
 
 use super::{
@@ -97,7 +99,12 @@ pub(crate) const fn option(
 
 /// The options that are heeded, by name.
 #[must_use]
-pub fn known_options() -> Vec<KnownOption> {
+pub fn known_options() -> &'static [KnownOption] {
+    static ALL: LazyLock<Vec<KnownOption>> = LazyLock::new(all_options);
+    &ALL
+}
+
+fn all_options() -> Vec<KnownOption> {
     let mut out = vec![
         option(
             ALLOW_DELETE,
@@ -149,7 +156,7 @@ pub fn known_options() -> Vec<KnownOption> {
 /// The heeded option of that name.
 #[must_use]
 pub fn known_option(name: &str) -> Option<KnownOption> {
-    known_options().into_iter().find(|o| o.name == name)
+    known_options().iter().find(|o| o.name == name).copied()
 }
 
 /// The options that are heeded.

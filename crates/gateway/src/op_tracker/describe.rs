@@ -4,143 +4,97 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use encoding::{
+    DecodeError, Message, RawMessage,
     messages::MOsdOp,
-    types::{EntityName, NOSNAP, OpArgs, OpCode, OsdFlags, OsdOp, Pg, SnapId},
+    types::{EntityName, NOSNAP, OpArgs, OpCode, OsdFlags, OsdOp},
 };
 
-/// What is kept of a request to describe it: no data, but the names in it.
+/// A request as it came: what it was is read again only when somebody wants to know.
 #[derive(Debug)]
-pub struct Request {
-    inc: u32,
-    pg: Pg,
-    hash: u32,
-    key: Bytes,
-    nspace: Bytes,
-    name: Bytes,
-    snap: SnapId,
-    snap_seq: SnapId,
-    snaps: Vec<SnapId>,
-    retry: i32,
-    flags: OsdFlags,
-    epoch: u32,
-    ops: Vec<Op>,
-}
+pub struct Request(RawMessage);
 
-/// One op of the vector.
-#[derive(Debug)]
-struct Op {
-    /// With its input only where that has names.
-    op: OsdOp,
-    input: usize,
-}
-
-impl From<&MOsdOp> for Request {
-    fn from(m: &MOsdOp) -> Self {
-        let sketch = |o: &OsdOp| Op {
-            op: OsdOp {
-                op: o.op,
-                flags: o.flags,
-                union: o.union,
-                indata: if has_names(o.op) {
-                    o.indata.clone()
-                } else {
-                    Bytes::new()
-                },
-                ..OsdOp::default()
-            },
-            input: o.indata.len(),
-        };
-        Self {
-            inc: m.reqid.inc.cast_unsigned(),
-            pg: m.pg.pg,
-            hash: m.hash,
-            key: m.locator.key.clone(),
-            nspace: m.locator.nspace.clone(),
-            name: m.oid.clone(),
-            snap: m.snapid,
-            snap_seq: m.snap_seq,
-            snaps: m.snaps.clone(),
-            retry: m.retry_attempt,
-            flags: m.flags,
-            epoch: m.osdmap_epoch,
-            ops: m.ops.iter().map(sketch).collect(),
-        }
+impl From<RawMessage> for Request {
+    fn from(raw: RawMessage) -> Self {
+        Self(raw)
     }
-}
-
-/// Whether the op's input has the names that its arguments are the lengths of.
-fn has_names(op: OpCode) -> bool {
-    matches!(
-        op,
-        OpCode::CALL | OpCode::GETXATTR | OpCode::SETXATTR | OpCode::RMXATTR | OpCode::CMPXATTR
-    )
 }
 
 impl Request {
+    /// The request as it came.
+    ///
+    /// # Errors
+    /// If it is malformed.
+    pub fn message(&self) -> Result<MOsdOp, DecodeError> {
+        MOsdOp::decode(&self.0)
+    }
+
     /// The request of that client in a line.
     pub(super) fn describe(&self, client: EntityName, tid: u64) -> String {
-        let text = |b: &Bytes| String::from_utf8_lossy(b).into_owned();
-        let snap = if self.snap == NOSNAP {
-            "head".to_owned()
-        } else {
-            format!("{:x}", self.snap)
-        };
-        let object = format!(
-            "{}:{:08x}:{}:{}:{}:{snap}",
-            self.pg.pool,
-            self.hash.reverse_bits(),
-            text(&self.nspace),
-            text(&self.key),
-            text(&self.name),
-        );
-        let ops: Vec<String> = self.ops.iter().map(Op::describe).collect();
-        let snaps: Vec<String> = self.snaps.iter().map(|s| format!("{s:x}")).collect();
-        let retry = if self.retry > 0 {
-            format!(" RETRY={}", self.retry)
-        } else {
-            String::new()
-        };
-        format!(
-            "osd_op({client}.{}:{tid} {} {object} [{}] snapc {:x}=[{}]{retry} {} e{})",
-            self.inc,
-            self.pg,
-            ops.join(","),
-            self.snap_seq,
-            snaps.join(","),
-            flag_string(self.flags),
-            self.epoch,
-        )
+        match self.message() {
+            Ok(message) => describe(&message, client, tid),
+            Err(error) => format!("osd_op({client}:{tid} {error})"),
+        }
     }
 }
 
-impl Op {
-    fn describe(&self) -> String {
-        let mut out = self.op.op.to_string();
-        // Writing to a text cannot fail.
-        let _ = match self.op.args() {
-            OpArgs::Extent { offset, length, .. } if self.op.op == OpCode::TRUNCATE => {
-                let _ = length;
-                write!(out, " {offset}")
-            }
-            OpArgs::Extent { offset, length, .. } => write!(out, " {offset}~{length}"),
-            OpArgs::Snap { snapid } => write!(out, " {snapid:x}"),
-            OpArgs::Watch { cookie, op, .. } => write!(out, " {} cookie {cookie}", watch_name(op)),
-            OpArgs::Cls { .. } => match self.op.cls_call() {
-                Ok(call) => write!(out, " {}.{}", call.class, call.method),
-                Err(_) => Ok(()),
-            },
-            OpArgs::Xattr { value_len, .. } => match self.op.xattr() {
-                Ok((name, _)) => write!(out, " {} ({value_len})", String::from_utf8_lossy(&name)),
-                Err(_) => Ok(()),
-            },
-            OpArgs::Pgls { start_epoch, .. } => write!(out, " start_epoch {start_epoch}"),
-            _ => Ok(()),
-        };
-        if self.input > 0 {
-            let _ = write!(out, " in={}b", self.input);
-        }
-        out
+fn describe(m: &MOsdOp, client: EntityName, tid: u64) -> String {
+    let text = |b: &Bytes| String::from_utf8_lossy(b).into_owned();
+    let snap = if m.snapid == NOSNAP {
+        "head".to_owned()
+    } else {
+        format!("{:x}", m.snapid)
+    };
+    let object = format!(
+        "{}:{:08x}:{}:{}:{}:{snap}",
+        m.pg.pg.pool,
+        m.hash.reverse_bits(),
+        text(&m.locator.nspace),
+        text(&m.locator.key),
+        text(&m.oid),
+    );
+    let ops: Vec<String> = m.ops.iter().map(describe_op).collect();
+    let snaps: Vec<String> = m.snaps.iter().map(|s| format!("{s:x}")).collect();
+    let retry = if m.retry_attempt > 0 {
+        format!(" RETRY={}", m.retry_attempt)
+    } else {
+        String::new()
+    };
+    format!(
+        "osd_op({client}.{}:{tid} {} {object} [{}] snapc {:x}=[{}]{retry} {} e{})",
+        m.reqid.inc.cast_unsigned(),
+        m.pg.pg,
+        ops.join(","),
+        m.snap_seq,
+        snaps.join(","),
+        flag_string(m.flags),
+        m.osdmap_epoch,
+    )
+}
+
+/// One op of the vector.
+fn describe_op(op: &OsdOp) -> String {
+    let mut out = op.op.to_string();
+    // Writing to a text cannot fail.
+    let _ = match op.args() {
+        OpArgs::Extent { offset, .. } if op.op == OpCode::TRUNCATE => write!(out, " {offset}"),
+        OpArgs::Extent { offset, length, .. } => write!(out, " {offset}~{length}"),
+        OpArgs::Snap { snapid } => write!(out, " {snapid:x}"),
+        OpArgs::Watch { cookie, op, .. } => write!(out, " {} cookie {cookie}", watch_name(op)),
+        OpArgs::Cls { .. } => match op.cls_call() {
+            Ok(call) => write!(out, " {}.{}", call.class, call.method),
+            Err(_) => Ok(()),
+        },
+        OpArgs::Xattr { value_len, .. } => match op.xattr() {
+            Ok((name, _)) => write!(out, " {} ({value_len})", String::from_utf8_lossy(&name)),
+            Err(_) => Ok(()),
+        },
+        OpArgs::Pgls { start_epoch, .. } => write!(out, " start_epoch {start_epoch}"),
+        _ => Ok(()),
+    };
+    if !op.indata.is_empty() {
+        let _ = write!(out, " in={}b", op.indata.len());
     }
+    out
 }
 
 /// `ceph_osd_watch_op_name`.

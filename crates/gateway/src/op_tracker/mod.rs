@@ -325,6 +325,11 @@ impl TrackedOp {
         let _ = self.reached[stage as usize].compare_exchange(0, at, Relaxed, Relaxed);
     }
 
+    /// The request as it came.
+    pub const fn request(&self) -> &Request {
+        &self.request
+    }
+
     /// The op was carried out, with so many bytes in and out.
     pub fn carried_out(&self, kind: Kind, in_bytes: u64, out_bytes: u64) {
         let counter = Counter {

@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use encoding::{
+    Features, Message,
     messages::MOsdOp,
     types::{
         BlkinTrace, EntityAddr, EntityName, EntityType, NOSNAP, ObjectLocator, OpArgs, OpCode, OsdFlags,
@@ -51,7 +52,7 @@ fn request() -> Request {
     let call = OsdOp::call("rbd", "get_size", &(-2_i64).to_le_bytes());
     let mut message = message();
     message.ops = vec![read, call];
-    Request::from(&message)
+    Request::from(message.encode(Features::ALL))
 }
 
 fn begin(tracker: &Arc<OpTracker>, tid: u64) -> Arc<TrackedOp> {
@@ -184,6 +185,6 @@ fn an_unreadable_vector_is_described_without_its_names() {
         indata: Bytes::from_static(b"x"),
         ..OsdOp::default()
     }];
-    let text = Request::from(&message).describe(CLIENT, 1);
+    let text = Request::from(message.encode(Features::ALL)).describe(CLIENT, 1);
     assert!(text.contains("[call in=1b]"), "{text}");
 }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use encoding::{
     Errno, RawMessage,
+    maps::OsdMap,
     types::{Eversion, OpCode, OsdOp, Utime},
 };
 
@@ -40,8 +41,8 @@ pub(super) enum Outcome {
 }
 
 impl Osd {
-    /// Runs a request now, or queues it behind one that waits for the disk.
-    pub(super) fn dispatch(self: &Arc<Self>, op: Box<PendingOp>) {
+    /// Runs a request now, at a map, or queues it behind one that waits for the disk.
+    pub(super) fn dispatch(self: &Arc<Self>, op: Box<PendingOp>, map: &OsdMap) {
         let object = self.cache.get(&op.object_id());
         let mut gate = object.gate.lock();
         if gate.busy {
@@ -52,7 +53,7 @@ impl Osd {
         let outcome = match op.copies() {
             // Another object is to be read first, which may take its time.
             true => Outcome::Blocked(op),
-            false => self.execute(&object, &mut object.inner.lock(), op, false),
+            false => self.execute(&object, &mut object.inner.lock(), op, map, false),
         };
         if let Outcome::Blocked(op) = outcome {
             op.tracked.reached(Stage::Delayed);
@@ -68,7 +69,8 @@ impl Osd {
         let mut next = Some(first);
         while let Some(mut op) = next {
             let _copying = self.read_sources(&mut op);
-            let _ = self.execute(object, &mut object.inner.lock(), op, true);
+            let map = self.cluster.osdmap();
+            let _ = self.execute(object, &mut object.inner.lock(), op, &map, true);
             if self.objects.store().on_devices() {
                 return self.go_on(object);
             }
@@ -81,9 +83,10 @@ impl Osd {
         object: &Arc<Object>,
         inner: &mut Inner,
         mut op: Box<PendingOp>,
+        map: &OsdMap,
         may_block: bool,
     ) -> Outcome {
-        let epoch = self.cluster.osdmap().epoch;
+        let epoch = map.epoch;
         op.tracked.reached(Stage::Started);
         if op.modes.write && op.is_resent() {
             match self.answer_again(inner, op, epoch) {
@@ -106,7 +109,7 @@ impl Osd {
                     return Outcome::Done;
                 }
             };
-            match self.run(object, inner, op, &state, epoch, may_block) {
+            match self.run(object, inner, op, &state, map, may_block) {
                 Outcome::Stale(again) => {
                     inner.state = None;
                     op = again;
@@ -135,10 +138,10 @@ impl Osd {
         inner: &mut Inner,
         mut op: Box<PendingOp>,
         state: &ObjectState,
-        epoch: u32,
+        map: &OsdMap,
         may_block: bool,
     ) -> Outcome {
-        let request = self.request_of(&op);
+        let (epoch, request) = (map.epoch, request_of(&op, map));
         let watchers = inner.watchers.clients();
         // Held until a clone for the snapshots is stored, if there is to be one.
         let mut trim_gate = None;
@@ -167,13 +170,12 @@ impl Osd {
             watchers: &inner.watchers,
             next_notify_id: &next_notify_id,
         };
-        let before: Vec<_> = op.message.ops.iter().map(|o| (o.op, o.union)).collect();
         let mut vector = std::mem::take(&mut op.message.ops);
         let mut result = ops::run(&mut ctx, &mut vector, &op.copied, &view, &mut effects);
         op.message.ops = vector;
         if ctx.blocked() {
             op.fetched = fetched;
-            return Outcome::Blocked(unanswered(op, &before));
+            return blocked(op);
         }
         if let Some(error) = effects.refused {
             self.reply_when_seen(inner, &op, op.error_reply(error, epoch));
@@ -216,7 +218,7 @@ impl Osd {
             Ok(true) => {}
             Ok(false) => {
                 op.fetched = fetched;
-                return Outcome::Blocked(unanswered(op, &before));
+                return blocked(op);
             }
             Err(error) => {
                 self.refuse(&op, store_error(&object.id, &error), epoch);
@@ -322,7 +324,7 @@ impl Osd {
                 Ok(()) => {
                     op.tracked.committed();
                     osd.image_stats.count(&op, written, 0);
-                    op.session.send(op.write_reply(&recorded, epoch));
+                    op.session.send_gathered(op.write_reply(&recorded, epoch));
                 }
                 Err(error) => osd.refuse(&op, osd.write_failed(&object.id, &error), epoch),
             });
@@ -423,7 +425,7 @@ impl Osd {
         self.objects
             .store()
             .after_alone(seq, move |durable| match durable {
-                Ok(()) => op.session.send(reply),
+                Ok(()) => op.session.send_gathered(reply),
                 Err(_) => op.session.close(),
             });
     }
@@ -448,7 +450,7 @@ impl Osd {
                 let (session, tracked) = (Arc::clone(&op.session), Arc::clone(&op.tracked));
                 store.after_alone(seq, move |durable| {
                     match durable {
-                        Ok(()) => session.send(reply),
+                        Ok(()) => session.send_gathered(reply),
                         // What was read never came to be: the client must ask again, elsewhere or later.
                         Err(_) => session.close(),
                     }
@@ -480,7 +482,7 @@ impl Osd {
         self.objects
             .store()
             .after_alone(seq, move |durable| match durable {
-                Ok(()) => session.send(reply),
+                Ok(()) => session.send_gathered(reply),
                 Err(_) => session.close(),
             });
         None
@@ -521,20 +523,6 @@ impl Osd {
         }
     }
 
-    fn request_of(&self, op: &PendingOp) -> Request {
-        let peer = op.session.peer();
-        let map = self.cluster.osdmap();
-        Request {
-            origin: peer.name,
-            addr: peer.addrs.0.first().copied().unwrap_or_default(),
-            features: peer.features,
-            now: Utime::from_system_time(SystemTime::now()),
-            require_osd_release: map.require_osd_release.0,
-            min_compat_client: map.require_min_compat_client.0,
-            pool: op.pool,
-        }
-    }
-
     /// Deletes the image's volume if nothing is left of the image, once its header is gone.
     fn header_removed(self: &Arc<Self>, object: &Arc<Object>) {
         let osd = Arc::clone(self);
@@ -547,6 +535,20 @@ impl Osd {
     }
 }
 
+/// Who sent a request, and what a map requires.
+fn request_of(op: &PendingOp, map: &OsdMap) -> Request {
+    let peer = op.session.peer();
+    Request {
+        origin: peer.name,
+        addr: peer.addrs.0.first().copied().unwrap_or_default(),
+        features: peer.features,
+        now: Utime::from_system_time(SystemTime::now()),
+        require_osd_release: map.require_osd_release.0,
+        min_compat_client: map.require_min_compat_client.0,
+        pool: op.pool,
+    }
+}
+
 /// What a request did is durable only with what it saw: its object, and what it copied.
 fn build_on_what_was_seen(tx: &mut store::Transaction, inner: &Inner, op: &PendingOp) {
     for seq in inner.last_seq.into_iter().chain(op.saw()) {
@@ -554,12 +556,18 @@ fn build_on_what_was_seen(tx: &mut store::Transaction, inner: &Inner, op: &Pendi
     }
 }
 
-/// A request without what its run put into it. `before`: codes and arguments of its ops.
-fn unanswered(mut op: Box<PendingOp>, before: &[(OpCode, [u8; 28])]) -> Box<PendingOp> {
-    for (o, (code, union)) in op.message.ops.iter_mut().zip(before) {
-        (o.op, o.union) = (*code, *union);
-        o.outdata.clear();
-        o.rval = 0;
+/// A request that has to wait for the disk, without what its run put into it.
+fn blocked(mut op: Box<PendingOp>) -> Outcome {
+    match op.tracked.request().message() {
+        Ok(message) => {
+            op.message.ops = message.ops;
+            Outcome::Blocked(op)
+        }
+        // It was read before, so it is not what it was: the client is to send it again.
+        Err(error) => {
+            tracing::error!(object = %op.object_id(), %error, "a request cannot be read again");
+            op.session.close();
+            Outcome::Done
+        }
     }
-    op
 }

@@ -239,9 +239,9 @@ impl Osd {
         session: &Arc<Session>,
         entrance: &Entrance,
         tracker: &Arc<OpTracker>,
-        raw: &RawMessage,
+        raw: RawMessage,
     ) {
-        let message = match MOsdOp::decode(raw) {
+        let message = match MOsdOp::decode(&raw) {
             Ok(message) => message,
             Err(error) => {
                 tracing::warn!(peer = %session.peer().name, %error, "malformed MOSDOp: closing the connection");
@@ -253,12 +253,13 @@ impl Osd {
         let state = OsdSession::of(session);
         self.share_map(session, &state, entrance, message.osdmap_epoch, map.epoch);
         let (peer, tid) = (session.peer(), raw.header.tid);
+        let (front_len, data_len) = (raw.front.len(), raw.data_len());
         let addr = peer.addrs.0.first().copied().unwrap_or_default();
         let mut op = Box::new(PendingOp {
-            tracked: tracker.begin(peer.name, addr, tid, (&message).into()),
+            tracked: tracker.begin(peer.name, addr, tid, raw.into()),
             session: Charge::new(
                 session,
-                raw.front.len() + raw.data_len() + request::output_bound(&message.ops),
+                front_len + data_len + request::output_bound(&message.ops),
             ),
             tid,
             message,
@@ -269,8 +270,8 @@ impl Osd {
             fetched: Fetched::default(),
             arrived: self.image_stats.now(),
         });
-        match self.admit(&mut op, &state, &map, raw.data_len()) {
-            Ok(Admitted::Object) => self.dispatch(op),
+        match self.admit(&mut op, &state, &map, data_len) {
+            Ok(Admitted::Object) => self.dispatch(op, &map),
             Ok(Admitted::Group(group)) => {
                 let result = pgls::run(&self.objects, &mut op, group);
                 op.carried_out(0);
@@ -433,11 +434,15 @@ impl Dispatcher for OsdDispatcher {
         match message.header.kind {
             MessageType::OSD_OP => self
                 .osd
-                .handle_op(session, &self.entrance, &self.tracker, &message),
+                .handle_op(session, &self.entrance, &self.tracker, message),
             MessageType::COMMAND => self.osd.handle_command(session, self.id, &message),
             MessageType::PING | MessageType::OSD_BACKOFF => {}
             kind => tracing::debug!(peer = %session.peer().name, ?kind, "message ignored"),
         }
+    }
+
+    fn on_batch(&self, hand_on: &mut dyn FnMut()) {
+        self.osd.objects.store().gather(hand_on);
     }
 
     fn on_closed(&self, session: &Arc<Session>) {

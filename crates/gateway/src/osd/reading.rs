@@ -84,7 +84,10 @@ impl Osd {
             }
             let outcome = match op.copies() {
                 true => Outcome::Blocked(op),
-                false => self.execute(object, &mut object.inner.lock(), op, false),
+                false => {
+                    let map = self.cluster.osdmap();
+                    self.execute(object, &mut object.inner.lock(), op, &map, false)
+                }
             };
             if let Outcome::Blocked(op) = outcome {
                 return self.run_when_read(object, op);

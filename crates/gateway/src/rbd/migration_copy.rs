@@ -63,9 +63,7 @@ fn copy_all(
         if session.is_wanted() {
             return Err(RESTART);
         }
-        if !map.as_ref().is_some_and(|m| m.exists(object)) {
-            copy_object(dest, spec, states, map, object)?;
-        }
+        copy_object(dest, spec, states, map, object)?;
         progress(object + 1, total)?;
     }
     Ok(())

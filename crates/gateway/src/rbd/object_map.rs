@@ -99,13 +99,6 @@ impl<'a> ObjectMap<'a> {
         BitVector::decode(&mut Reader::new(&data)).map_err(|_| Errno::EBADMSG)
     }
 
-    /// Whether an object certainly exists at the image's head.
-    #[must_use]
-    pub fn exists(&self, object: u64) -> bool {
-        let state = self.states.get(object);
-        self.valid && (state == object_state::EXISTS || state == object_state::EXISTS_CLEAN)
-    }
-
     /// Whether an object may exist at the image's head.
     #[must_use]
     pub fn may_exist(&self, object: u64) -> bool {

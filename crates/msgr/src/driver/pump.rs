@@ -107,7 +107,9 @@ async fn read_loop(
     // The handshake may have left bytes that the client sent right behind it.
     while session.serves(transport) {
         session.cork();
-        let result = dispatch(session, &mut read, dispatcher, &mut share, &mut waited);
+        let mut result = Ok(Received::Nothing);
+        dispatcher
+            .on_batch(&mut || result = dispatch(session, &mut read, dispatcher, &mut share, &mut waited));
         session.uncork();
         match result {
             Ok(Received::Nothing) => {}

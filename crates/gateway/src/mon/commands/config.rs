@@ -256,7 +256,7 @@ fn in_force(ctx: &Context<'_>, who: &str, defaults: bool) -> Vec<[String; 3]> {
         })
         .collect();
     if defaults {
-        let unset = known_options().into_iter().filter(|o| !set.contains_key(o.name));
+        let unset = known_options().iter().filter(|o| !set.contains_key(o.name));
         out.extend(unset.map(|o| [o.name.to_owned(), o.default.to_owned(), "default".to_owned()]));
         out.sort();
     }
