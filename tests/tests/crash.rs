@@ -69,47 +69,47 @@ fn images_and_metadata_survive_kill_9() {
     }
 }
 
+/// Whether nothing of a deleted pool is left in the data of a server that was killed, which must be clean.
+fn deletions_are_over(cluster: &Cluster) -> bool {
+    let data = cluster.path("data");
+    let fsck = Program::new(rbdgate_tests::rbdgate::binary().unwrap()).args(["fsck", "--data", &data]);
+    !cluster.run(fsck).text().contains("was deleted")
+}
+
 #[test]
 fn the_deletion_of_a_pool_goes_on_after_kill_9() {
     if against_ceph() || on_curve() {
         return;
     }
     let mut cluster = Cluster::start();
-    cluster.ceph(&["osd", "pool", "create", "doomed", "8"]);
-    cluster.rbd(&["create", "--size", "1G", "doomed/disk"]);
     let file = cluster.file("content", rbdgate_tests::data::bytes(3, 100_000));
-    for n in 0..20 {
-        cluster.run(cluster.client("rados", &["-p", "doomed", "put", &format!("object{n}"), &file]));
+    for round in 0..rounds(5) as u64 {
+        let pool = format!("doomed{round}");
+        cluster.ceph(&["osd", "pool", "create", &pool, "8"]);
+        cluster.rbd(&["create", "--size", "1G", &format!("{pool}/disk")]);
+        for n in 0..10 {
+            cluster.run(cluster.client("rados", &["-p", &pool, "put", &format!("object{n}"), &file]));
+        }
+        let words = ["osd", "pool", "rm", &pool, &pool, "--yes-i-really-really-mean-it"];
+        let mut asking = cluster.client("ceph", &words).spawn().unwrap();
+        // Before the monitor is asked, while objects are deleted, or afterwards.
+        std::thread::sleep(Duration::from_millis(150 + 150 * round));
+        cluster.kill();
+        asking.kill().unwrap();
+        asking.wait().unwrap();
+        println!("over before the restart: {}", deletions_are_over(&cluster));
+        cluster.launch();
     }
-    let gone = |cluster: &Cluster| {
-        let data = cluster.path("data");
-        let fsck = Program::new(rbdgate_tests::rbdgate::binary().unwrap()).args(["fsck", "--data", &data]);
-        let outcome = cluster.run(fsck);
-        !outcome.text().contains("was deleted")
-    };
-    let words = [
-        "osd",
-        "pool",
-        "rm",
-        "doomed",
-        "doomed",
-        "--yes-i-really-really-mean-it",
-    ];
-    cluster.ceph(&words);
-    // Objects are deleted in the background, a quarter of a second later at most.
-    cluster.kill();
-    println!("gone before the restart: {}", gone(&cluster));
-    cluster.launch();
     let begun = std::time::Instant::now();
     loop {
         std::thread::sleep(Duration::from_secs(1));
         cluster.kill();
-        if gone(&cluster) {
+        if deletions_are_over(&cluster) {
             break;
         }
         assert!(
             begun.elapsed() < Duration::from_secs(60),
-            "objects of the pool are left"
+            "objects of a pool are left"
         );
         cluster.launch();
     }
