@@ -33,7 +33,7 @@ pub fn gather<R>(work: impl FnOnce() -> R) -> R {
             true
         }
     });
-    let _scope = outermost.then_some(Scope);
+    let _scope = outermost.then(|| Scope);
     work()
 }
 
