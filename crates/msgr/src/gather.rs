@@ -33,7 +33,11 @@ pub fn gather<R>(work: impl FnOnce() -> R) -> R {
             true
         }
     });
-    let _scope = outermost.then_some(Scope);
+    // Not `then_some`: a guard that is made ends the scope when it goes.
+    let _scope = match outermost {
+        true => Some(Scope),
+        false => None,
+    };
     work()
 }
 

@@ -70,9 +70,9 @@ mod tests {
     fn what_was_gathered_becomes_durable_after_the_scope() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(Options::new(dir.path())).unwrap();
-        let last = store.gather(|| (0..9).map(|n| store.submit(change(n)).unwrap()).last());
+        let all: Vec<_> = store.gather(|| (0..9).map(|n| store.submit(change(n)).unwrap()).collect());
         let (tell, told) = std::sync::mpsc::channel();
-        store.after(last.unwrap(), move |done| tell.send(done.is_ok()).unwrap());
+        store.after(all[8], move |done| tell.send(done.is_ok()).unwrap());
         assert_eq!(told.recv_timeout(std::time::Duration::from_secs(20)), Ok(true));
     }
 
