@@ -6,6 +6,7 @@
 //! `ceph-osd`), which shows that what they demand is what Ceph does.
 
 pub mod cluster;
+pub mod crowd;
 pub mod curve;
 pub mod data;
 pub mod exec;

@@ -13,15 +13,11 @@ use encoding::{Features, Message, MessageType};
 use msgr::Protocol;
 use msgr::auth::ConMode;
 use rbdgate_tests::cluster::{Cluster, against_ceph};
+use rbdgate_tests::crowd::Crowd;
 use rbdgate_tests::old_client::{on_range, request};
 use rbdgate_tests::peer::{self, Peer};
 use rbdgate_tests::process;
 use rbdgate_tests::raw_client::RawClient;
-
-/// Connections of clients that do nothing.
-const IDLE: usize = 10_000;
-/// Connections of strangers that say nothing.
-const HALF_OPEN: usize = 2000;
 
 /// Memory of the server that is its own, in bytes.
 fn memory(cluster: &mut Cluster) -> u64 {
@@ -39,50 +35,28 @@ fn is_shut_out(at: SocketAddr) -> bool {
     matches!(socket.read(&mut [0; 8]), Ok(0) | Err(_))
 }
 
-/// This process holds the other end of all connections.
-fn raise_file_limit() -> u64 {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    let current = maximum;
-    setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
-    current.unwrap_or(u64::MAX)
-}
-
 #[test]
 fn ten_thousand_idle_clients_and_two_thousand_strangers_take_little_memory() {
     if against_ceph() {
         return;
     }
-    let most = raise_file_limit();
-    assert!(
-        most > (IDLE + HALF_OPEN + 500) as u64,
-        "only {most} files may be open"
-    );
     let mut cluster = Cluster::start();
     cluster.rbd(&["create", "--size", "8M", "disk"]);
     let before = memory(&mut cluster);
     let client = RawClient::of(&mut cluster, &[ConMode::CRC]).unwrap();
-    let config = client.osd_config(0).unwrap();
     let begun = Instant::now();
-    let connect = |_| Peer::connect(config.clone()).unwrap().into_parts().0;
-    let idle: Vec<TcpStream> = std::thread::scope(|scope| {
-        let parts = [0, 1, 2, 3].map(|_| scope.spawn(|| (0..IDLE / 4).map(connect).collect::<Vec<_>>()));
-        parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
-    });
-    eprintln!("{} connections in {:?}", idle.len(), begun.elapsed());
-    let at = mon(&mut cluster);
-    let strangers: Vec<TcpStream> = (0..HALF_OPEN).map(|_| TcpStream::connect(at).unwrap()).collect();
+    let crowd = Crowd::gather(&client, mon(&mut cluster).port()).unwrap();
+    eprintln!("{} connections in {:?}", crowd.idle.len(), begun.elapsed());
     cluster.rbd(&["info", "disk"]);
     let taken = memory(&mut cluster) - before;
     eprintln!("{} MiB for them", taken >> 20);
     assert!(taken < 300 << 20, "{} MiB", taken >> 20);
     // Each of them still stands.
-    for mut socket in idle.into_iter().step_by(100) {
+    for mut socket in crowd.idle.into_iter().step_by(100) {
         socket.set_nonblocking(true).unwrap();
         let read = socket.read(&mut [0; 1]);
         assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     }
-    drop(strangers);
 }
 
 #[test]

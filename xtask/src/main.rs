@@ -8,6 +8,7 @@ use rbdgate_tests::Failure;
 
 mod bench;
 mod capacity;
+mod crowd;
 mod fuzz;
 mod instructions;
 mod lean;
@@ -32,6 +33,8 @@ enum Command {
     BenchCurve(bench::curve::Options),
     /// Prints what the server's processor time allows, driven by a lean client.
     Capacity(capacity::Options),
+    /// Prints what thousands of connections that do nothing cost a client that works.
+    Crowd(crowd::Options),
     /// Prints what a thousand snapshots of an image cost.
     Snapshots(snapshots::Options),
     /// Counts the instructions of the paths that each request goes through, and compares them with stored figures.
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::BenchCurve(options) => bench::curve::run(&options),
         Command::Capacity(options) => capacity::run(&options),
+        Command::Crowd(options) => crowd::run(&options),
         Command::Snapshots(options) => snapshots::run(&options),
         Command::Instructions(options) => instructions::run(&options),
         Command::Licences => licences::run(),
