@@ -355,7 +355,7 @@ fn unfinished_messages_of_peers_that_stall_do_not_keep_their_memory_from_others(
             client
                 .socket
                 .set_read_timeout(Some(Duration::from_secs(3)))
-                .unwrap()
+                .unwrap();
         };
         stalled.iter().for_each(patient);
         let left = stalled
