@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
 
-use rbdgate_tests::cluster::{Cluster, against_ceph};
+use rbdgate_tests::cluster::Cluster;
+use rbdgate_tests::curve::on_curve;
 use rbdgate_tests::exec::{Outcome, Program};
 use serde_json::Value;
 
@@ -11,7 +12,8 @@ const CAPS: [&str; 4] = ["mon", "profile rbd", "osd", "profile rbd"];
 
 /// A cluster with users, and this in `[backend.curve]`.
 fn start(section: &str, users: &[&str]) -> Option<Cluster> {
-    if against_ceph() {
+    if !on_curve() {
+        eprintln!("skipped: not on CurveBS");
         return None;
     }
     let cluster = Cluster::start_on_curve_as(section);

@@ -42,6 +42,7 @@ mod pending;
 mod prepare;
 mod queue;
 mod ranges;
+mod reads;
 mod reclaim;
 mod record;
 mod recovery;

@@ -9,8 +9,8 @@ use crate::{
     error::{Context, Result, StoreError},
     map::data_ranges,
     pending::Extent,
+    reads::lay_over,
     remote::{Remote, ceil, floor},
-    store::lay_over,
     volume::Volume,
 };
 

@@ -17,14 +17,11 @@ use crate::{
     error::{Context, Result, StoreError},
     map,
     options::Options,
-    pending::Extent,
     reclaim, recovery,
     remote::{PlaceRecord, Remote},
-    remote_read::Found,
     scrub, stages,
     step::{Stage, Stepper},
-    transaction::{MAX_VOLUME, Op, Seq, Transaction, VolumeId},
-    verify::ReadBuffer,
+    transaction::{Op, Seq, Transaction, VolumeId},
     waiters::DurableAt,
 };
 
@@ -414,111 +411,6 @@ impl Store {
         }
     }
 
-    /// Reads a range of a volume as of the newest submitted transaction; what was never written is zeros.
-    /// May block on the disk. A write to the range that is submitted meanwhile may be seen in part. Of a volume with checksums
-    /// each block is verified: [`StoreError::Checksum`].
-    pub fn read(&self, volume: VolumeId, offset: u64, len: usize) -> Result<Bytes> {
-        self.read_with(volume, offset, len, true)
-            .map(Option::unwrap_or_default)
-    }
-
-    /// Like [`Store::read`], but returns `None` where that would block on the disk.
-    pub fn try_read_cached(&self, volume: VolumeId, offset: u64, len: usize) -> Result<Option<Bytes>> {
-        self.read_with(volume, offset, len, false)
-    }
-
-    /// [`Store::read`] without waiting, for volumes on devices: `done` is told on another thread, where it must not wait, or at once
-    /// if memory has all of it. It is dropped if the store is closed before.
-    pub fn start_read(
-        &self,
-        volume: VolumeId,
-        offset: u64,
-        len: usize,
-        done: impl FnOnce(Result<Bytes>) + Send + 'static,
-    ) {
-        let core = self.core();
-        let found = core.check_failed().and_then(|()| {
-            check_range(offset, len)?;
-            let volume = core.volumes.get(volume)?;
-            let found = volume
-                .remote()
-                .map(|remote| core.look_up(&volume, remote, offset, len));
-            Ok((Arc::clone(&volume), found.transpose()?))
-        });
-        match found {
-            Ok((volume, Some(Found::OnDevice(missing)))) => missing.start(&volume, done),
-            Ok((_, Some(Found::Ready(data)))) => done(Ok(data)),
-            Ok((_, None)) => done(self.read(volume, offset, len)),
-            Err(error) => done(Err(error)),
-        }
-    }
-
-    fn read_with(&self, id: VolumeId, offset: u64, len: usize, may_block: bool) -> Result<Option<Bytes>> {
-        let core = self.core();
-        core.check_failed()?;
-        check_range(offset, len)?;
-        let volume = core.volumes.get(id)?;
-        if let Some(remote) = volume.remote() {
-            return match core.look_up(&volume, remote, offset, len)? {
-                Found::Ready(data) => Ok(Some(data)),
-                Found::OnDevice(missing) if may_block => missing.wait(remote).map(Some),
-                Found::OnDevice(_) => Ok(None),
-            };
-        }
-        if volume.sums.are_kept() {
-            return core.read_verified(&volume, offset, len, may_block);
-        }
-        let overlay = volume.overlay(offset, len as u64);
-        if let [Extent { data: Some(data), .. }] = &overlay[..]
-            && data.len() == len
-        {
-            return Ok(Some(data.clone()));
-        }
-        let mut buffer = ReadBuffer::new(core, len);
-        let buf = buffer.as_mut();
-        let covered: u64 = overlay.iter().map(|extent| extent.len).sum();
-        if covered < len as u64 {
-            match core.volumes.file(&volume)? {
-                Some(file) if may_block => volume.read_at(&*file, offset, buf)?,
-                Some(file) if !volume.read_cached_at(&*file, offset, buf) => return Ok(None),
-                Some(_) => {}
-                None => buf.fill(0),
-            }
-        }
-        lay_over(&overlay, offset, buf);
-        Ok(Some(buffer.freeze()))
-    }
-
-    /// The parts of a range that may hold data, as offset and length, ascending. Everything else reads as zeros.
-    pub fn allocated_extents(&self, volume: VolumeId, offset: u64, len: u64) -> Result<Vec<(u64, u64)>> {
-        let core = self.core();
-        core.check_failed()?;
-        let volume = core.volumes.get(volume)?;
-        if let Some(remote) = volume.remote() {
-            // The map is that of the newest submitted transaction.
-            let end = offset.saturating_add(len).min(MAX_VOLUME);
-            let ranges = map::data_ranges(&core.meta, volume.id, remote.record.filled, offset, end)?;
-            return Ok(ranges.into_iter().map(|(from, to)| (from, to - from)).collect());
-        }
-        let overlay = volume.overlay(offset, len);
-        let mut found = match core.volumes.file(&volume)? {
-            Some(file) => volume.data_ranges(&*file, offset, len)?,
-            None => Default::default(),
-        };
-        for extent in overlay {
-            let end = extent.offset + extent.len;
-            match extent.data {
-                Some(_) => found.insert(extent.offset, end),
-                None => found.remove(extent.offset, end),
-            }
-        }
-        let ranges = found.within(offset, offset.saturating_add(len));
-        Ok(ranges
-            .into_iter()
-            .map(|(start, end)| (start, end - start))
-            .collect())
-    }
-
     /// The most data, in bytes, that one transaction can have travel in the journal: writes below the direct
     /// threshold are atomic up to this sum.
     #[must_use]
@@ -601,19 +493,6 @@ impl Drop for Handle {
     }
 }
 
-/// Refuses a range beyond the largest volume.
-fn check_range(offset: u64, len: usize) -> Result<()> {
-    let end = offset.saturating_add(len as u64);
-    if end <= MAX_VOLUME {
-        return Ok(());
-    }
-    Err(StoreError::TooLarge {
-        what: "a volume",
-        size: end,
-        limit: MAX_VOLUME,
-    })
-}
-
 /// Waits for what a callback is told.
 pub(crate) fn wait_for(ask: impl FnOnce(Box<dyn FnOnce(Result<()>) + Send>)) -> Result<()> {
     let slot = Arc::new((Mutex::new(None), Condvar::new()));
@@ -628,20 +507,6 @@ pub(crate) fn wait_for(ask: impl FnOnce(Box<dyn FnOnce(Result<()>) + Send>)) -> 
             return outcome;
         }
         slot.1.wait(&mut outcome);
-    }
-}
-
-/// Puts what the file does not have yet over what was read from it at `offset`.
-pub(crate) fn lay_over(overlay: &[Extent], offset: u64, buf: &mut [u8]) {
-    for extent in overlay {
-        let start = (extent.offset - offset) as usize;
-        let Some(target) = buf.get_mut(start..start + extent.len as usize) else {
-            continue;
-        };
-        match &extent.data {
-            Some(data) => target.copy_from_slice(data),
-            None => target.fill(0),
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     error::{Result, StoreError},
     options::BLOCK,
     pending::Extent,
-    store::lay_over,
+    reads::lay_over,
     sums::{NONE, ROTTEN, sum_of},
     volume::Volume,
 };
