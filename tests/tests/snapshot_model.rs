@@ -5,11 +5,12 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, that is the failure")]
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
 use rbdgate_tests::data::Random;
-use rbdgate_tests::exec::Program;
+use rbdgate_tests::exec::{Outcome, Program};
 
 /// How long the long walk may take, on a slow machine.
 const DEADLINE: Duration = Duration::from_secs(1200);
@@ -27,10 +28,25 @@ fn walk(cluster: &Cluster, seed: u64, steps: u64) -> Program {
         .deadline(DEADLINE)
 }
 
+const ABORT: i32 = rustix::process::Signal::ABORT.as_raw();
+
+/// Whether the client ended itself: on a busy machine librbd 16.2.15 aborts now and then out of a thread of its own, with the error of
+/// a lock or thread that is none. Nothing the server says can be that; wrong data, errors and hangs are not.
+fn client_aborted(outcome: &Outcome) -> bool {
+    outcome.status.signal() == Some(ABORT) && outcome.errors().contains("std::system_error")
+}
+
 #[test]
 fn random_operations_agree_with_a_model() {
-    let cluster = Cluster::start();
-    let outcome = cluster.run(walk(&cluster, chosen("RBDGATE_MODEL_SEED", 1), 300));
+    let seed = chosen("RBDGATE_MODEL_SEED", 1);
+    let mut tries = (0..3).map(|_| {
+        let cluster = Cluster::start();
+        cluster.attempt(walk(&cluster, seed, 300))
+    });
+    let outcome = tries
+        .find(|outcome| !client_aborted(outcome))
+        .expect("a client that does not abort");
+    let outcome = outcome.success().unwrap();
     assert_eq!(outcome.lines().last().map(String::as_str), Some("ok"));
 }
 
