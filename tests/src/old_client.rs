@@ -219,13 +219,7 @@ pub fn request(map: &OsdMap, pool: &str, oid: &str, writes: bool, ops: Vec<OsdOp
 /// An operation on a range.
 #[must_use]
 pub fn on_range(op: OpCode, offset: u64, length: u64, data: &[u8]) -> OsdOp {
-    let args = OpArgs::Extent {
-        offset,
-        length,
-        truncate_size: 0,
-        truncate_seq: 0,
-    };
-    OsdOp::new(op, args, Bytes::copy_from_slice(data))
+    OsdOp::on_range(op, offset, length, Bytes::copy_from_slice(data))
 }
 
 /// An exclusive creation.

@@ -26,7 +26,7 @@ use crate::{
     fill,
     options::BLOCK,
     remote::{Clear, rounded},
-    sums::{encode, whole_blocks},
+    sums::{encode, whole_part},
     transaction::{Op, Seq},
     volume::Volume,
 };
@@ -64,9 +64,7 @@ impl DirectWrite {
         for data in &self.pieces {
             let len = data.len() as u64;
             if self.sums {
-                let (first, end) = whole_blocks(self.offset, len);
-                let whole = (first * BLOCK - self.offset) as usize..(end * BLOCK - self.offset) as usize;
-                sums.extend(encode(&data[whole]));
+                sums.extend(encode(whole_part(self.offset, data)));
             }
             // No file: the volume was deleted meanwhile.
             let Some(file) = &file else { continue };

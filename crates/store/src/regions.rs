@@ -160,26 +160,23 @@ impl Regions {
         encode(self.state.lock().suspect.iter().copied(), self.size)
     }
 
-    /// Keeps regions marked, or to be marked. Returns whether all are marked.
-    fn hold(self: &Arc<Self>, regions: BTreeSet<Region>) -> (Held, bool) {
+    /// Keeps regions marked, or to be marked.
+    fn hold(self: &Arc<Self>, regions: BTreeSet<Region>) -> Held {
         let mut state = self.state.lock();
         state.clock += 1;
         let now = state.clock;
-        let mut all = true;
         for region in &regions {
             let mark = state.marked.entry(*region).or_default();
             mark.held += 1;
             mark.used = now;
-            all &= mark.by.is_some();
         }
-        let held = Held {
+        Held {
             of: Arc::clone(self),
             regions: regions.into_iter().collect(),
-        };
-        (held, all)
+        }
     }
 
-    /// Whether all of them are marked, and the transactions that did it.
+    /// The transactions that marked them, if all of them are marked.
     fn marked_by(&self, held: &Held) -> Option<BTreeSet<Seq>> {
         let state = self.state.lock();
         held.regions
@@ -224,18 +221,25 @@ impl Core {
         if wanted.is_empty() {
             return Ok(());
         }
-        let (held, all) = self.regions.hold(wanted);
-        if !all {
-            let _changing = self.regions.changing.lock();
-            // Another may have done it meanwhile.
-            if self.regions.marked_by(&held).is_none() {
-                self.put_regions(KEPT)?;
-            }
-        }
-        let by = self.regions.marked_by(&held).unwrap_or_default();
+        let held = self.regions.hold(wanted);
+        let by = match self.regions.marked_by(&held) {
+            Some(by) => by,
+            None => self.mark(&held)?,
+        };
         queued.direct_behind.extend(by);
         queued.held = Some(held);
         Ok(())
+    }
+
+    /// Marks regions. Returns the transactions that did it.
+    fn mark(&self, held: &Held) -> Result<BTreeSet<Seq>> {
+        let _changing = self.regions.changing.lock();
+        // Another may have done it meanwhile.
+        if let Some(by) = self.regions.marked_by(held) {
+            return Ok(by);
+        }
+        self.put_regions(KEPT)?;
+        Ok(self.regions.marked_by(held).unwrap_or_default())
     }
 
     /// Records which regions are marked. The caller holds the lock for it.

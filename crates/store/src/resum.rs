@@ -14,7 +14,7 @@ use crate::{
     error::Result,
     options::BLOCK,
     ranges::RangeSet,
-    sums::{NONE, ROTTEN, SumCache, decode, sum_of, whole_blocks},
+    sums::{NONE, ROTTEN, SumCache, decode, sum_of, whole_blocks, whole_part},
     transaction::VolumeId,
     volume::Volume,
 };
@@ -58,11 +58,10 @@ impl Resum {
         }
         let found: Vec<u32> = match blocks {
             Blocks::Nothing => return self.sums.clear(volume, first, end),
-            Blocks::Data(data) => {
-                let whole = (first * BLOCK - from) as usize..(end * BLOCK - from) as usize;
-                let whole = data.get(whole).unwrap_or_default();
-                whole.chunks(BLOCK as usize).map(sum_of).collect()
-            }
+            Blocks::Data(data) => whole_part(from, data)
+                .chunks(BLOCK as usize)
+                .map(sum_of)
+                .collect(),
             Blocks::Sums(start, sums) => {
                 let known = decode(sums).skip((first - start) as usize);
                 let known = known.chain(std::iter::repeat(NONE));

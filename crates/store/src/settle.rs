@@ -59,9 +59,7 @@ impl Core {
         }
         volume.write_at(file, offset, data)?;
         self.sums.set(volume, first, &found)?;
-        let (first, end) = whole_blocks(offset, data.len() as u64);
-        self.damaged.forget(volume.id, first, end);
-        self.note_dirty_sums(volume);
+        self.settled(volume, whole_blocks(offset, data.len() as u64));
         Ok(())
     }
 
@@ -101,8 +99,7 @@ impl Core {
         for (block, sum) in found {
             self.sums.set(volume, block, &[sum])?;
         }
-        self.damaged.forget(volume.id, first, last);
-        self.note_dirty_sums(volume);
+        self.settled(volume, (first, last));
         Ok(())
     }
 
@@ -122,9 +119,14 @@ impl Core {
         let mut new: Vec<u32> = sums::decode(found).collect();
         new.resize((end - first) as usize, NONE);
         self.sums.set(volume, first, &new)?;
+        self.settled(volume, (first, end));
+        Ok(())
+    }
+
+    /// The blocks from `first` up to and without `end` are new, and so are their sums and those at the edges.
+    fn settled(&self, volume: &Arc<Volume>, (first, end): (u64, u64)) {
         self.damaged.forget(volume.id, first, end);
         self.note_dirty_sums(volume);
-        Ok(())
     }
 
     /// Writes directly what covers blocks in part: they have no sums then.

@@ -7,6 +7,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::RangeBounds,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
@@ -57,6 +58,15 @@ pub(crate) fn decode(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
 pub(crate) fn whole_blocks(offset: u64, len: u64) -> (u64, u64) {
     let (first, end) = (offset.div_ceil(BLOCK), (offset + len) / BLOCK);
     (first, end.max(first))
+}
+
+/// The part of data at `offset` that is whole blocks.
+pub(crate) fn whole_part(offset: u64, data: &[u8]) -> &[u8] {
+    let (first, end) = whole_blocks(offset, data.len() as u64);
+    if first == end {
+        return &[];
+    }
+    &data[(first * BLOCK - offset) as usize..(end * BLOCK - offset) as usize]
 }
 
 /// The sums of one page.
@@ -252,27 +262,23 @@ impl SumCache {
         let _writing = self.writing.lock();
         // The file first: who reads it before takes what is removed then, and who reads it after it finds none.
         volume.sums.clear(from * SUM, to * SUM)?;
-        let inside = (volume.id, from / PAGE_SUMS)..(volume.id, to / PAGE_SUMS);
-        self.remove(|shard| shard.pages.range(inside.clone()).map(|(key, _)| *key).collect());
+        self.remove(&((volume.id, from / PAGE_SUMS)..(volume.id, to / PAGE_SUMS)));
         Ok(())
     }
 
     /// Forgets the sums of a volume that is deleted.
     pub(crate) fn forget(&self, volume: VolumeId) {
-        let all = (volume, 0)..=(volume, u64::MAX);
-        self.remove(|shard| shard.pages.range(all.clone()).map(|(key, _)| *key).collect());
+        self.remove(&((volume, 0)..=(volume, u64::MAX)));
     }
 
-    fn remove(&self, which: impl Fn(&Shard) -> Vec<(VolumeId, u64)>) {
+    fn remove(&self, keys: &(impl RangeBounds<(VolumeId, u64)> + Clone)) {
         for shard in &self.shards {
             let mut shard = shard.lock();
             shard.removals += 1;
-            for key in which(&shard) {
-                if shard
-                    .pages
-                    .remove(&key)
-                    .is_some_and(|page| page.state != PageState::Clean)
-                {
+            let gone: Vec<_> = shard.pages.range(keys.clone()).map(|(key, _)| *key).collect();
+            for key in gone {
+                let page = shard.pages.remove(&key);
+                if page.is_some_and(|page| page.state != PageState::Clean) {
                     self.dirty.fetch_sub(1, Relaxed);
                 }
             }

@@ -17,6 +17,7 @@ use crate::{
     error::{Context, Result},
     options::BLOCK,
     sums::{PAGE_SPAN, PageSums, SUM, no_sums},
+    volume::{make_zeros, open_file, remove_file, write_zeros},
 };
 
 /// What the name of such a file ends with.
@@ -116,12 +117,7 @@ impl SumsFile {
     fn remove(&self) -> Result<()> {
         self.exists.store(false, Relaxed);
         self.size.store(0, Relaxed);
-        match self.disk.remove(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).context(|| format!("remove {}", self.path.display()))
-            }
-            _ => Ok(()),
-        }
+        remove_file(&*self.disk, &self.path)
     }
 
     fn open(&self) -> Result<Option<Arc<dyn DiskFile>>> {
@@ -132,11 +128,7 @@ impl SumsFile {
         if !self.exists.load(Relaxed) {
             return Ok(None);
         }
-        let file = self.disk.open(&self.path, Access::Write);
-        let file = file.context(|| format!("open {}", self.path.display()))?;
-        if self.stale.swap(false, Relaxed) {
-            file.drop_cache(0, u64::MAX);
-        }
+        let file = open_file(&*self.disk, &self.path, &self.stale)?;
         *slot = Some(Arc::clone(&file));
         Ok(Some(file))
     }
@@ -242,17 +234,8 @@ impl SumsFile {
 /// Makes a range that has its space zeros.
 fn zero(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
     if to - from > ZEROS {
-        match file.zero(from, to - from) {
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
-            done => return done,
-        }
+        make_zeros(file, from, to)
+    } else {
+        write_zeros(file, from, to)
     }
-    let zeros = vec![0; ZEROS as usize];
-    let mut at = from;
-    while at < to {
-        let n = (to - at).min(ZEROS);
-        file.write_at(at, zeros.get(..n as usize).unwrap_or_default())?;
-        at += n;
-    }
-    Ok(())
 }

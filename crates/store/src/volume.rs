@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -112,11 +112,7 @@ impl Volume {
         if !self.exists.load(Relaxed) {
             return Ok(None);
         }
-        let file = self.disk.open(&self.path, Access::Write);
-        let file = file.context(|| format!("open {}", self.path.display()))?;
-        if self.stale.swap(false, Relaxed) {
-            file.drop_cache(0, u64::MAX);
-        }
+        let file = open_file(&*self.disk, &self.path, &self.stale)?;
         *slot = Some(Arc::clone(&file));
         Ok(Some((file, true)))
     }
@@ -170,12 +166,7 @@ impl Volume {
         self.exists.store(false, Relaxed);
         self.size.store(0, Relaxed);
         *self.allocated.lock() = RangeSet::default();
-        match self.disk.remove(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).context(|| format!("remove {}", self.path.display()))
-            }
-            _ => Ok(()),
-        }
+        remove_file(&*self.disk, &self.path)
     }
 
     /// Whether the range's space is known to be taken.
@@ -225,12 +216,7 @@ impl Volume {
             file.punch(from, to - from).context(what)?;
         }
         for (from, to) in allocated.within(offset, end) {
-            match file.zero(from, to - from) {
-                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                    write_zeros(file, from, to).context(what)?;
-                }
-                done => done.context(what)?,
-            }
+            make_zeros(file, from, to).context(what)?;
         }
         Ok(())
     }
@@ -317,7 +303,36 @@ impl Volume {
     }
 }
 
-fn write_zeros(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+/// Opens a file of a volume. Where the system's cache may show what the disk does not have (`stale`), the first opening drops it.
+pub(crate) fn open_file(disk: &dyn Disk, path: &Path, stale: &AtomicBool) -> Result<Arc<dyn DiskFile>> {
+    let file = disk.open(path, Access::Write);
+    let file = file.context(|| format!("open {}", path.display()))?;
+    if stale.swap(false, Relaxed) {
+        file.drop_cache(0, u64::MAX);
+    }
+    Ok(file)
+}
+
+/// Removes a file of a volume, if it is there.
+pub(crate) fn remove_file(disk: &dyn Disk, path: &Path) -> Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes a range that has its space zeros, by the filesystem if it can do that.
+pub(crate) fn make_zeros(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    match file.zero(from, to - from) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => write_zeros(file, from, to),
+        done => done,
+    }
+}
+
+/// Writes zeros.
+pub(crate) fn write_zeros(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
     let zeros = vec![0; 64 << 10];
     let mut at = from;
     while at < to {

@@ -222,6 +222,18 @@ impl OsdOp {
         }
     }
 
+    /// An op on a range of an object, in bytes.
+    #[must_use]
+    pub fn on_range(op: OpCode, offset: u64, length: u64, data: impl Into<Bytes>) -> Self {
+        let args = OpArgs::Extent {
+            offset,
+            length,
+            truncate_size: 0,
+            truncate_seq: 0,
+        };
+        Self::new(op, args, data.into())
+    }
+
     /// A call of a class method. Names longer than 255 bytes cannot be expressed and are cut.
     #[must_use]
     pub fn call(class: &str, method: &str, input: &[u8]) -> Self {

@@ -23,6 +23,14 @@ pub struct Object {
     pub inner: Mutex<Inner>,
 }
 
+impl Object {
+    /// Closes the gate if it is open: requests that come from now on queue there, until `Osd::go_on`.
+    pub fn try_close_gate(&self) -> bool {
+        let mut gate = self.gate.lock();
+        !std::mem::replace(&mut gate.busy, true)
+    }
+}
+
 /// The queue in front of an object.
 #[derive(Debug, Default)]
 pub struct Gate {

@@ -51,31 +51,17 @@ impl Osd {
                 object.inner.lock().state = None;
             }
         }
-        self.open_gate(header);
+        self.go_on(&header);
         done
     }
 
     fn close_gate(&self, object: &Object) -> Result<(), InUse> {
         for _ in 0..LOOKS {
-            let mut gate = object.gate.lock();
-            if !gate.busy {
-                gate.busy = true;
+            if object.try_close_gate() {
                 return Ok(());
             }
-            drop(gate);
             sleep(LOOK);
         }
         Err(InUse::Busy)
-    }
-
-    /// Lets in the requests that came meanwhile.
-    fn open_gate(self: &Arc<Self>, object: Arc<Object>) {
-        let mut gate = object.gate.lock();
-        let next = gate.waiting.pop_front();
-        gate.busy = next.is_some();
-        drop(gate);
-        if let Some(op) = next {
-            self.resume(&object, op);
-        }
     }
 }

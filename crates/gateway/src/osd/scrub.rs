@@ -13,7 +13,7 @@ use encoding::{
     types::{Pg, Utime},
 };
 use parking_lot::Mutex;
-use store::StoreError;
+use store::{StoreError, VolumeId};
 
 use super::{Osd, context::store_error};
 use crate::{
@@ -99,9 +99,8 @@ impl Osd {
         });
     }
 
-    /// How many blocks of each group's objects are not what was written, and how many of no group that is known.
-    pub(super) fn damaged_groups(&self) -> (BTreeMap<Pg, u64>, u64) {
-        let damaged = self.objects.store().integrity().damaged;
+    /// How many of these damaged blocks are of each group's objects, and how many of no group that is known.
+    pub(super) fn damaged_groups(&self, damaged: &[(String, VolumeId, u64)]) -> (BTreeMap<Pg, u64>, u64) {
         let (mut groups, mut others) = (BTreeMap::new(), 0);
         if damaged.is_empty() {
             return (groups, others);
@@ -168,13 +167,7 @@ impl Osd {
     /// Reads an object while nobody changes it: requests queue at its gate, so that no connection waits for the disk.
     fn scrub_object(self: &Arc<Self>, id: &ObjectId, deep: bool) -> Result<(), Errno> {
         let object = self.cache.get(id);
-        loop {
-            let mut gate = object.gate.lock();
-            if !gate.busy {
-                gate.busy = true;
-                break;
-            }
-            drop(gate);
+        while !object.try_close_gate() {
             std::thread::sleep(GATE_RETRY);
         }
         let outcome = {

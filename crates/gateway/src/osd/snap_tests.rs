@@ -202,13 +202,7 @@ pub(crate) fn request() -> Request {
 }
 
 pub(crate) fn extent(op: OpCode, offset: u64, length: u64, data: Vec<u8>) -> OsdOp {
-    let args = OpArgs::Extent {
-        offset,
-        length,
-        truncate_size: 0,
-        truncate_seq: 0,
-    };
-    OsdOp::new(op, args, data.into())
+    OsdOp::on_range(op, offset, length, data)
 }
 
 pub(crate) fn xattr(value: &[u8]) -> OsdOp {

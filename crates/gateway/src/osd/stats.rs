@@ -278,7 +278,8 @@ impl ClusterStats for Osd {
 
     fn scrubs(&self) -> BTreeMap<Pg, ScrubState> {
         let mut states = self.scrubs.states();
-        for (pg, blocks) in self.damaged_groups().0 {
+        let damaged = self.objects.store().integrity().damaged;
+        for (pg, blocks) in self.damaged_groups(&damaged).0 {
             let state = states.entry(pg).or_default();
             state.errors = state.errors.max(blocks);
         }
@@ -287,10 +288,11 @@ impl ClusterStats for Osd {
 
     fn damage(&self) -> DataDamage {
         let integrity = self.objects.store().integrity();
+        let (_, of_no_group) = self.damaged_groups(&integrity.damaged);
         let blocks = integrity.damaged.into_iter();
         DataDamage {
             blocks: blocks.map(|(volume, _, offset)| (volume, offset)).collect(),
-            of_no_group: self.damaged_groups().1,
+            of_no_group,
             met: integrity.met,
             scrubbed: integrity.scrubbed,
             scrubs: integrity.scrubs,

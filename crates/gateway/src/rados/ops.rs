@@ -7,16 +7,6 @@ use encoding::{
     types::{OpArgs, OpCode, OpFlags, OsdOp},
 };
 
-fn extent(op: OpCode, offset: u64, length: u64, data: Bytes) -> OsdOp {
-    let args = OpArgs::Extent {
-        offset,
-        length,
-        truncate_size: 0,
-        truncate_seq: 0,
-    };
-    OsdOp::new(op, args, data)
-}
-
 fn plain(op: OpCode, data: Bytes) -> OsdOp {
     OsdOp::new(op, OpArgs::Raw([0; 28]), data)
 }
@@ -24,25 +14,25 @@ fn plain(op: OpCode, data: Bytes) -> OsdOp {
 /// Reads bytes.
 #[must_use]
 pub fn read(offset: u64, length: u64) -> OsdOp {
-    extent(OpCode::READ, offset, length, Bytes::new())
+    OsdOp::on_range(OpCode::READ, offset, length, Bytes::new())
 }
 
 /// Replaces an object's content.
 #[must_use]
 pub fn write_full(data: Bytes) -> OsdOp {
-    extent(OpCode::WRITEFULL, 0, data.len() as u64, data)
+    OsdOp::on_range(OpCode::WRITEFULL, 0, data.len() as u64, data)
 }
 
 /// Writes bytes.
 #[must_use]
 pub fn write(offset: u64, data: Bytes) -> OsdOp {
-    extent(OpCode::WRITE, offset, data.len() as u64, data)
+    OsdOp::on_range(OpCode::WRITE, offset, data.len() as u64, data)
 }
 
 /// Cuts an object, or makes it larger.
 #[must_use]
 pub fn truncate(size: u64) -> OsdOp {
-    extent(OpCode::TRUNCATE, size, 0, Bytes::new())
+    OsdOp::on_range(OpCode::TRUNCATE, size, 0, Bytes::new())
 }
 
 /// Removes an object; ENOENT if there is none.

@@ -312,13 +312,7 @@ fn encoded(op: OpCode, put: impl FnOnce(&mut BytesMut)) -> OsdOp {
 /// An op on a range.
 #[must_use]
 pub(crate) fn extent(op: OpCode, offset: u64, length: u64, data: &[u8]) -> OsdOp {
-    let args = OpArgs::Extent {
-        offset,
-        length,
-        truncate_size: 0,
-        truncate_seq: 0,
-    };
-    OsdOp::new(op, args, Bytes::copy_from_slice(data))
+    OsdOp::on_range(op, offset, length, Bytes::copy_from_slice(data))
 }
 
 fn xattr(op: OpCode, name: &[u8], value: &[u8]) -> OsdOp {
