@@ -206,17 +206,25 @@ impl Volume {
         offset: u64,
         data: D,
     ) -> impl Future<Output = Result<()>> + Send + use<D> {
-        let data = data.into();
+        let task = self.place_write(offset, data.into()).map(tokio::spawn);
+        async move {
+            // A task that panicked or was cancelled has ended with the runtime.
+            task?.await.unwrap_or(Err(Error::Closed))
+        }
+    }
+
+    /// Takes a write's place in the order. Returns what carries it out.
+    fn place_write(
+        &self,
+        offset: u64,
+        data: Buffers,
+    ) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
         let inner = self.inner.clone();
         let checked = inner.check(offset, data.len() as u64);
         let turn = inner
             .order
             .enqueue(offset..offset.saturating_add(data.len() as u64));
-        let task = checked.map(|()| tokio::spawn(inner.write(offset, data, turn)));
-        async move {
-            // A task that panicked or was cancelled has ended with the runtime.
-            task?.await.unwrap_or(Err(Error::Closed))
-        }
+        checked.map(|()| inner.write(offset, data, turn))
     }
 
     /// Gives whole segments back. They read as zeros afterwards. Waits for writes of the range.

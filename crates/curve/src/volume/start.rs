@@ -35,20 +35,8 @@ impl Volume {
         data: D,
         done: impl FnOnce(Result<()>) + Send + 'static,
     ) {
-        let data = data.into();
-        let inner = self.inner.clone();
-        let checked = inner.check(offset, data.len() as u64);
-        let turn = inner
-            .order
-            .enqueue(offset..offset.saturating_add(data.len() as u64));
-        start(
-            runtime,
-            async move {
-                checked?;
-                inner.write(offset, data, turn).await
-            },
-            done,
-        );
+        let write = self.place_write(offset, data.into());
+        start(runtime, async move { write?.await }, done);
     }
 }
 
