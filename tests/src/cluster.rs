@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::curve::{BY_ROOT, CurveSim, on_curve};
 use crate::exec::{Outcome, Program};
-use crate::rbdgate::Rbdgate;
+use crate::rbdgate::{Rbdgate, binary};
 use crate::reference::{Options, Reference};
 use crate::{Failure, Result};
 
@@ -301,6 +301,39 @@ impl Cluster {
             self.log_tail()
         );
         outcome
+    }
+
+    /// A command of rbdgate on the data folder, whether the server runs or not.
+    #[must_use]
+    #[track_caller]
+    pub fn command(&self, args: &[&str]) -> Program {
+        let program = Program::new(expect(binary())).args(args);
+        let program = program.args(["--data", &self.path("data")]);
+        match self.curve {
+            Some(_) => program.args(["--config", &self.path("curve.toml")]),
+            None => program,
+        }
+    }
+
+    /// A user with these capabilities. Returns the path of his keyring.
+    #[must_use]
+    #[track_caller]
+    pub fn user(&self, name: &str, caps: &[&str]) -> String {
+        let entity = format!("client.{name}");
+        let key = self.ceph(&[&["auth", "get-or-create", &entity], caps].concat());
+        self.file(&format!("{name}.keyring"), key.text() + "\n")
+    }
+
+    /// The clients' ceph.conf without the line that names the keyring.
+    #[must_use]
+    #[track_caller]
+    pub fn conf_without_keyring(&self) -> String {
+        let path = self.conf();
+        let conf = expect(std::fs::read_to_string(&path).map_err(|e| Failure::new(path.display(), e)));
+        let lines = conf
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("keyring"));
+        lines.map(|line| format!("{line}\n")).collect()
     }
 
     /// A script of `tests/python` with Debian's Python (the one that has python3-rbd); its first argument is the

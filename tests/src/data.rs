@@ -41,3 +41,10 @@ impl Random {
 pub fn bytes(seed: u64, len: usize) -> Vec<u8> {
     Random::new(seed).bytes(len)
 }
+
+/// The number in a variable of the environment, which chooses a seed or a length; `otherwise` if there is none.
+#[must_use]
+pub fn chosen(variable: &str, otherwise: u64) -> u64 {
+    let value = std::env::var(variable).ok();
+    value.and_then(|value| value.parse().ok()).unwrap_or(otherwise)
+}

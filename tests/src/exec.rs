@@ -135,6 +135,19 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<
     })
 }
 
+/// Waits until something holds.
+///
+/// # Panics
+/// If it does not within the deadline: that is a failed test.
+#[track_caller]
+pub fn until(what: &str, deadline: Duration, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + deadline;
+    while !holds() {
+        assert!(Instant::now() < end, "not within {deadline:?}: {what}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 /// Waits for `child`, at most for `deadline`; then kills it with its process group and returns `None`.
 pub fn wait(child: &mut Child, deadline: Duration) -> std::io::Result<Option<ExitStatus>> {
     let end = Instant::now() + deadline;

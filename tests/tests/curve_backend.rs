@@ -5,6 +5,7 @@
 use rbdgate_tests::cluster::Cluster;
 use rbdgate_tests::curve::on_curve;
 use rbdgate_tests::exec::{Outcome, Program};
+use rbdgate_tests::images::bench;
 use rustix::process::Signal;
 
 fn start() -> Option<Cluster> {
@@ -15,24 +16,12 @@ fn start() -> Option<Cluster> {
     Some(Cluster::start())
 }
 
-/// A command of rbdgate on the cluster's data folder.
-fn rbdgate(cluster: &mut Cluster, args: &[&str]) -> Program {
-    let data = cluster.rbdgate().data().display().to_string();
-    let config = cluster.path("curve.toml");
-    let binary = rbdgate_tests::rbdgate::binary().unwrap();
-    Program::new(binary.to_str().unwrap())
-        .args(args)
-        .args(["--data", &data, "--config", &config])
+fn succeed(cluster: &Cluster, args: &[&str]) -> Outcome {
+    cluster.run(cluster.command(args))
 }
 
-fn succeed(cluster: &mut Cluster, args: &[&str]) -> Outcome {
-    let program = rbdgate(cluster, args);
-    cluster.run(program)
-}
-
-fn fail(cluster: &mut Cluster, args: &[&str]) -> String {
-    let program = rbdgate(cluster, args);
-    let outcome = cluster.attempt(program);
+fn fail(cluster: &Cluster, args: &[&str]) -> String {
+    let outcome = cluster.attempt(cluster.command(args));
     assert!(!outcome.status.success(), "{outcome}");
     outcome.to_string()
 }
@@ -55,15 +44,15 @@ fn content(cluster: &Cluster, name: &str) -> Vec<u8> {
 
 #[test]
 fn a_disk_of_1_gib_is_one_to_clients_and_a_volume_in_its_pools_directory() {
-    let Some(mut cluster) = start() else { return };
+    let Some(cluster) = start() else { return };
     let data = image(&cluster, "disk");
     let info = cluster.rbd(&["info", "--format", "json", "disk"]).json();
     assert_eq!(info["size"], 1 << 30);
-    let place = succeed(&mut cluster, &["map", "rbd/disk"]).text();
+    let place = succeed(&cluster, &["map", "rbd/disk"]).text();
     assert_eq!(place.trim(), format!("/rbd/{}", info["id"].as_str().unwrap()));
     let _ = cluster.rbd(&["create", "--size", "1G", "empty"]);
-    assert!(fail(&mut cluster, &["map", "rbd/empty"]).contains("nothing was ever written"));
-    assert!(fail(&mut cluster, &["map", "rbd/none"]).contains("no image is called none"));
+    assert!(fail(&cluster, &["map", "rbd/empty"]).contains("nothing was ever written"));
+    assert!(fail(&cluster, &["map", "rbd/none"]).contains("no image is called none"));
     assert_eq!(content(&cluster, "disk")[..data.len()], data);
 }
 
@@ -71,19 +60,19 @@ fn a_disk_of_1_gib_is_one_to_clients_and_a_volume_in_its_pools_directory() {
 fn an_image_is_handed_back_as_a_plain_volume_and_adopted_again() {
     let Some(mut cluster) = start() else { return };
     let data = image(&cluster, "disk");
-    let place = succeed(&mut cluster, &["map", "rbd/disk"]).text();
+    let place = succeed(&cluster, &["map", "rbd/disk"]).text();
     let place = place.trim();
     let _ = cluster.rbd(&["snap", "create", "disk@monday"]);
     cluster.rbdgate().stop(Signal::TERM).unwrap();
-    let refused = fail(&mut cluster, &["release", "rbd/disk"]);
+    let refused = fail(&cluster, &["release", "rbd/disk"]);
     assert!(refused.contains("monday"), "{refused}");
     cluster.launch();
     let _ = cluster.rbd(&["snap", "rm", "disk@monday"]);
     cluster.rbdgate().stop(Signal::TERM).unwrap();
-    let _ = succeed(&mut cluster, &["release", "rbd/disk"]);
-    assert!(fail(&mut cluster, &["adopt", "/rbd/none", "rbd/again"]).contains("/rbd/none"));
-    let _ = succeed(&mut cluster, &["adopt", place, "rbd/again"]);
-    assert!(fail(&mut cluster, &["adopt", place, "rbd/twice"]).contains("already"));
+    let _ = succeed(&cluster, &["release", "rbd/disk"]);
+    assert!(fail(&cluster, &["adopt", "/rbd/none", "rbd/again"]).contains("/rbd/none"));
+    let _ = succeed(&cluster, &["adopt", place, "rbd/again"]);
+    assert!(fail(&cluster, &["adopt", place, "rbd/twice"]).contains("already"));
     cluster.launch();
     assert_eq!(cluster.rbd(&["ls"]).text().trim(), "again");
     let info = cluster.rbd(&["info", "--format", "json", "again"]).json();
@@ -98,22 +87,13 @@ fn an_image_is_handed_back_as_a_plain_volume_and_adopted_again() {
 fn an_adopted_volume_can_be_written_snapshotted_and_cloned() {
     let Some(mut cluster) = start() else { return };
     let data = image(&cluster, "disk");
-    let place = succeed(&mut cluster, &["map", "rbd/disk"]).text();
+    let place = succeed(&cluster, &["map", "rbd/disk"]).text();
     cluster.rbdgate().stop(Signal::TERM).unwrap();
-    let _ = succeed(&mut cluster, &["release", "rbd/disk"]);
-    let _ = succeed(&mut cluster, &["adopt", place.trim(), "rbd/vm"]);
+    let _ = succeed(&cluster, &["release", "rbd/disk"]);
+    let _ = succeed(&cluster, &["adopt", place.trim(), "rbd/vm"]);
     cluster.launch();
     let _ = cluster.rbd(&["snap", "create", "vm@s"]);
-    let _ = cluster.rbd(&[
-        "bench",
-        "--io-type",
-        "write",
-        "--io-size",
-        "4K",
-        "--io-total",
-        "256K",
-        "vm",
-    ]);
+    let _ = cluster.rbd(&bench("write", "4K", "256K", &["vm"]));
     let _ = cluster.rbd(&["clone", "--rbd_default_clone_format=2", "vm@s", "child"]);
     let _ = cluster.rbd(&["resize", "--size", "1G", "--allow-shrink", "child"]);
     assert_eq!(content(&cluster, "child")[..data.len()], data);
@@ -121,9 +101,9 @@ fn an_adopted_volume_can_be_written_snapshotted_and_cloned() {
 
 #[test]
 fn a_second_gateway_on_a_volume_ends_the_firsts_acknowledgements() {
-    let Some(mut cluster) = start() else { return };
+    let Some(cluster) = start() else { return };
     let _ = image(&cluster, "disk");
-    let place = succeed(&mut cluster, &["map", "rbd/disk"]).text();
+    let place = succeed(&cluster, &["map", "rbd/disk"]).text();
     // Another data folder on the same cluster takes the volume over, and reads from it.
     let other = rbdgate_tests::cluster::temporary_folder().unwrap();
     let config = cluster.path("curve.toml");
@@ -136,22 +116,10 @@ fn a_second_gateway_on_a_volume_ends_the_firsts_acknowledgements() {
     let _ = cluster.run(adopt);
     second.launch().unwrap();
     let conf = second.conf().display().to_string();
-    let write = [
-        "-c",
-        &conf,
-        "bench",
-        "--io-type",
-        "write",
-        "--io-size",
-        "4K",
-        "--io-total",
-        "64K",
-        "taken",
-    ];
-    let _ = cluster.run(Program::new("rbd").args(write));
-    let mut bench = cluster.client("rbd", &["bench", "--io-type", "write", "--io-size", "4K"]);
-    bench = bench.args(["--io-total", "64K", "disk"]);
-    let outcome = cluster.attempt(bench);
+    let write = bench("write", "4K", "64K", &["taken"]);
+    let _ = cluster.run(Program::new("rbd").args(["-c", &conf]).args(write));
+    let fenced = bench("write", "4K", "64K", &["disk"]);
+    let outcome = cluster.attempt(cluster.client("rbd", &fenced));
     // The tool reports the error, and exits with 0 all the same.
     assert!(outcome.errors().contains("Input/output error"), "{outcome}");
     assert!(cluster.log_tail().contains("fenced"), "{}", cluster.log_tail());
@@ -163,12 +131,12 @@ fn metadata_backed_up_while_the_server_runs_serves_the_same_images() {
     let Some(mut cluster) = start() else { return };
     let data = image(&cluster, "disk");
     let copy = cluster.path("copy");
-    let _ = succeed(&mut cluster, &["meta", "backup", &copy]);
+    let _ = succeed(&cluster, &["meta", "backup", &copy]);
     cluster.kill();
     let store = cluster.rbdgate().data().join("store");
     std::fs::remove_dir_all(store).unwrap();
-    let _ = succeed(&mut cluster, &["meta", "restore", &copy]);
-    assert!(fail(&mut cluster, &["meta", "restore", &copy]).contains("exists"));
+    let _ = succeed(&cluster, &["meta", "restore", &copy]);
+    assert!(fail(&cluster, &["meta", "restore", &copy]).contains("exists"));
     cluster.launch();
     assert_eq!(content(&cluster, "disk")[..data.len()], data);
 }
@@ -195,16 +163,7 @@ fn a_chunkserver_without_space_makes_pools_full_until_there_is_some_again() {
     let _ = image(&cluster, "disk");
     let curve = cluster.curve().unwrap();
     let _ = curve.tell("fault WriteChunk 1 status 5").unwrap();
-    let write = [
-        "bench",
-        "--io-type",
-        "write",
-        "--io-size",
-        "4K",
-        "--io-total",
-        "64K",
-        "disk",
-    ];
+    let write = bench("write", "4K", "64K", &["disk"]);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| cluster.rbd(&write));
         wait_for(&cluster, "POOL_FULL");

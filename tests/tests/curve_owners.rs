@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
 
+use std::time::{Duration, Instant};
+
 use rbdgate_tests::cluster::Cluster;
 use rbdgate_tests::curve::on_curve;
-use rbdgate_tests::exec::{Outcome, Program};
+use rbdgate_tests::exec::{Outcome, until};
+use rbdgate_tests::images;
 use serde_json::Value;
 
 const CAPS: [&str; 4] = ["mon", "profile rbd", "osd", "profile rbd"];
@@ -18,31 +21,17 @@ fn start(section: &str, users: &[&str]) -> Option<Cluster> {
     }
     let cluster = Cluster::start_on_curve_as(section);
     for user in users {
-        let name = format!("client.{user}");
-        let key = cluster.ceph(&[&["auth", "get-or-create", &name], &CAPS[..]].concat());
-        let _ = cluster.file(&format!("{user}.keyring"), key.text() + "\n");
+        let _ = cluster.user(user, &CAPS);
     }
     Some(cluster)
 }
 
-/// A command of rbdgate on the cluster's data folder.
-fn rbdgate(cluster: &mut Cluster, args: &[&str]) -> Outcome {
-    let data = cluster.rbdgate().data().display().to_string();
-    let config = cluster.path("curve.toml");
-    let binary = rbdgate_tests::rbdgate::binary().unwrap();
-    let program = Program::new(binary.to_str().unwrap())
-        .args(args)
-        .args(["--data", &data, "--config", &config]);
-    cluster.attempt(program)
+fn succeed(cluster: &Cluster, args: &[&str]) -> String {
+    cluster.run(cluster.command(args)).text()
 }
 
-fn succeed(cluster: &mut Cluster, args: &[&str]) -> String {
-    let outcome = rbdgate(cluster, args).success().unwrap();
-    outcome.text()
-}
-
-fn fail(cluster: &mut Cluster, args: &[&str]) -> String {
-    let outcome = rbdgate(cluster, args);
+fn fail(cluster: &Cluster, args: &[&str]) -> String {
+    let outcome = cluster.attempt(cluster.command(args));
     assert!(!outcome.status.success(), "{outcome}");
     outcome.to_string()
 }
@@ -61,20 +50,11 @@ fn image(cluster: &Cluster, user: &str, name: &str) {
 }
 
 fn bench(cluster: &Cluster, user: &str, name: &str) {
-    let small = [
-        "bench",
-        "--io-type",
-        "write",
-        "--io-size",
-        "4K",
-        "--io-total",
-        "64K",
-    ];
-    let outcome = rbd_as(cluster, user, &[&small[..], &[name]].concat());
+    let outcome = rbd_as(cluster, user, &images::bench("write", "4K", "64K", &[name]));
     assert!(!outcome.errors().contains("error"), "{outcome}");
 }
 
-fn map(cluster: &mut Cluster, image: &str) -> Value {
+fn map(cluster: &Cluster, image: &str) -> Value {
     serde_json::from_str(&succeed(cluster, &["map", "--json", image])).unwrap()
 }
 
@@ -85,11 +65,11 @@ fn owner(cluster: &Cluster, path: &str) -> String {
 #[test]
 fn by_default_all_volumes_belong_to_one_owner_whoever_made_the_image() {
     let section = "owner = \"lab\"\n";
-    let Some(mut cluster) = start(section, &["alice"]) else {
+    let Some(cluster) = start(section, &["alice"]) else {
         return;
     };
     image(&cluster, "alice", "disk");
-    let found = map(&mut cluster, "rbd/disk");
+    let found = map(&cluster, "rbd/disk");
     assert_eq!(found["owner"], "lab");
     assert_eq!(found["creator"], "client.alice");
     let volume = found["volume"].as_str().unwrap();
@@ -101,7 +81,7 @@ fn by_default_all_volumes_belong_to_one_owner_whoever_made_the_image() {
 fn the_root_owner_gives_each_user_the_volumes_and_directories_of_his_images() {
     let section = "owner = \"root\"\npassword = \"root_password\"\nvolume-owner = \"user\"\ndirectory = \"/ceph/{owner}/{pool}\"\n\
                    [backend.curve.owners]\nbob = \"openstack\"\n";
-    let Some(mut cluster) = start(section, &["alice", "bob"]) else {
+    let Some(cluster) = start(section, &["alice", "bob"]) else {
         return;
     };
     image(&cluster, "alice", "hers");
@@ -110,7 +90,7 @@ fn the_root_owner_gives_each_user_the_volumes_and_directories_of_his_images() {
     let _ = rbd_as(&cluster, "alice", &["create", "--size", "1G", "shared"]);
     bench(&cluster, "bob", "shared");
     for (name, whose) in [("hers", "alice"), ("his", "openstack"), ("shared", "alice")] {
-        let found = map(&mut cluster, &format!("rbd/{name}"));
+        let found = map(&cluster, &format!("rbd/{name}"));
         assert_eq!(found["owner"], whose, "{found}");
         let volume = found["volume"].as_str().unwrap();
         let directory = format!("/ceph/{whose}/rbd");
@@ -134,10 +114,7 @@ fn without_the_root_owner_volumes_are_made_read_and_removed_on_behalf_of_their_u
     };
     image(&cluster, "alice", "hers");
     image(&cluster, "bob", "his");
-    let hers = map(&mut cluster, "rbd/hers")["volume"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let hers = map(&cluster, "rbd/hers")["volume"].as_str().unwrap().to_owned();
     assert!(hers.starts_with("/alice/rbd/"), "{hers}");
     assert_eq!(owner(&cluster, &hers), "alice");
     // The server knows owners from its metadata: they are there after a crash, and a creator who is gone is no matter.
@@ -148,16 +125,16 @@ fn without_the_root_owner_volumes_are_made_read_and_removed_on_behalf_of_their_u
     let _ = rbd_as(&cluster, "bob", &["snap", "create", "hers@s"]);
     bench(&cluster, "bob", "hers");
     let _ = rbd_as(&cluster, "bob", &["snap", "rm", "hers@s"]);
-    let found = map(&mut cluster, "rbd/hers");
+    let found = map(&cluster, "rbd/hers");
     assert_eq!(
         (&found["owner"], &found["creator"]),
         (&"alice".into(), &"client.alice".into())
     );
     // It does not see whose a volume is that it may not look at.
-    release(&mut cluster, "rbd/hers");
-    assert!(fail(&mut cluster, &["adopt", &hers, "rbd/hers"]).contains(&hers));
-    let _ = succeed(&mut cluster, &["adopt", &hers, "rbd/hers", "--owner", "alice"]);
-    let found = map(&mut cluster, "rbd/hers");
+    release(&cluster, "rbd/hers");
+    assert!(fail(&cluster, &["adopt", &hers, "rbd/hers"]).contains(&hers));
+    let _ = succeed(&cluster, &["adopt", &hers, "rbd/hers", "--owner", "alice"]);
+    let found = map(&cluster, "rbd/hers");
     assert_eq!(
         (&found["owner"], &found["creator"]),
         (&"alice".into(), &Value::Null)
@@ -165,23 +142,23 @@ fn without_the_root_owner_volumes_are_made_read_and_removed_on_behalf_of_their_u
     bench(&cluster, "bob", "hers");
     let _ = rbd_as(&cluster, "bob", &["rm", "hers"]);
     let gone = || cluster.curve().unwrap().tell(&format!("owner {hers}")).is_err();
-    wait_for(&gone);
+    until("the volume is removed", Duration::from_secs(30), gone);
 }
 
 #[test]
 fn pools_lie_in_the_directories_that_the_settings_name() {
     let section = "owner = \"root\"\npassword = \"root_password\"\ndirectory = \"/ceph/{pool}\"\n\
                    [backend.curve.directories]\nimages = \"/glance\"\n";
-    let Some(mut cluster) = start(section, &["alice"]) else {
+    let Some(cluster) = start(section, &["alice"]) else {
         return;
     };
     let _ = cluster.ceph(&["osd", "pool", "create", "images", "8"]);
     let _ = cluster.rbd(&["pool", "init", "images"]);
     image(&cluster, "alice", "rbd/a");
     image(&cluster, "alice", "images/b");
-    let place = |cluster: &mut Cluster, image: &str| succeed(cluster, &["map", image]);
-    assert!(place(&mut cluster, "rbd/a").starts_with("/ceph/rbd/"));
-    assert!(place(&mut cluster, "images/b").starts_with("/glance/"));
+    let place = |cluster: &Cluster, image: &str| succeed(cluster, &["map", image]);
+    assert!(place(&cluster, "rbd/a").starts_with("/ceph/rbd/"));
+    assert!(place(&cluster, "images/b").starts_with("/glance/"));
 }
 
 #[test]
@@ -194,16 +171,13 @@ fn an_image_is_released_and_adopted_again_while_the_server_runs() {
     let file = cluster.file("disk.img", &data);
     let _ = rbd_as(&cluster, "alice", &["import", &file, "disk"]);
     let _ = cluster.rbd(&["create", "--size", "1G", "other"]);
-    let place = map(&mut cluster, "rbd/disk")["volume"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let place = map(&cluster, "rbd/disk")["volume"].as_str().unwrap().to_owned();
     let used = || {
         let df = cluster.ceph(&["df", "--format", "json"]).json();
         df["pools"][0]["stats"]["objects"].as_u64().unwrap()
     };
     let before = used();
-    let released = succeed(&mut cluster, &["release", "rbd/disk"]);
+    let released = succeed(&cluster, &["release", "rbd/disk"]);
     assert!(
         released.contains(&place) && released.contains("alice"),
         "{released}"
@@ -211,10 +185,10 @@ fn an_image_is_released_and_adopted_again_while_the_server_runs() {
     assert_eq!(cluster.rbd(&["ls"]).text().trim(), "other");
     let _ = cluster.rbd_fails(2, &["info", "disk"]);
     assert_eq!(owner(&cluster, &place), "alice");
-    assert!(fail(&mut cluster, &["adopt", &place, "rbd/other"]).contains("there is an image of that name"));
-    let _ = succeed(&mut cluster, &["adopt", &place, "rbd/disk"]);
-    assert!(fail(&mut cluster, &["adopt", &place, "rbd/twice"]).contains("already"));
-    assert_eq!(map(&mut cluster, "rbd/disk")["owner"], "alice");
+    assert!(fail(&cluster, &["adopt", &place, "rbd/other"]).contains("there is an image of that name"));
+    let _ = succeed(&cluster, &["adopt", &place, "rbd/disk"]);
+    assert!(fail(&cluster, &["adopt", &place, "rbd/twice"]).contains("already"));
+    assert_eq!(map(&cluster, "rbd/disk")["owner"], "alice");
     let _ = cluster.rbd(&[
         "resize",
         "--size",
@@ -236,60 +210,51 @@ fn an_image_is_released_and_adopted_again_while_the_server_runs() {
     let _ = cluster.rbd(&["export", "disk", &again]);
     assert!(cluster.read("again") == data);
     cluster.rbdgate().stop(rustix::process::Signal::TERM).unwrap();
-    let checked = rbdgate_fsck(&mut cluster);
+    let checked = cluster.attempt(cluster.command(&["fsck"]));
     assert!(checked.status.success(), "{checked}");
-}
-
-fn rbdgate_fsck(cluster: &mut Cluster) -> Outcome {
-    let data = cluster.rbdgate().data().display().to_string();
-    let config = cluster.path("curve.toml");
-    let binary = rbdgate_tests::rbdgate::binary().unwrap();
-    let program = Program::new(binary.to_str().unwrap()).args(["fsck", "--data", &data, "--config", &config]);
-    cluster.attempt(program)
 }
 
 #[test]
 fn an_image_in_use_or_with_snapshots_a_parent_or_a_group_is_not_released() {
     let section = "owner = \"root\"\npassword = \"root_password\"\n";
-    let Some(mut cluster) = start(section, &["alice"]) else {
+    let Some(cluster) = start(section, &["alice"]) else {
         return;
     };
     image(&cluster, "alice", "disk");
     let _ = cluster.rbd(&["snap", "create", "disk@monday"]);
-    assert!(fail(&mut cluster, &["release", "rbd/disk"]).contains("monday"));
+    assert!(fail(&cluster, &["release", "rbd/disk"]).contains("monday"));
     let _ = cluster.rbd(&["clone", "--rbd_default_clone_format=2", "disk@monday", "child"]);
     bench(&cluster, "alice", "child");
-    assert!(fail(&mut cluster, &["release", "rbd/child"]).contains("flatten it first"));
+    assert!(fail(&cluster, &["release", "rbd/child"]).contains("flatten it first"));
     let _ = cluster.rbd(&["rm", "child"]);
     let _ = cluster.rbd(&["snap", "rm", "disk@monday"]);
     let _ = cluster.rbd(&["group", "create", "g"]);
     let _ = cluster.rbd(&["group", "image", "add", "g", "disk"]);
-    assert!(fail(&mut cluster, &["release", "rbd/disk"]).contains("in a group"));
+    assert!(fail(&cluster, &["release", "rbd/disk"]).contains("in a group"));
     let _ = cluster.rbd(&["group", "image", "remove", "g", "disk"]);
     let _ = cluster.rbd(&["feature", "enable", "disk", "journaling"]);
-    assert!(fail(&mut cluster, &["release", "rbd/disk"]).contains("journal"));
+    assert!(fail(&cluster, &["release", "rbd/disk"]).contains("journal"));
     let _ = cluster.rbd(&["feature", "disable", "disk", "journaling"]);
-    let keeper = cluster.client("rbd", &["bench", "--io-type", "write", "--io-size", "4K"]);
-    let keeper = keeper.args(["--io-total", "1G", "--rbd_qos_iops_limit=50", "disk"]);
-    let mut keeper = keeper.spawn().unwrap();
+    let slow = images::bench("write", "4K", "1G", &["--rbd_qos_iops_limit=50", "disk"]);
+    let mut keeper = cluster.client("rbd", &slow).spawn().unwrap();
     let watched = || {
         let status = cluster.rbd(&["status", "disk"]).text();
         status.contains("watcher=")
     };
-    wait_for(&watched);
-    let refused = fail(&mut cluster, &["release", "rbd/disk"]);
+    until("it is watched", Duration::from_secs(30), watched);
+    let refused = fail(&cluster, &["release", "rbd/disk"]);
     assert!(refused.contains("watched by client."), "{refused}");
     keeper.kill().unwrap();
     let _ = keeper.wait().unwrap();
     let _ = cluster.rbd(&["info", "disk"]);
-    release(&mut cluster, "rbd/disk");
+    release(&cluster, "rbd/disk");
 }
 
 /// Releases an image: snapshots are trimmed in the background, and a killed client's watch ends after half a minute.
-fn release(cluster: &mut Cluster, image: &str) {
-    let since = std::time::Instant::now();
+fn release(cluster: &Cluster, image: &str) {
+    let since = Instant::now();
     loop {
-        let outcome = rbdgate(cluster, &["release", image]);
+        let outcome = cluster.attempt(cluster.command(&["release", image]));
         if outcome.status.success() {
             return;
         }
@@ -299,14 +264,6 @@ fn release(cluster: &mut Cluster, image: &str) {
             "{text}"
         );
         assert!(since.elapsed().as_secs() < 60, "{text}");
-        std::thread::sleep(std::time::Duration::from_secs(1));
-    }
-}
-
-fn wait_for(done: &dyn Fn() -> bool) {
-    let since = std::time::Instant::now();
-    while !done() {
-        assert!(since.elapsed().as_secs() < 30);
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::thread::sleep(Duration::from_secs(1));
     }
 }

@@ -9,8 +9,6 @@ use std::time::Duration;
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
 use rbdgate_tests::curve::on_curve;
-use rbdgate_tests::exec::Program;
-use rbdgate_tests::rbdgate::binary;
 use rustix::process::Signal;
 
 const EIO: i32 = 5;
@@ -27,13 +25,9 @@ fn volume(cluster: &mut Cluster) -> PathBuf {
     data.max_by_key(|file| file.metadata().unwrap().len()).unwrap()
 }
 
-fn fsck(cluster: &mut Cluster, more: &[&str], status: i32, words: &str) {
-    let data = cluster.rbdgate().data().display().to_string();
-    let fsck = Program::new(binary().unwrap())
-        .args(["fsck", "--data", &data])
-        .args(more)
-        .deadline(Duration::from_secs(60));
-    let outcome = fsck.run().unwrap();
+fn fsck(cluster: &Cluster, more: &[&str], status: i32, words: &str) {
+    let fsck = cluster.command(&["fsck"]).args(more);
+    let outcome = fsck.deadline(Duration::from_secs(60)).run().unwrap();
     assert_eq!(outcome.status.code(), Some(status), "{outcome}");
     assert!(outcome.to_string().contains(words), "no {words:?}\n{outcome}");
 }
@@ -51,20 +45,15 @@ fn a_block_that_rotted_is_eio_and_a_health_error_until_it_is_written_or_accepted
     cluster.rbd(&["import", &file, "disk"]);
     cluster.rbd(&["snap", "create", "disk@snap"]);
     cluster.rbdgate().stop(Signal::TERM).unwrap();
-    fsck(&mut cluster, &[], 0, "nothing is wrong");
+    fsck(&cluster, &[], 0, "nothing is wrong");
     let path = volume(&mut cluster);
     let rot = || {
         let file = std::fs::File::options().write(true).open(&path).unwrap();
         file.write_all_at(&[0xa5; 5], BAD).unwrap();
     };
     rot();
-    fsck(
-        &mut cluster,
-        &[],
-        4,
-        "the 4 KiB at 4263936 are not what was written",
-    );
-    fsck(&mut cluster, &["--skip-data"], 0, "nothing is wrong");
+    fsck(&cluster, &[], 4, "the 4 KiB at 4263936 are not what was written");
+    fsck(&cluster, &["--skip-data"], 0, "nothing is wrong");
 
     cluster.launch();
     let copy = cluster.path("copy");
@@ -84,8 +73,8 @@ fn a_block_that_rotted_is_eio_and_a_health_error_until_it_is_written_or_accepted
     assert!(!written.status.success(), "{written}");
     cluster.rbdgate().stop(Signal::TERM).unwrap();
 
-    fsck(&mut cluster, &["--accept-data"], 1, "taken as it is");
-    fsck(&mut cluster, &[], 0, "nothing is wrong");
+    fsck(&cluster, &["--accept-data"], 1, "taken as it is");
+    fsck(&cluster, &[], 0, "nothing is wrong");
     cluster.launch();
     cluster.rbd(&["export", "disk", &cluster.path("right")]);
     let mut wanted = bytes;

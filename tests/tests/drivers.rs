@@ -156,13 +156,7 @@ fn prepared(release: &str) -> Cluster {
         )
         .unwrap();
     }
-    let conf = std::fs::read_to_string(cluster.conf()).unwrap();
-    let conf: String = conf
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("keyring"))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    std::fs::write(work.join("etc-ceph/ceph.conf"), conf).unwrap();
+    std::fs::write(work.join("etc-ceph/ceph.conf"), cluster.conf_without_keyring()).unwrap();
     let mut base = b"base".to_vec();
     base.resize(4 << 20, 0);
     let base = cluster.file("base", base);

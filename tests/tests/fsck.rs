@@ -12,23 +12,9 @@ use rbdgate_tests::exec::{Outcome, Program};
 use rbdgate_tests::images::bench;
 use rbdgate_tests::rbdgate::binary;
 
-fn fsck(cluster: &mut Cluster, more: &[&str]) -> Outcome {
-    let data = cluster.rbdgate().data().display().to_string();
-    Program::new(binary().unwrap())
-        .args(["fsck", "--data", &data])
-        .args(more)
-        .args(configuration(cluster))
-        .deadline(Duration::from_secs(60))
-        .run()
-        .unwrap()
-}
-
-/// Says where the images are.
-fn configuration(cluster: &Cluster) -> Vec<String> {
-    match on_curve() {
-        true => vec!["--config".to_owned(), cluster.path("curve.toml")],
-        false => Vec::new(),
-    }
+fn fsck(cluster: &Cluster, more: &[&str]) -> Outcome {
+    let fsck = cluster.command(&["fsck"]).args(more);
+    fsck.deadline(Duration::from_secs(60)).run().unwrap()
 }
 
 /// Runs it, and expects a status and words.
@@ -103,23 +89,9 @@ fn a_damaged_journal_keeps_the_server_from_starting_until_it_is_repaired() {
     file.write_all_at(&[0xa5; 16], damaged + 60).unwrap();
 
     tells(&mut cluster, &[], 4, "the journal is damaged: transaction");
-    let data = cluster.rbdgate().data().display().to_string();
-    let serve = [
-        "serve",
-        "--data",
-        &data,
-        "--mon-v2",
-        "127.0.0.1:0",
-        "--mon-v1",
-        "127.0.0.1:0",
-    ];
+    let serve = ["serve", "--mon-v2", "127.0.0.1:0", "--mon-v1", "127.0.0.1:0"];
     let ports = ["--osd", "127.0.0.1:0", "--http", "127.0.0.1:0"];
-    let refused = Program::new(binary().unwrap())
-        .args(serve)
-        .args(ports)
-        .args(configuration(&cluster))
-        .run()
-        .unwrap();
+    let refused = cluster.command(&serve).args(ports).run().unwrap();
     assert!(!refused.status.success(), "{refused}");
     assert!(
         refused.errors().contains("`rbdgate fsck` tells more"),

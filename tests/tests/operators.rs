@@ -20,14 +20,8 @@ struct User {
 
 impl User {
     fn new(cluster: &Cluster, name: &'static str, caps: &[&str]) -> Self {
-        let entity = format!("client.{name}");
-        let keyring = cluster
-            .ceph(&[&["auth", "get-or-create", &entity], caps].concat())
-            .text();
-        let keyring = cluster.file(&format!("{name}.keyring"), format!("{keyring}\n"));
-        let conf = std::fs::read_to_string(cluster.conf()).expect("it works");
-        let lines = conf.lines().filter(|l| !l.trim_start().starts_with("keyring"));
-        let conf: String = lines.map(|l| format!("{l}\n")).collect();
+        let keyring = cluster.user(name, caps);
+        let conf = cluster.conf_without_keyring();
         let conf = conf.replacen("[global]\n", &format!("[global]\nkeyring = {keyring}\n"), 1);
         Self {
             conf: cluster.file(&format!("{name}.conf"), conf),

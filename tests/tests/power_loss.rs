@@ -13,19 +13,13 @@ use std::time::{Duration, Instant};
 use disk_fuse::PowerDisk;
 use rbdgate_tests::cluster::{Cluster, against_ceph, temporary_folder};
 use rbdgate_tests::curve::on_curve;
-use rbdgate_tests::data::Random;
+use rbdgate_tests::data::{Random, chosen};
 use rbdgate_tests::exec::Program;
-use rbdgate_tests::rbdgate::binary;
 use rbdgate_tests::verified_writer::Writer;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long the walk through images, snapshots and clones may take.
 const DEADLINE: Duration = Duration::from_secs(1800);
-
-fn chosen(name: &str, otherwise: u64) -> u64 {
-    let value = std::env::var(name).ok().and_then(|value| value.parse().ok());
-    value.unwrap_or(otherwise)
-}
 
 /// A cluster with its data on a disk that loses power.
 struct Unreliable {
@@ -94,9 +88,7 @@ impl Unreliable {
 
     /// What `rbdgate fsck` says of the server's folder, which no server uses.
     fn check(&self) {
-        let data = self.cluster.path("data");
-        let fsck = Program::new(binary().unwrap()).args(["fsck", "--data", &data]);
-        let outcome = self.cluster.attempt(fsck);
+        let outcome = self.cluster.attempt(self.cluster.command(&["fsck"]));
         assert_eq!(
             outcome.status.code(),
             Some(0),

@@ -35,21 +35,12 @@ impl Site {
         }
     }
 
-    fn user(&self) -> String {
-        format!("client.rbd-mirror.{}", self.name)
-    }
-
     /// Starts rbd-mirror, which knows clusters by the names of configuration files.
     fn start_daemon(&mut self) {
         let caps = ["mon", "profile rbd-mirror", "osd", "profile rbd"];
-        let user = self.user();
-        let key = self
-            .cluster
-            .ceph(&[&["auth", "get-or-create", &user][..], &caps].concat());
-        let keyring = self.cluster.file("mirror.keyring", key.text() + "\n");
-        let conf = std::fs::read_to_string(self.cluster.conf()).expect("there is a ceph.conf");
-        let lines = conf.lines().filter(|line| !line.starts_with("keyring"));
-        let conf: String = lines.map(|line| format!("{line}\n")).collect();
+        let user = format!("rbd-mirror.{}", self.name);
+        let keyring = self.cluster.user(&user, &caps);
+        let conf = self.cluster.conf_without_keyring();
         let folder = self.cluster.folder().display();
         let own = format!(
             "[client]\nkeyring = {keyring}\nadmin_socket = {folder}/mirror.asok\nrun_dir = {folder}\nlog_file = {folder}/mirror.log\n\
@@ -59,7 +50,7 @@ impl Site {
             .cluster
             .file(&format!("{}.conf", self.name), format!("{conf}{own}"));
         let daemon = Program::new("rbd-mirror")
-            .args(["-f", "--cluster", self.name, "-n", &user])
+            .args(["-f", "--cluster", self.name, "--id", &user])
             .folder(self.cluster.folder());
         self.daemon = Some(daemon.spawn().expect("rbd-mirror starts"));
     }

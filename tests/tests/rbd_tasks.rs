@@ -1,11 +1,12 @@
 //! The manager's module `rbd_support`: tasks, schedules and statistics of images, with stock clients.
 
 use std::io::{BufRead, BufReader};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
 use rbdgate_tests::data::bytes;
-use rbdgate_tests::exec::Program;
+use rbdgate_tests::exec::{Program, until};
+use rbdgate_tests::images::bench;
 use serde_json::{Value, json};
 
 const ENOENT: i32 = 2;
@@ -28,15 +29,6 @@ fn tasks(cluster: &Cluster) -> Vec<Value> {
     listed.as_array().expect("a list").clone()
 }
 
-/// Waits until something holds.
-fn until(what: &str, deadline: Duration, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + deadline;
-    while !holds() {
-        assert!(Instant::now() < end, "not within {deadline:?}: {what}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
 fn wait_for_all(cluster: &Cluster) {
     until("all tasks are done", Duration::from_secs(120), || {
         tasks(cluster).is_empty()
@@ -56,17 +48,7 @@ fn clone_with_snapshot(cluster: &Cluster, megabytes: usize) {
 }
 
 fn write_to(cluster: &Cluster, image: &str) {
-    let how = [
-        "--io-type",
-        "write",
-        "--io-pattern",
-        "rand",
-        "--io-size",
-        "8K",
-        "--io-total",
-        "512K",
-    ];
-    cluster.rbd(&[&["bench"], &how[..], &[image]].concat());
+    cluster.rbd(&bench("write", "8K", "512K", &["--io-pattern", "rand", image]));
 }
 
 fn content(cluster: &Cluster, spec: &str) -> Vec<u8> {
@@ -376,17 +358,8 @@ fn an_object_that_only_its_map_has_is_copied_too() {
 
 /// Somebody who writes to an image without end.
 fn writer(cluster: &Cluster, image: &str) -> std::process::Child {
-    let how = [
-        "bench",
-        "--io-type",
-        "write",
-        "--io-pattern",
-        "rand",
-        "--io-size",
-        "4K",
-    ];
-    let size = ["--io-total", "100G", "--io-threads", "1", image];
-    let child = cluster.client("rbd", &[&how[..], &size].concat()).spawn();
+    let how = ["--io-pattern", "rand", "--io-threads", "1", image];
+    let child = cluster.client("rbd", &bench("write", "4K", "100G", &how)).spawn();
     let child = child.expect("rbd bench starts");
     until("the writer has the lock", Duration::from_secs(20), || {
         cluster.rbd(&["lock", "ls", image]).text().contains("auto")
@@ -517,17 +490,7 @@ fn an_image_with_a_journal_of_its_own_is_flattened() {
     assert!(!has_parent(&cluster, "clone"));
     assert!(content(&cluster, "clone") == before);
     // Clients that replay the journal find nothing amiss.
-    let write = [
-        "bench",
-        "--io-type",
-        "write",
-        "--io-size",
-        "4K",
-        "--io-total",
-        "64K",
-        "clone",
-    ];
-    cluster.rbd(&write);
+    cluster.rbd(&bench("write", "4K", "64K", &["clone"]));
     cluster.rbd(&["snap", "create", "clone@after"]);
 }
 
@@ -700,10 +663,7 @@ fn a_user_adds_tasks_in_its_pool_and_only_looks_at_another() {
         "mgr",
         "profile rbd pool=own, profile rbd-read-only pool=seen",
     ];
-    let keyring = cluster
-        .ceph(&[&["auth", "get-or-create", "client.user"], &caps[..]].concat())
-        .text();
-    let keyring = cluster.file("user.keyring", format!("{keyring}\n"));
+    let keyring = cluster.user("user", &caps);
     let as_user = |args: &[&str]| -> Program {
         let user = ["--id", "user", "-k", &keyring];
         cluster.client("ceph", &[&user[..], args].concat())

@@ -9,16 +9,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
-use rbdgate_tests::data::Random;
+use rbdgate_tests::data::{Random, chosen};
 use rbdgate_tests::exec::{Outcome, Program};
 
 /// How long the long walk may take, on a slow machine.
 const DEADLINE: Duration = Duration::from_secs(1200);
-
-fn chosen(name: &str, otherwise: u64) -> u64 {
-    let value = std::env::var(name).ok().and_then(|value| value.parse().ok());
-    value.unwrap_or(otherwise)
-}
 
 fn walk(cluster: &Cluster, seed: u64, steps: u64) -> Program {
     println!("RBDGATE_MODEL_SEED={seed} RBDGATE_MODEL_STEPS={steps}");

@@ -88,13 +88,18 @@ impl Peer {
     }
 }
 
-#[tokio::test]
-async fn replies_find_their_calls_in_any_order() {
+/// A connection with default settings, and its peer.
+async fn connected() -> (Connection, Peer) {
     let (listener, address) = listener().await;
     let connection = Connection::connect(address, &RpcConfig::default())
         .await
         .expect("connect");
-    let mut peer = Peer::accept(&listener).await;
+    (connection, Peer::accept(&listener).await)
+}
+
+#[tokio::test]
+async fn replies_find_their_calls_in_any_order() {
+    let (connection, mut peer) = connected().await;
     let played = async {
         let first = peer.receive().await;
         let second = peer.receive().await;
@@ -112,11 +117,7 @@ async fn replies_find_their_calls_in_any_order() {
 
 #[tokio::test]
 async fn a_reply_after_its_time_out_is_nobodys() {
-    let (listener, address) = listener().await;
-    let connection = Connection::connect(address, &RpcConfig::default())
-        .await
-        .expect("connect");
-    let mut peer = Peer::accept(&listener).await;
+    let (connection, mut peer) = connected().await;
     let error = connection
         .call(call(b"late"), Duration::from_millis(50))
         .await
@@ -134,11 +135,7 @@ async fn a_reply_after_its_time_out_is_nobodys() {
 
 #[tokio::test]
 async fn a_servers_error_comes_with_its_words() {
-    let (listener, address) = listener().await;
-    let connection = Connection::connect(address, &RpcConfig::default())
-        .await
-        .expect("connect");
-    let mut peer = Peer::accept(&listener).await;
+    let (connection, mut peer) = connected().await;
     let played = async {
         let request = peer.receive().await;
         peer.reply(&request, 2003, b"").await;
@@ -188,11 +185,7 @@ async fn what_is_not_a_frame_ends_the_connection_and_its_calls() {
 
 #[tokio::test]
 async fn a_write_with_the_wrong_size_never_reaches_the_peer() {
-    let (listener, address) = listener().await;
-    let connection = Connection::connect(address, &RpcConfig::default())
-        .await
-        .expect("connect");
-    let mut peer = Peer::accept(&listener).await;
+    let (connection, mut peer) = connected().await;
     let write = Call {
         service: CHUNK_SERVICE,
         method: "WriteChunk",
@@ -226,11 +219,7 @@ async fn a_write_with_the_wrong_size_never_reaches_the_peer() {
 
 #[tokio::test]
 async fn a_call_given_up_before_it_was_written_is_not_sent() {
-    let (listener, address) = listener().await;
-    let connection = Connection::connect(address, &RpcConfig::default())
-        .await
-        .expect("connect");
-    let mut peer = Peer::accept(&listener).await;
+    let (connection, mut peer) = connected().await;
     // On one thread the writer runs only when we wait; a large call is always its own.
     let large = Call {
         attachment: Buffers::zeros(1 << 20),
@@ -253,11 +242,7 @@ async fn a_call_given_up_before_it_was_written_is_not_sent() {
 
 #[tokio::test]
 async fn a_small_call_on_an_idle_connection_is_sent_when_it_is_first_polled() {
-    let (listener, address) = listener().await;
-    let connection = Connection::connect(address, &RpcConfig::default())
-        .await
-        .expect("connect");
-    let mut peer = Peer::accept(&listener).await;
+    let (connection, mut peer) = connected().await;
     let played = async {
         let request = peer.receive().await;
         peer.reply(&request, 0, b"").await;

@@ -54,9 +54,7 @@ pub(super) fn prepare(etc: &Path, files: &str, clusters: [&Cluster; 2]) -> Resul
     for (cluster, name) in clusters.into_iter().zip(["cluster1", "cluster2"]) {
         let read = |path: &Path| std::fs::read_to_string(path).map_err(|e| Failure::new(path.display(), e));
         let mut keyring = read(&cluster.keyring())?;
-        let conf = read(&cluster.conf())?;
-        let lines = conf.lines().filter(|line| !line.starts_with("keyring"));
-        let mut conf: String = lines.map(|line| format!("{line}\n")).collect();
+        let mut conf = cluster.conf_without_keyring();
         let mut user = |user: &str, caps: &[&str]| {
             let get = [&["auth", "get-or-create", user][..], caps].concat();
             keyring.push_str(&format!("{}\n", cluster.ceph(&get).text()));
