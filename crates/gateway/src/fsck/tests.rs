@@ -247,6 +247,26 @@ fn a_clone_that_the_index_does_not_know_is_entered_there() {
 }
 
 #[test]
+fn a_clone_that_a_trim_removed_is_in_the_index_of_no_other_removed_snapshot() {
+    let rig = Rig::new();
+    rig.apply("large", write(0, 6, 100), 7);
+    let found = rig.objects.clones_of_snap(POOL, 6, 10).unwrap();
+    assert_eq!(found.len(), 1);
+    rig.objects
+        .trim(&found[0], &rig.state("large"), None, |snap| {
+            (5..=6).contains(&snap)
+        })
+        .unwrap();
+    assert_eq!(rig.check(), []);
+    rig.objects
+        .trim(&found[0], &rig.state("large"), None, |snap| {
+            (5..=7).contains(&snap)
+        })
+        .unwrap();
+    assert_eq!(rig.check(), []);
+}
+
+#[test]
 fn an_entry_of_the_index_without_a_clone_is_removed() {
     let rig = Rig::new();
     let large = rig.onode("large");

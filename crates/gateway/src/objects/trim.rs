@@ -85,9 +85,12 @@ impl Objects {
             _ => None,
         };
         let mut freed = None;
-        // An earlier trim, of another snapshot, may have removed the clone.
+        // An earlier trim, of another snapshot, may have removed the clone after this one was listed.
         if let (Some(onode), Some(mut clone)) = (state.onode, clone.filter(|c| c.id == which.clone)) {
-            clone.snaps.retain(|snap| !removed(*snap));
+            // The index goes along: each of its rows leads to a clone, whenever the server ends.
+            for snap in clone.snaps.extract_if(.., |snap| removed(*snap)) {
+                tx.delete(keys::snap(which.id.pool, snap, onode));
+            }
             let changed = if clone.snaps.is_empty() {
                 let removal = self.stage_clone_removal(&which.id, onode, &clone, &mut tx, &mut slots)?;
                 freed = Some(removal.freed);
