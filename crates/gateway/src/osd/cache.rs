@@ -3,11 +3,12 @@
 use std::{
     collections::{HashMap, VecDeque, hash_map::RandomState},
     hash::BuildHasher,
+    mem::size_of,
     sync::Arc,
 };
 
 use parking_lot::Mutex;
-use store::Seq;
+use store::{Held, Seq};
 
 use super::{request::PendingOp, watch::Watchers};
 use crate::objects::{id::ObjectId, onode::ObjectState};
@@ -109,6 +110,20 @@ impl Cache {
             );
         }
         found
+    }
+
+    /// The objects in memory, and roughly what they take.
+    pub fn held(&self) -> Held {
+        let mut held = Held::default();
+        for shard in &self.shards {
+            let objects = shard.lock();
+            let names = |id: &ObjectId| id.nspace.len() + id.key.len() + id.name.len();
+            // A name stands with the object and as a key, on the same bytes.
+            let each = size_of::<Object>() + size_of::<(ObjectId, Arc<Object>)>();
+            held.items += objects.len() as u64;
+            held.bytes += objects.keys().map(|id| (each + names(id)) as u64).sum::<u64>();
+        }
+        held
     }
 
     /// Forgets all objects of a pool.

@@ -8,6 +8,7 @@
 pub mod alone;
 mod bench;
 mod cache;
+mod commands;
 mod context;
 mod copy_source;
 #[cfg(test)]
@@ -377,7 +378,7 @@ impl Osd {
         let (cluster, objects) = (Arc::clone(&self.cluster), Arc::clone(&self.objects));
         self.runtime.spawn_blocking(move || {
             let reply = if OsdSession::of(&session).allows_all() {
-                stats::command(
+                commands::run(
                     &cluster,
                     objects.store(),
                     &name,

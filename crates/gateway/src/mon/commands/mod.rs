@@ -1,6 +1,7 @@
 //! What the commands do. One table lists them all; a handler each does the work.
 
 mod auth;
+mod auth_dump;
 mod auth_keys;
 mod cluster;
 mod config;

@@ -1,8 +1,9 @@
 //! The table of all commands. Rows that share words stand in the order in which clients try them.
 
 use super::{
-    Context, auth, auth_keys, cluster, config, config_history, crash, crush, df, erasure, health, mgr,
-    modules, mon, osd, osd_df, osd_dump, osd_tree, pg, pool, pool_vars, rbd_support, report, status, tier,
+    Context, auth, auth_dump, auth_keys, cluster, config, config_history, crash, crush, df, erasure, health,
+    mgr, modules, mon, osd, osd_df, osd_dump, osd_tree, pg, pool, pool_vars, rbd_support, report, status,
+    tier,
 };
 use crate::mon::command_table::{Command, DEPRECATED, MGR, TELL};
 
@@ -81,6 +82,10 @@ commands! {
      name=heapcmd,type=CephChoices,strings=dump|start_profiler|stop_profiler|release|get_release_rate|set_release_rate|stats \
      name=value,type=CephString,req=false",
         "show heap usage", "mon", "rw", TELL, cluster::heap;
+    "compact",
+        "make a checkpoint of the metadata and of what is in the journal", "mon", "rw", TELL, cluster::compact;
+    "smart name=devid,type=CephString,req=false",
+        "show what the monitor's disk tells of itself: it has none of its own", "mon", "rw", TELL, cluster::smart;
     "mgr dump name=epoch,type=CephInt,range=0,req=false",
         "show the manager map", "mgr", "r", 0, mgr::dump;
     "mgr stat",
@@ -496,6 +501,9 @@ commands! {
         "drop the key that was to replace an entity's key", "auth", "rwx", 0, auth_keys::clear_pending;
     "auth commit-pending name=entity,type=CephString",
         "replace an entity's key by the pending one now", "auth", "rwx", 0, auth_keys::commit_pending;
+    "auth dump-keys",
+        "show which keys there are, of which types; the keys themselves are not told", "auth", "rwx", 0,
+        auth_dump::dump_keys;
     "auth wipe-rotating-service-keys",
         "make the secrets of all services anew; clients ask for new tickets", "auth", "rwx", 0,
         auth_keys::wipe_service_keys;
