@@ -249,6 +249,28 @@ fn a_scrub_that_was_asked_for_is_done_while_clients_write() {
 }
 
 #[test]
+fn when_a_group_was_scrubbed_is_known_after_a_restart() {
+    let mut cluster = Cluster::start();
+    cluster.rbd(&["create", "--size", "64M", "disk"]);
+    let stamps = |cluster: &Cluster| {
+        let stats = cluster.ceph(&["pg", "1.0", "query"]).json()["info"]["stats"].take();
+        [
+            stats["last_scrub_stamp"].clone(),
+            stats["last_deep_scrub_stamp"].clone(),
+        ]
+    };
+    let before = stamps(&cluster);
+    cluster.ceph(&["pg", "deep-scrub", "1.0"]);
+    let scrubbed = wait_for("later stamps", || {
+        let now = stamps(&cluster);
+        (now[1] != before[1]).then_some(now)
+    });
+    cluster.kill();
+    cluster.launch();
+    wait_for("the group", || (stamps(&cluster) == scrubbed).then_some(()));
+}
+
+#[test]
 fn changes_of_options_are_listed_and_taken_back() {
     let cluster = Cluster::start();
     let version = || {

@@ -30,6 +30,7 @@ mod stats;
 mod tiers;
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -88,7 +89,7 @@ pub struct Cluster {
     osd_maps: osd_maps::OsdMaps,
     /// The OSDs of this process.
     running_osds: Vec<i32>,
-    /// Serialises changes of the OSD map and of options.
+    /// Serialises changes of the OSD map, of options and of muted health checks.
     writer: Mutex<()>,
     auth: auth::AuthDb,
     global_ids: global_id::GlobalIds,
@@ -96,6 +97,7 @@ pub struct Cluster {
     /// What daemons were told for as long as they run (`ceph tell DAEMON config set`).
     overrides: RwLock<Config>,
     config_changed: watch::Sender<u64>,
+    health_mutes: RwLock<Arc<BTreeMap<String, HealthMute>>>,
     stats: RwLock<Arc<dyn ClusterStats>>,
     /// How clients authenticate.
     auth_method: OnceLock<&'static str>,
@@ -107,9 +109,7 @@ pub struct Cluster {
 ///
 /// # Errors
 /// If they cannot be read.
-pub fn stored_pool_names(
-    store: &dyn StateStore,
-) -> Result<std::collections::BTreeMap<i64, String>, ClusterError> {
+pub fn stored_pool_names(store: &dyn StateStore) -> Result<BTreeMap<i64, String>, ClusterError> {
     bootstrap::pool_names(store)
 }
 

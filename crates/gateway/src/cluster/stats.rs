@@ -85,7 +85,7 @@ pub struct WatcherAt {
     pub item: WatchItem,
 }
 
-/// What is known of the scrubs of a placement group since the process began.
+/// What is known of the scrubs of a placement group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ScrubState {
     /// Whether one is under way, and if so whether it reads data, too.

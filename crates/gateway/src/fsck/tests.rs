@@ -150,6 +150,26 @@ fn the_creator_of_an_image_that_is_gone_is_forgotten_and_that_of_one_that_is_the
 }
 
 #[test]
+fn the_record_of_a_scrub_that_cannot_be_read_is_forgotten() {
+    let rig = Rig::new();
+    let good = keys::scrub(POOL, 1);
+    rig.objects
+        .record_scrub(
+            encoding::types::Pg {
+                pool: POOL.cast_unsigned(),
+                seed: 1,
+            },
+            &Default::default(),
+        )
+        .unwrap();
+    let repaired = rig.damaged("the record of a scrub cannot be read", |tx| {
+        tx.put(keys::scrub(POOL, 2), "no record");
+    });
+    assert!(repaired);
+    assert_eq!(rig.keys(b'G'), [good]);
+}
+
+#[test]
 fn an_object_whose_record_is_gone_leaves_nothing_and_its_slots_are_free_again() {
     let rig = Rig::new();
     let taken = rig.keys(b'B').len();

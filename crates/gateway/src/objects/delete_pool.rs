@@ -32,7 +32,7 @@ impl Objects {
         self.delete_objects(keys::pool_range(b'O', pool))?;
         let slots = self.slots.volume(self.store(), pool)?;
         let mut tx = Transaction::new();
-        for table in *b"SIU" {
+        for table in *b"SIUG" {
             let (from, to) = keys::pool_range(table, pool);
             tx.delete_range(from, to);
         }
@@ -175,7 +175,7 @@ mod tests {
                 cluster.pool_is_gone(pool).unwrap();
             }
             assert_eq!(objects_of(&objects, doomed), 0, "{image:?}");
-            for table in *b"OVSIU" {
+            for table in *b"OVSIUG" {
                 let (from, to) = keys::pool_range(table, doomed);
                 assert_eq!(objects.store().scan(&from..&to, 1).unwrap(), [], "{image:?}");
             }

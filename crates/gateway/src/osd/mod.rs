@@ -148,8 +148,10 @@ impl Osd {
             .into_iter()
             .map(|c| (c, gone))
             .collect();
+        let map = cluster.osdmap();
+        let scrubs = scrub::Scrubs::open(&objects, |pool| map.pools.contains_key(&pool))?;
         // Notify ids must not repeat over restarts: clients may still hold old ones.
-        let epoch = u64::from(cluster.osdmap().epoch);
+        let epoch = u64::from(map.epoch);
         let durable = objects.store().clone();
         let cache = Cache::new(CACHE_OBJECTS, move |seq| durable.is_durable(seq));
         let osd = Self {
@@ -158,7 +160,7 @@ impl Osd {
             cache,
             watched: Mutex::default(),
             snaps: snaps::Snaps::default(),
-            scrubs: scrub::Scrubs::default(),
+            scrubs,
             groups: stats::GroupCounts::default(),
             notifies: Mutex::default(),
             copying: Mutex::default(),

@@ -235,16 +235,16 @@ impl ClusterStats for Osd {
     fn scrubs(&self) -> BTreeMap<Pg, ScrubState> {
         let mut states = self.scrubs.states();
         let damaged = self.objects.store().integrity().damaged;
-        for (pg, blocks) in self.damaged_groups(&damaged).0 {
-            let state = states.entry(pg).or_default();
-            state.errors = state.errors.max(blocks);
+        for (pg, blocks) in &self.damaged_groups(&damaged).groups {
+            let state = states.entry(*pg).or_default();
+            state.errors = state.errors.max(*blocks);
         }
         states
     }
 
     fn damage(&self) -> DataDamage {
         let integrity = self.objects.store().integrity();
-        let (_, of_no_group) = self.damaged_groups(&integrity.damaged);
+        let of_no_group = self.damaged_groups(&integrity.damaged).others;
         let blocks = integrity.damaged.into_iter();
         DataDamage {
             blocks: blocks.map(|(volume, _, offset)| (volume, offset)).collect(),

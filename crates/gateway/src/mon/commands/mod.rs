@@ -43,11 +43,11 @@ use super::{
 use crate::cluster::{Cluster, ClusterError};
 
 pub(crate) use config::option_value;
-pub(super) use health::review_mutes;
+pub(super) use health::review;
 pub(super) use mon::pong;
 pub(super) use pg::states;
 pub(crate) use pg_stats::query as group_query;
-pub(super) use status::{current_checks, io_line};
+pub(super) use status::io_line;
 pub use table::COMMANDS;
 
 /// What a handler works with.
