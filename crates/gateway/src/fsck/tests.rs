@@ -11,7 +11,7 @@ use store::{Options, Store, Transaction};
 use super::{Problem, check_objects, repair};
 use crate::{
     objects::{Objects, id::ObjectId, keys, mutation::WriterSnaps, onode::ObjectState, slots::SLOT_SIZE},
-    osd::snap_tests::{POOL, apply, content, extent, omap, xattr},
+    osd::object_rig::{POOL, apply, content, extent, omap, xattr},
 };
 
 const DATA: &str = "rbd_data.img.0000000000000003";

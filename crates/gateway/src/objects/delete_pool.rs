@@ -87,7 +87,7 @@ mod tests {
         cluster::{Cluster, PoolLayout, PoolRequest, tests::endpoints},
         fsck,
         objects::{id::ObjectId, mutation::WriterSnaps},
-        osd::snap_tests::{apply, content, extent, omap, xattr},
+        osd::object_rig::{apply, content, extent, omap, xattr},
     };
 
     const NAMES: [&str; 4] = [

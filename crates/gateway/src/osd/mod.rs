@@ -22,6 +22,8 @@ pub mod image_stats;
 mod listing_tests;
 #[cfg(test)]
 mod memory_device;
+#[cfg(test)]
+pub(crate) mod object_rig;
 mod ops;
 mod ops_checksum;
 mod ops_copy;
@@ -39,7 +41,7 @@ mod request;
 mod scrub;
 mod session;
 #[cfg(test)]
-pub(crate) mod snap_tests;
+mod snap_tests;
 mod snaps;
 mod stats;
 mod ticker;

@@ -51,13 +51,21 @@ pub(super) struct DamagedGroups {
     pub(super) others: u64,
 }
 
+/// Whose damaged blocks are: when it was found, and for which blocks.
+#[derive(Debug)]
+struct OwnersOfDamage {
+    at: Instant,
+    of: Vec<DamagedBlock>,
+    found: Arc<DamagedGroups>,
+}
+
 /// Groups that wait for their scrub, and what became of the others.
 #[derive(Debug, Default)]
 pub(super) struct Scrubs {
     waiting: Mutex<VecDeque<(Pg, bool)>>,
     states: Mutex<BTreeMap<Pg, ScrubState>>,
-    /// Whose damaged blocks are, as was found last, and for which blocks.
-    damaged: Mutex<Option<(Instant, Vec<DamagedBlock>, Arc<DamagedGroups>)>>,
+    /// As was found last.
+    damaged: Mutex<Option<OwnersOfDamage>>,
 }
 
 impl Scrubs {
@@ -166,14 +174,18 @@ impl Osd {
             return Arc::default();
         }
         let mut known = self.scrubs.damaged.lock();
-        if let Some((at, of, groups)) = &*known
-            && at.elapsed() < OWNERS_MAX_AGE
-            && of == damaged
+        if let Some(known) = &*known
+            && known.at.elapsed() < OWNERS_MAX_AGE
+            && known.of == damaged
         {
-            return Arc::clone(groups);
+            return Arc::clone(&known.found);
         }
         let found = Arc::new(self.find_damaged_groups(damaged));
-        *known = Some((Instant::now(), damaged.to_vec(), Arc::clone(&found)));
+        *known = Some(OwnersOfDamage {
+            at: Instant::now(),
+            of: damaged.to_vec(),
+            found: Arc::clone(&found),
+        });
         found
     }
 
