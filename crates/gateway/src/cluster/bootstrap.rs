@@ -213,7 +213,7 @@ fn first_osdmap(fsid: Uuid, created: Utime, endpoints: &Endpoints) -> Result<Osd
     let request = PoolRequest {
         name: "rbd".to_owned(),
         pg_num: DEFAULT_PG_NUM,
-        layout: PoolLayout::Replicated(1),
+        layout: PoolLayout::copies(1),
     };
     let pool = pools::add_pool(&mut map, &request, created)?;
     if let Some(pool) = map.pools.get_mut(&pool) {

@@ -145,7 +145,7 @@ mod tests {
         let request = PoolRequest {
             name: "doomed".to_owned(),
             pg_num: 8,
-            layout: PoolLayout::Replicated(1),
+            layout: PoolLayout::copies(1),
         };
         let doomed = cluster.create_pool(&request).unwrap();
         let kept = cluster.osdmap().pool_by_name("rbd").unwrap();

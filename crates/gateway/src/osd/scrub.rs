@@ -164,6 +164,7 @@ impl Osd {
             if let Err(error) = osd.objects.record_scrub(pg, &record) {
                 tracing::error!(%pg, %error, "cannot record that a scrub has ended");
             }
+            osd.start_scrubs();
         });
     }
 
