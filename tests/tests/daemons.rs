@@ -291,6 +291,8 @@ fn when_a_group_was_scrubbed_is_known_after_a_restart() {
     });
     cluster.kill();
     cluster.launch();
+    // Ceph's OSD does not answer as long as it waits for its map.
+    cluster.rbd(&["info", "disk"]);
     wait_for("the group", || (stamps(&cluster) == scrubbed).then_some(()));
 }
 
