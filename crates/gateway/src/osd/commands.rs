@@ -67,7 +67,7 @@ fn run_bench(store: &Store, words: &[String]) -> Result<Value, CommandError> {
 }
 
 /// Runs a command sent to the OSD of that name itself. May block.
-pub fn run(
+pub(super) fn run(
     cluster: &Cluster,
     store: &Store,
     name: &str,

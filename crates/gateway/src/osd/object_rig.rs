@@ -36,7 +36,7 @@ impl Content {
     }
 }
 
-pub(crate) fn request() -> Request {
+pub(super) fn request() -> Request {
     Request {
         origin: EntityName::default(),
         addr: EntityAddr::default(),

@@ -23,7 +23,7 @@ const WINDOW: Duration = Duration::from_secs(5);
 
 /// How busy pools are: from their figures now and a while ago.
 #[derive(Debug, Default)]
-pub struct Load {
+pub(super) struct Load {
     before: HashMap<i64, (Instant, Figures)>,
     rates: HashMap<i64, Rates>,
     /// Of each OSD: when its commits were counted last, how many they were and how long they took, and how long one of the last ones took.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use encoding::{Encode, Errno, Features, cls::journal::Client};
 
-pub use operation::Operation;
+pub(super) use operation::Operation;
 
 use crate::rados::IoCtx;
 
@@ -100,7 +100,7 @@ impl Journal {
 ///
 /// # Errors
 /// Of reading.
-pub fn has_other_readers(ioctx: &IoCtx, id: &[u8]) -> Result<bool, Errno> {
+pub(super) fn has_other_readers(ioctx: &IoCtx, id: &[u8]) -> Result<bool, Errno> {
     let oid = [b"journal.", id].concat();
     let input = (Bytes::new(), PAGE).to_bytes(Features::ALL);
     let readers: Vec<Client> = match ioctx.query(&oid, JOURNAL, "client_list", &input) {
@@ -115,7 +115,7 @@ pub fn has_other_readers(ioctx: &IoCtx, id: &[u8]) -> Result<bool, Errno> {
 ///
 /// # Errors
 /// Of reading and removing.
-pub fn remove(ioctx: &IoCtx, id: &[u8]) -> Result<(), Errno> {
+pub(super) fn remove(ioctx: &IoCtx, id: &[u8]) -> Result<(), Errno> {
     let Some(journal) = Journal::open(ioctx, id)? else {
         return Ok(());
     };

@@ -17,7 +17,7 @@ fn now() -> Utime {
 
 /// An operation that the journal tells of: begun, and not ended. Where the server ends meanwhile, it is begun again by whoever tries it
 /// again.
-pub struct Operation(Recorder);
+pub(crate) struct Operation(Recorder);
 
 impl Operation {
     /// Tells that the image of that id is being flattened, which is to be done then. Its lock must be held.
@@ -25,7 +25,7 @@ impl Operation {
     /// # Errors
     /// ENOENT if there is no journal; EROFS if the image is not the primary one; EOPNOTSUPP if its last client was interrupted: what it
     /// left in the journal is to be done first, which the next one to open the image does.
-    pub fn flatten(ioctx: &IoCtx, id: &[u8]) -> Result<Self, Errno> {
+    pub(crate) fn flatten(ioctx: &IoCtx, id: &[u8]) -> Result<Self, Errno> {
         let journal = Journal::open(ioctx, id)?.ok_or(Errno::ENOENT)?;
         let own = journal.own_client()?;
         if !journal.is_taken_in(&own)? {
@@ -40,7 +40,7 @@ impl Operation {
     ///
     /// # Errors
     /// If that cannot be written: it counts as interrupted then.
-    pub fn end(mut self, outcome: Result<(), Errno>) -> Result<(), Errno> {
+    pub(crate) fn end(mut self, outcome: Result<(), Errno>) -> Result<(), Errno> {
         let result = outcome.err().map_or(0, |error| -error.0);
         self.0.append(&JournalEvent::op_finish(OP_TID, result, now()))?;
         self.0.commit()
