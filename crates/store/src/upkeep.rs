@@ -1,6 +1,9 @@
 //! What operators ask for.
 
-use crate::{error::Result, step::Stage, store::Store};
+use crate::{
+    error::{Result, StoreError},
+    store::Store,
+};
 
 impl Store {
     /// Makes a checkpoint of everything that was submitted, and blocks until it is made: the journal is free then, and an opening has
@@ -36,7 +39,7 @@ impl Store {
         let newest = core.order.lock().submitted;
         while core.order.lock().checkpointed < newest {
             if !core.step_any()? {
-                core.step(Stage::Checkpoint)?;
+                return Err(StoreError::Closed);
             }
         }
         Ok(())
