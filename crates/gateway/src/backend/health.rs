@@ -12,7 +12,7 @@ use std::{
 use curve::{Client, copyset::CopysetId, topology::Capacity};
 use encoding::types::Pg;
 use parking_lot::Mutex;
-use store::DeviceSpace;
+use store::{DeviceSpace, Held};
 
 use super::{CurveDevices, curve::SLOW};
 use crate::{
@@ -233,6 +233,22 @@ impl ClusterStats for BackendStats {
 
     fn watchers(&self) -> Vec<WatcherAt> {
         self.inner.watchers()
+    }
+
+    fn memory(&self) -> BTreeMap<&'static str, Held> {
+        self.inner.memory()
+    }
+
+    fn compact(&self) -> Result<(), String> {
+        self.inner.compact()
+    }
+
+    fn pool_counters(&self, id: i64) -> PoolUsage {
+        self.inner.pool_counters(id)
+    }
+
+    fn reset_pool_counters(&self, id: i64) {
+        self.inner.reset_pool_counters(id);
     }
 
     fn checks(&self) -> Vec<BackendCheck> {
