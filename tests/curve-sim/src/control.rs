@@ -16,7 +16,7 @@ shuffle-leaders N                     one in N, at random
 copyset PATH OFFSET                   which one holds a volume's byte
 owner PATH                            whose a file is
 hold COPYSET | let-go COPYSET         no leader, and none is elected
-fault METHOD PROBABILITY ACTION       METHOD may be a part of a name, or *
+fault METHOD PROBABILITY ACTION       METHOD is a part of Service/Method, or *
 next METHOD ACTION                    the same, once
 clear                                 no more faults; how many struck so far
 violations                            what no client must do

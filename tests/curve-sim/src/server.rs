@@ -44,7 +44,7 @@ pub trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Answer> + Send;
 
     /// A reply that is only a status, for a method; not all have one.
-    fn status(&self, method: &str, status: i32) -> Option<Vec<u8>>;
+    fn status(&self, service: &str, method: &str, status: i32) -> Option<Vec<u8>>;
 }
 
 /// A server that can be killed.
@@ -174,17 +174,15 @@ async fn serve<S: Service>(
 }
 
 async fn answer<S: Service>(service: &S, faults: &Faults, request: &Frame, peer: SocketAddr) -> Answer {
-    let method = request
-        .meta
-        .request
-        .as_ref()
-        .map_or("", |meta| meta.method_name.as_str());
+    let (named, method) = request.meta.request.as_ref().map_or(("", ""), |meta| {
+        (meta.service_name.as_str(), meta.method_name.as_str())
+    });
     let mut late = None;
     let mut after = None;
-    match faults.strike(method) {
+    match faults.strike(named, method) {
         None => {}
         Some(Action::Delay(delay)) => tokio::time::sleep(delay).await,
-        Some(Action::Status(status)) => match service.status(method, status) {
+        Some(Action::Status(status)) => match service.status(named, method, status) {
             Some(reply) => return Answer::Reply(reply, Bytes::new()),
             None => return Answer::Error(code::EINTERNAL, "fault".into()),
         },

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use curve::proto::topology::ChunkServerLocation;
+use curve::proto::common::ChunkServerLocation;
 use rand::{RngExt as _, seq::IndexedRandom as _};
 use tokio::sync::Notify;
 

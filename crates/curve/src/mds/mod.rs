@@ -182,7 +182,7 @@ fn refusal(method: &'static str, path: &str, status: StatusCode) -> Error {
 
 fn namespace_ok<R: Request>(path: &str, reply: &R::Reply) -> Result<()> {
     match status_of(reply) {
-        StatusCode::OK => Ok(()),
+        StatusCode::Ok => Ok(()),
         status => Err(refusal(R::METHOD, path, status)),
     }
 }

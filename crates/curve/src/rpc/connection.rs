@@ -27,7 +27,6 @@ use super::{
     error::{Closed, RpcError},
     frame::{Decoder, Frame, MAX_BODY, encode_head},
     outlet::Outlet,
-    pool::RpcConfig,
 };
 use crate::{
     buffers::Buffers,
@@ -48,6 +47,25 @@ const OWN_BYTES: usize = 64 * 1024;
 const READ_BUFFER: usize = 64 * 1024;
 /// A reply's bytes besides what its caller asked for.
 const REPLY_OVERHEAD: usize = 4 * 1024;
+
+/// Settings of connections.
+#[derive(Debug, Clone)]
+pub struct RpcConfig {
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// How long calls may time out, without a single byte from the peer, before its connection is given up.
+    pub silence: Duration,
+}
+
+impl Default for RpcConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(1),
+            silence: Duration::from_secs(8),
+        }
+    }
+}
+
 /// A call to be made.
 #[derive(Debug, Clone)]
 pub struct Call {

@@ -394,7 +394,7 @@ impl Inner {
     async fn spread(
         self: &Arc<Self>,
         epoch: u64,
-        servers: &[crate::proto::topology::ChunkServerLocation],
+        servers: &[crate::proto::common::ChunkServerLocation],
     ) -> Result<()> {
         let config = &self.client.config;
         let request = UpdateEpochRequest {
@@ -405,8 +405,7 @@ impl Inner {
             limit: config.leader_timeout,
             budget: config.epoch_budget,
         };
-        let down =
-            session::spread_epoch(&self.client.rpc, &self.path, request.clone(), servers, timing).await?;
+        let down = session::spread_epoch(&self.client.rpc, &self.path, request, servers, timing).await?;
         if !down.is_empty() {
             tracing::warn!(
                 path = self.path,

@@ -15,8 +15,8 @@ use crate::{
     mds::File,
     proto::{
         chunk::{ChunkStatus, UpdateEpochRequest},
+        common::ChunkServerLocation,
         namespace::StatusCode,
-        topology::ChunkServerLocation,
     },
     rpc::{Rpc, RpcError},
 };
@@ -98,11 +98,7 @@ pub(super) async fn spread_epoch(
 ) -> Result<Vec<SocketAddr>> {
     let mut telling = JoinSet::new();
     for server in servers {
-        let (rpc, request, peer) = (
-            rpc.clone(),
-            request.clone(),
-            Peer::from_location(server)?.external,
-        );
+        let (rpc, request, peer) = (rpc.clone(), request, Peer::from_location(server)?.external);
         telling.spawn(async move { (peer, tell(&rpc, &request, peer, timing).await) });
     }
     let mut down = Vec::new();

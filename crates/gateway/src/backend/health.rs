@@ -1,7 +1,7 @@
 //! How the cluster below is: space, servers, operations that wait. Asked for now and then, told at once.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -10,18 +10,13 @@ use std::{
 };
 
 use curve::{Client, copyset::CopysetId, topology::Capacity};
-use encoding::types::Pg;
 use parking_lot::Mutex;
 use store::DeviceSpace;
 
-use super::{CurveDevices, curve::SLOW};
-use crate::{
-    cluster::{
-        BackendCheck, ClusterStats, DataDamage, Latency, PoolUsage, Rates, ScrubState, Space, WatcherAt,
-    },
-    op_tracker::OpTracker,
-};
+use crate::cluster::BackendCheck;
 
+/// How long an operation on a volume may take before it is reported.
+pub(super) const SLOW: Duration = Duration::from_secs(10);
 /// How often the cluster is asked.
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -177,66 +172,6 @@ pub(super) async fn watch(client: Client, health: Weak<Health>) {
                 health.silent(error.to_string());
             }
         }
-    }
-}
-
-/// The OSD's measurements, with the cluster's below.
-pub struct BackendStats {
-    inner: Arc<dyn ClusterStats>,
-    devices: CurveDevices,
-}
-
-impl BackendStats {
-    /// Adds the cluster's state to what `inner` measures.
-    #[must_use]
-    pub fn new(inner: Arc<dyn ClusterStats>, devices: CurveDevices) -> Self {
-        Self { inner, devices }
-    }
-}
-
-impl ClusterStats for BackendStats {
-    fn space(&self) -> Space {
-        self.inner.space()
-    }
-
-    fn pool(&self, id: i64) -> PoolUsage {
-        self.inner.pool(id)
-    }
-
-    fn rates(&self, pool: i64) -> Rates {
-        self.inner.rates(pool)
-    }
-
-    fn latency(&self, osd: i32) -> Latency {
-        self.inner.latency(osd)
-    }
-
-    fn ops(&self, osd: Option<i32>) -> Vec<Arc<OpTracker>> {
-        self.inner.ops(osd)
-    }
-
-    fn groups(&self, pool: i64) -> Vec<PoolUsage> {
-        self.inner.groups(pool)
-    }
-
-    fn scrub(&self, pg: Pg, deep: bool) {
-        self.inner.scrub(pg, deep);
-    }
-
-    fn scrubs(&self) -> BTreeMap<Pg, ScrubState> {
-        self.inner.scrubs()
-    }
-
-    fn damage(&self) -> DataDamage {
-        self.inner.damage()
-    }
-
-    fn watchers(&self) -> Vec<WatcherAt> {
-        self.inner.watchers()
-    }
-
-    fn checks(&self) -> Vec<BackendCheck> {
-        self.devices.checks()
     }
 }
 
