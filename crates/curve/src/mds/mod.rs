@@ -3,6 +3,7 @@
 //! All MDS processes race for an election, and only the winner listens. There is no redirect: a follower refuses the
 //! connection. [`Search`] holds the rules by which the next one is tried.
 
+mod admission;
 mod file;
 mod namespace;
 mod search;

@@ -66,7 +66,7 @@ pub struct Segment {
     pub chunks: Vec<SegmentChunk>,
 }
 
-fn stamped(path: &str, stamp: Stamp) -> (String, String, Option<String>, u64) {
+pub(super) fn stamped(path: &str, stamp: Stamp) -> (String, String, Option<String>, u64) {
     (path.to_owned(), stamp.owner, Some(stamp.signature), stamp.date)
 }
 

@@ -386,8 +386,8 @@ impl Inner {
     }
 
     async fn refresh_info(&self) -> Result<()> {
-        let file = self.client.mds.file(&self.path).await;
-        self.learn(&file.map_err(|error| self.refused(error))?);
+        let file = self.told(|| self.client.mds.file(&self.path)).await?;
+        self.learn(&file);
         Ok(())
     }
 

@@ -33,6 +33,8 @@ struct State {
     capacity: Option<Capacity>,
     /// Why the last question was not answered.
     silent: Option<String>,
+    /// The MDS refuses whatever it is asked in an owner's name.
+    shut_out: bool,
 }
 
 /// An operation under way.
@@ -59,10 +61,13 @@ impl Health {
     }
 
     pub(super) fn measured(&self, capacity: Capacity) {
-        *self.state.lock() = State {
-            capacity: Some(capacity),
-            silent: None,
-        };
+        let mut state = self.state.lock();
+        state.capacity = Some(capacity);
+        state.silent = None;
+    }
+
+    fn shut_out(&self, shut_out: bool) {
+        self.state.lock().shut_out = shut_out;
     }
 
     fn silent(&self, why: String) {
@@ -91,6 +96,16 @@ impl Health {
                 error: true,
                 summary: "no MDS of the CurveBS cluster answers".to_owned(),
                 detail: vec![why.clone()],
+            });
+        }
+        if state.shut_out {
+            checks.push(BackendCheck {
+                code: "CURVE_MDS_REFUSES",
+                error: true,
+                summary: "the MDS of the CurveBS cluster refuses every call: this host's clock is 15 s off, or the root owner's \
+                          password is wrong"
+                    .to_owned(),
+                detail: Vec::new(),
             });
         }
         if let Some(capacity) = &state.capacity
@@ -164,7 +179,12 @@ pub(super) async fn watch(client: Client, health: Weak<Health>) {
     loop {
         tokio::time::sleep(EVERY).await;
         let answer = client.mds().capacity().await;
+        let shut_out = client.mds().is_shut_out().await;
         let Some(health) = health.upgrade() else { return };
+        // Without an answer, what was known stays.
+        if let Ok(shut_out) = shut_out {
+            health.shut_out(shut_out);
+        }
         match answer {
             Ok(capacity) => health.measured(capacity),
             Err(error) => {
@@ -193,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_cluster_and_lost_servers_are_told() {
+    fn a_silent_or_refusing_cluster_and_lost_servers_are_told() {
         let health = Arc::new(Health::default());
         health.measured(Capacity {
             raw_total: 300,
@@ -211,6 +231,7 @@ mod tests {
                 used: 30
             }
         );
+        health.shut_out(true);
         health.silent("refused".to_owned());
         let codes: Vec<_> = health
             .checks(Instant::now(), &[])
@@ -219,7 +240,11 @@ mod tests {
             .collect();
         assert_eq!(
             codes,
-            [("CURVE_MDS_UNREACHABLE", true), ("CURVE_CHUNKSERVER_DOWN", false)]
+            [
+                ("CURVE_MDS_UNREACHABLE", true),
+                ("CURVE_MDS_REFUSES", true),
+                ("CURVE_CHUNKSERVER_DOWN", false)
+            ]
         );
     }
 
