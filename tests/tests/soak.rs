@@ -8,6 +8,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, that is the failure")]
 
+#[path = "soak/curve.rs"]
 mod curve;
 
 use std::net::TcpStream;
