@@ -10,7 +10,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let mut files = Vec::new();
     for entry in fs::read_dir("proto")? {
-        files.push(entry?.path());
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "proto") {
+            files.push(path);
+        }
     }
     files.sort();
     let mut descriptors = protox::compile(files, ["proto"])?;
