@@ -91,7 +91,7 @@ impl Rpc {
     /// as [`RpcError::Closed`].
     pub async fn abort(&self, peer: SocketAddr) {
         if let Some(connection) = self.slot(peer).state.lock().await.connection.take() {
-            connection.abort();
+            connection.abort().await;
         }
     }
 
