@@ -156,7 +156,7 @@ stage_curve-all() {
         cargo test -p rbdgate-tests --no-fail-fast \
             --test auth --test caps --test ceph_status --test commands --test compression --test copy_from --test crash \
             --test daemons --test erasure --test layering --test limits --test load --test op_vectors --test operators --test playback \
-            --test python_rbd --test qemu --test rbd_tasks --test resends --test sessions --test several_osds --test snapshot_model \
+            --test python_rbd --test qemu --test rbd_schedules --test rbd_tasks --test rbd_tasks_in_use --test resends --test sessions --test several_osds --test snapshot_model \
             --test watch_notify -- --test-threads="${RBDGATE_TEST_THREADS:-2}" || return 1
         [ -z "$suites" ] || RBDGATE_SUITES_ONLY=$suites run_suites
     )

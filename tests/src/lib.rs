@@ -29,6 +29,7 @@ pub mod shapes;
 pub mod small_disk;
 pub mod suites;
 pub mod table;
+pub mod tasks;
 pub mod verified_writer;
 
 /// Why the harness could not do what a test asked of it: text for the person who reads the test's output.

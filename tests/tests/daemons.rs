@@ -249,6 +249,54 @@ fn a_scrub_that_was_asked_for_is_done_while_clients_write() {
 }
 
 #[test]
+fn pools_and_osds_are_scrubbed_as_a_whole() {
+    let cluster = Cluster::start();
+    cluster.rbd(&["create", "--size", "64M", "disk"]);
+    let latest_of = |cluster: &Cluster, stamp: &str| {
+        let groups = cluster.ceph(&["pg", "ls", "-f", "json"]).json();
+        let stamps = array(&groups["pg_stats"]).iter().map(|g| g[stamp].to_string());
+        stamps.max().unwrap_or_default()
+    };
+    for (words, stamp) in [
+        (&["osd", "pool", "deep-scrub", "rbd"][..], "last_deep_scrub_stamp"),
+        (&["osd", "scrub", "all"], "last_scrub_stamp"),
+        (&["osd", "deep-scrub", "0"], "last_deep_scrub_stamp"),
+    ] {
+        let before = latest_of(&cluster, stamp);
+        cluster.ceph(words);
+        wait_for("a later stamp", || {
+            (latest_of(&cluster, stamp) > before).then_some(())
+        });
+    }
+    cluster.fails(2, cluster.client("ceph", &["osd", "pool", "scrub", "nopool"]));
+    cluster.fails(22, cluster.client("ceph", &["osd", "scrub", "nobody"]));
+}
+
+#[test]
+fn when_a_group_was_scrubbed_is_known_after_a_restart() {
+    let mut cluster = Cluster::start();
+    cluster.rbd(&["create", "--size", "64M", "disk"]);
+    let stamps = |cluster: &Cluster| {
+        let stats = cluster.ceph(&["pg", "1.0", "query"]).json()["info"]["stats"].take();
+        [
+            stats["last_scrub_stamp"].clone(),
+            stats["last_deep_scrub_stamp"].clone(),
+        ]
+    };
+    let before = stamps(&cluster);
+    cluster.ceph(&["pg", "deep-scrub", "1.0"]);
+    let scrubbed = wait_for("later stamps", || {
+        let now = stamps(&cluster);
+        (now[1] != before[1]).then_some(now)
+    });
+    cluster.kill();
+    cluster.launch();
+    // Ceph's OSD does not answer as long as it waits for its map.
+    cluster.rbd(&["info", "disk"]);
+    wait_for("the group", || (stamps(&cluster) == scrubbed).then_some(()));
+}
+
+#[test]
 fn changes_of_options_are_listed_and_taken_back() {
     let cluster = Cluster::start();
     let version = || {

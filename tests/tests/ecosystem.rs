@@ -135,6 +135,70 @@ fn rook_makes_pools_and_users_again_and_again() {
     assert!(json(&cluster, &["mgr", "dump"])["active_name"].is_string());
 }
 
+fn of_rule<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    [&["osd", "crush", "rule"], words].concat()
+}
+
+/// Rook and Proxmox make a rule for each pool, and both again at each look.
+#[test]
+fn a_pool_is_made_with_a_rule_of_its_own() {
+    let cluster = Cluster::start();
+    for _ in 0..2 {
+        cluster.ceph(&of_rule(&["create-replicated", "own", "default", "host"]));
+        cluster.ceph(&["osd", "pool", "create", "own", "8", "8", "replicated", "own"]);
+    }
+    let dump = json(&cluster, &of_rule(&["dump", "own"]));
+    assert_eq!(
+        (&dump["rule_name"], &dump["type"]),
+        (&"own".into(), &1.into()),
+        "{dump}"
+    );
+    let ops: Vec<&Value> = array(&dump["steps"]).iter().map(|step| &step["op"]).collect();
+    assert_eq!(ops, ["take", "chooseleaf_firstn", "emit"], "{dump}");
+    let get = json(&cluster, &["osd", "pool", "get", "own", "crush_rule"]);
+    assert_eq!(get["crush_rule"], "own");
+    cluster.rbd(&["create", "--size", "16M", "own/disk"]);
+    cluster.rbd(&[
+        "bench",
+        "--io-type",
+        "write",
+        "--io-size",
+        "4K",
+        "--io-total",
+        "64K",
+        "own/disk",
+    ]);
+    cluster.ceph(&of_rule(&["rename", "own", "renamed"]));
+    cluster.ceph(&of_rule(&["rename", "own", "renamed"]));
+    let get = json(&cluster, &["osd", "pool", "get", "own", "crush_rule"]);
+    assert_eq!(get["crush_rule"], "renamed");
+    let fails = |error: i32, words: &[&str]| cluster.fails(error, cluster.client("ceph", &of_rule(words)));
+    fails(16, &["rm", "renamed"]);
+    fails(2, &["create-replicated", "x", "nowhere", "host"]);
+    fails(22, &["create-replicated", "x", "default", "planet"]);
+    fails(
+        22,
+        &["create-replicated", "x", "default", "host", "no-such-class"],
+    );
+    fails(2, &["rename", "no", "neither"]);
+    cluster.fails(
+        2,
+        cluster.client(
+            "ceph",
+            &[
+                "osd",
+                "pool",
+                "create",
+                "p",
+                "8",
+                "8",
+                "replicated",
+                "no-such-rule",
+            ],
+        ),
+    );
+}
+
 #[test]
 fn ceph_csi_fences_a_network_for_years_and_lifts_the_fence() {
     let cluster = Cluster::start();

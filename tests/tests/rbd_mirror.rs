@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rbdgate_tests::cluster::Cluster;
 use rbdgate_tests::exec::{Program, pid, wait};
 use rbdgate_tests::images::{export, fill};
+use rbdgate_tests::tasks::{add, has_parent, wait_for_all};
 use rustix::process::{Signal, kill_process};
 
 const MEGABYTE: usize = 1 << 20;
@@ -126,11 +127,15 @@ struct Image {
 
 impl Image {
     fn create(on: &Site, name: &'static str, mode: &'static str) -> Self {
-        let size = format!("{}M", SIZE / MEGABYTE);
         let features = match mode {
             "journal" => "exclusive-lock,journaling",
             _ => "exclusive-lock,object-map,fast-diff",
         };
+        Self::create_with(on, name, mode, features)
+    }
+
+    fn create_with(on: &Site, name: &'static str, mode: &'static str, features: &str) -> Self {
+        let size = format!("{}M", SIZE / MEGABYTE);
         on.cluster
             .rbd(&["create", "--size", &size, "--image-feature", features, name]);
         on.cluster.rbd(&["mirror", "image", "enable", name, mode]);
@@ -226,6 +231,50 @@ fn images_are_mirrored_by_journal_and_by_snapshots_fail_over_and_come_back() {
     }
     let services = west.cluster.ceph(&["-s"]).text();
     assert!(services.contains("rbd-mirror: 1 daemon active"), "{services}");
+}
+
+#[test]
+fn a_clone_that_nobody_has_open_is_flattened_by_a_task_here_and_there() {
+    let (west, east) = sites();
+    let mut parent = Image::create_with(&west, "parent", "journal", "layering,exclusive-lock,journaling");
+    parent.write(&west, 1, 0);
+    parent.write(&west, 2, 9 * MEGABYTE);
+    west.cluster.rbd(&["snap", "create", "--no-progress", "parent@s"]);
+    east.wait_for("the parent has its snapshot", |site| {
+        let snaps = site.cluster.client("rbd", &["info", "parent@s"]);
+        site.cluster.attempt(snaps).status.success()
+    });
+    let features = "layering,exclusive-lock,object-map,fast-diff,deep-flatten,journaling";
+    west.cluster.rbd(&[
+        "clone",
+        "--rbd-default-clone-format",
+        "2",
+        "--image-feature",
+        features,
+        "parent@s",
+        "clone",
+    ]);
+    west.cluster
+        .rbd(&["mirror", "image", "enable", "clone", "journal"]);
+    let mut clone = Image {
+        name: "clone",
+        mode: "journal",
+        bytes: parent.bytes.clone(),
+    };
+    clone.write(&west, 3, 4 * MEGABYTE);
+    clone.arrives(&east);
+    assert!(has_parent(&west.cluster, "clone") && has_parent(&east.cluster, "clone"));
+
+    add(&west.cluster, &["flatten", "clone"]);
+    wait_for_all(&west.cluster);
+    assert!(!has_parent(&west.cluster, "clone"));
+    east.wait_for("the clone is flattened", |site| {
+        !has_parent(&site.cluster, "clone")
+    });
+    assert!(export(&west.cluster, "clone") == clone.bytes);
+    // Clients go on where the task's entries end.
+    clone.write(&west, 4, 12 * MEGABYTE);
+    clone.arrives(&east);
 }
 
 #[test]

@@ -1,89 +1,17 @@
-//! The manager's module `rbd_support`: tasks, schedules and statistics of images, with stock clients.
+//! Tasks of the manager's module `rbd_support`, with stock clients.
 
-use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use rbdgate_tests::cluster::{Cluster, against_ceph};
 use rbdgate_tests::data::bytes;
 use rbdgate_tests::exec::{Program, until};
-use rbdgate_tests::images::bench;
+use rbdgate_tests::tasks::{add, clone_with_snapshot, content, has_parent, id, same, tasks, wait_for_all};
 use serde_json::{Value, json};
 
 const ENOENT: i32 = 2;
-const EAGAIN: i32 = 11;
 const EACCES: i32 = 13;
 const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
-
-/// Adds a task and returns its description.
-fn add(cluster: &Cluster, words: &[&str]) -> Value {
-    cluster.ceph(&[&["rbd", "task", "add"], words].concat()).json()
-}
-
-fn id(task: &Value) -> &str {
-    task["id"].as_str().expect("a task has an id")
-}
-
-fn tasks(cluster: &Cluster) -> Vec<Value> {
-    let listed = cluster.ceph(&["rbd", "task", "list"]).json();
-    listed.as_array().expect("a list").clone()
-}
-
-fn wait_for_all(cluster: &Cluster) {
-    until("all tasks are done", Duration::from_secs(120), || {
-        tasks(cluster).is_empty()
-    });
-}
-
-/// An image with random data, a snapshot, and a clone of that which was written to before and after a snapshot of its own.
-fn clone_with_snapshot(cluster: &Cluster, megabytes: usize) {
-    let data = bytes(1, megabytes << 20);
-    let file = cluster.file("random", data);
-    cluster.rbd(&["import", "--no-progress", &file, "parent"]);
-    cluster.rbd(&["snap", "create", "--no-progress", "parent@s"]);
-    cluster.rbd(&["clone", "--rbd-default-clone-format", "2", "parent@s", "clone"]);
-    write_to(cluster, "clone");
-    cluster.rbd(&["snap", "create", "--no-progress", "clone@own"]);
-    write_to(cluster, "clone");
-}
-
-fn write_to(cluster: &Cluster, image: &str) {
-    cluster.rbd(&bench("write", "8K", "512K", &["--io-pattern", "rand", image]));
-}
-
-fn content(cluster: &Cluster, spec: &str) -> Vec<u8> {
-    let path = cluster.path("exported");
-    // Export does not overwrite; the first time there is nothing to remove.
-    let _ = std::fs::remove_file(&path);
-    cluster.rbd(&["export", "--no-progress", spec, &path]);
-    cluster.read("exported")
-}
-
-/// Expects the same bytes, or tells where they differ.
-#[track_caller]
-fn same(expected: &[u8], found: &[u8]) {
-    assert_eq!(expected.len(), found.len());
-    let block = 4096;
-    let pairs = expected.chunks(block).zip(found.chunks(block)).enumerate();
-    let differ: Vec<usize> = pairs
-        .filter(|(_, (a, b))| a != b)
-        .map(|(n, _)| n * block)
-        .collect();
-    let head = |bytes: &[u8], at: usize| format!("{:02x?}", &bytes[at..at + 8]);
-    if let Some(&at) = differ.first() {
-        panic!(
-            "{} blocks differ, from {at:#x} on: {} for {}",
-            differ.len(),
-            head(found, at),
-            head(expected, at)
-        );
-    }
-}
-
-fn has_parent(cluster: &Cluster, image: &str) -> bool {
-    let info = cluster.rbd(&["info", image, "--format", "json"]).json();
-    info.get("parent").is_some()
-}
 
 /// What is told of commands that cannot be done; `EXPECTED` is what Ceph 16.2.15 says.
 #[test]
@@ -356,62 +284,6 @@ fn an_object_that_only_its_map_has_is_copied_too() {
     cluster.rbd(&["object-map", "check", "--no-progress", "clone"]);
 }
 
-/// Somebody who writes to an image without end.
-fn writer(cluster: &Cluster, image: &str) -> std::process::Child {
-    let how = ["--io-pattern", "rand", "--io-threads", "1", image];
-    let child = cluster.client("rbd", &bench("write", "4K", "100G", &how)).spawn();
-    let child = child.expect("rbd bench starts");
-    until("the writer has the lock", Duration::from_secs(20), || {
-        cluster.rbd(&["lock", "ls", image]).text().contains("auto")
-    });
-    child
-}
-
-#[test]
-fn an_image_in_use_is_flattened_by_its_user_and_not_removed() {
-    let cluster = Cluster::start();
-    clone_with_snapshot(&cluster, 24);
-    cluster.rbd(&["snap", "purge", "--no-progress", "clone"]);
-    let mut writer = writer(&cluster, "clone");
-    let owner = cluster.rbd(&["lock", "ls", "clone"]).text();
-    add(&cluster, &["flatten", "clone"]);
-    wait_for_all(&cluster);
-    assert!(!has_parent(&cluster, "clone"));
-    assert_eq!(cluster.rbd(&["lock", "ls", "clone"]).text(), owner);
-
-    let task = add(&cluster, &["remove", "clone"]);
-    until("it was tried", Duration::from_secs(60), || {
-        tasks(&cluster)[0]["retry_attempts"] == 1
-    });
-    let tried = cluster.ceph(&["rbd", "task", "list", id(&task)]).json();
-    assert_eq!(
-        tried["retry_message"],
-        "[errno 16] RBD image is busy (error removing image)"
-    );
-    cluster.ceph(&["rbd", "task", "cancel", id(&task)]);
-    assert!(
-        writer.try_wait().expect("it is a child").is_none(),
-        "the writer goes on"
-    );
-    writer.kill().expect("it is a child");
-    writer.wait().expect("it is a child");
-    assert_eq!(cluster.rbd(&["ls"]).lines(), ["clone", "parent"]);
-}
-
-#[test]
-fn the_lock_of_a_dead_client_is_no_obstacle() {
-    let cluster = Cluster::start();
-    clone_with_snapshot(&cluster, 8);
-    let mut writer = writer(&cluster, "clone");
-    writer.kill().expect("it is a child");
-    writer.wait().expect("it is a child");
-    add(&cluster, &["flatten", "clone"]);
-    wait_for_all(&cluster);
-    assert!(!has_parent(&cluster, "clone"));
-    let shut_out = cluster.ceph(&["osd", "blocklist", "ls"]).text();
-    assert!(!shut_out.is_empty(), "its owner was shut out first");
-}
-
 #[test]
 fn a_migration_is_executed_and_committed_or_aborted() {
     let cluster = Cluster::start();
@@ -437,61 +309,6 @@ fn a_migration_is_executed_and_committed_or_aborted() {
         let clone = cluster.rbd(&["info", "clone", "--format", "json"]).json();
         assert_eq!(clone["parent"]["image"], left.trim_start_matches("other/"));
     }
-}
-
-#[test]
-fn what_a_dead_client_left_in_the_journal_of_an_image_is_there_after_it_was_flattened() {
-    const BLOCK: usize = 8 << 10;
-    let cluster = Cluster::start();
-    let parents = bytes(1, 12 << 20);
-    let file = cluster.file("random", &parents);
-    cluster.rbd(&["import", "--no-progress", &file, "parent"]);
-    cluster.rbd(&["snap", "create", "--no-progress", "parent@s"]);
-    cluster.rbd(&["clone", "--rbd-default-clone-format", "2", "parent@s", "clone"]);
-    cluster.rbd(&["feature", "enable", "clone", "journaling"]);
-    let mut writer = cluster
-        .python("journaled_writer.py", &["clone"])
-        .spawn()
-        .expect("it starts");
-    let mut lines = BufReader::new(writer.stdout.take().expect("piped")).lines();
-    let mut acknowledged: Vec<usize> = Vec::new();
-    while acknowledged.len() < 300 {
-        let line = lines.next().expect("it writes on").expect("text");
-        acknowledged.push(line.parse().expect("a number"));
-    }
-    writer.kill().expect("it is a child");
-    writer.wait().expect("it is a child");
-    acknowledged.extend(
-        lines
-            .map_while(Result::ok)
-            .filter_map(|line| line.parse::<usize>().ok()),
-    );
-    add(&cluster, &["flatten", "clone"]);
-    wait_for_all(&cluster);
-    assert!(!has_parent(&cluster, "clone"));
-    // Whoever takes the lock replays the journal.
-    cluster.rbd(&["snap", "create", "--no-progress", "clone@replayed"]);
-    let now = content(&cluster, "clone");
-    for (number, (now, before)) in now.chunks(BLOCK).zip(parents.chunks(BLOCK)).enumerate() {
-        let written = (number as u32).to_le_bytes().repeat(BLOCK / 4);
-        let whole = now == written || now == before && !acknowledged.contains(&number);
-        assert!(whole, "block {number} of {}", acknowledged.len());
-    }
-}
-
-#[test]
-fn an_image_with_a_journal_of_its_own_is_flattened() {
-    let cluster = Cluster::start();
-    clone_with_snapshot(&cluster, 12);
-    cluster.rbd(&["feature", "enable", "clone", "journaling"]);
-    let before = content(&cluster, "clone");
-    add(&cluster, &["flatten", "clone"]);
-    wait_for_all(&cluster);
-    assert!(!has_parent(&cluster, "clone"));
-    assert!(content(&cluster, "clone") == before);
-    // Clients that replay the journal find nothing amiss.
-    cluster.rbd(&bench("write", "4K", "64K", &["clone"]));
-    cluster.rbd(&["snap", "create", "clone@after"]);
 }
 
 #[test]
@@ -530,121 +347,6 @@ fn an_image_is_in_its_group_and_mirrored_as_before_when_its_migration_has_ended(
         assert!(grouped.lines().any(|line| line == left), "{left}: {grouped}");
         cluster.rbd(&["group", "image", "remove", "g", &left]);
     }
-}
-
-#[test]
-fn a_module_that_was_shut_out_starts_anew() {
-    let cluster = Cluster::start();
-    let client = |cluster: &Cluster| {
-        let map = cluster.ceph(&["mgr", "dump"]).json();
-        let clients = map["active_clients"].as_array().expect("a list").clone();
-        let named = clients.into_iter().find(|c| c["name"] == "rbd_support")?;
-        let addr = &named["addrvec"][0];
-        Some(format!("{}/{}", addr["addr"].as_str()?, addr["nonce"]))
-    };
-    if against_ceph() {
-        return; // before Reef, the map does not say whose a client is
-    }
-    let first = client(&cluster).expect("the module has a client");
-    cluster.ceph(&["osd", "blocklist", "add", &first]);
-    cluster.fails(
-        EAGAIN,
-        cluster.client("ceph", &["rbd", "task", "add", "flatten", "x"]),
-    );
-    until("it is there again", Duration::from_secs(10), || {
-        cluster
-            .attempt(cluster.client("ceph", &["rbd", "task", "list"]))
-            .status
-            .success()
-    });
-    assert_ne!(client(&cluster).expect("it has another client"), first);
-}
-
-#[test]
-fn schedules_are_kept_in_the_pools_and_listed_by_level() {
-    let cluster = Cluster::start();
-    let schedule = |words: &[&str]| cluster.ceph(&[&["rbd", "trash", "purge", "schedule"], words].concat());
-    assert_eq!(schedule(&["list"]).json(), json!({}));
-    assert_eq!(schedule(&["status"]).json(), json!({"scheduled": []}));
-    schedule(&["add", "rbd/", "1d", "01:30"]);
-    schedule(&["add", "", "2h"]);
-    let pool = cluster
-        .ceph(&["osd", "pool", "ls", "detail", "--format", "json"])
-        .json();
-    let pool = pool[0]["pool_id"].to_string();
-    let of_pool = json!({"name": "rbd/", "schedule": [{"interval": "1d", "start_time": "01:30:00"}]});
-    let of_all = json!({"name": "", "schedule": [{"interval": "2h", "start_time": null}]});
-    assert_eq!(schedule(&["list"]).json(), json!({"": of_all, &pool: of_pool}));
-    assert_eq!(schedule(&["list", "rbd/"]).json(), json!({&pool: of_pool}));
-    let stored = cluster.rados(&["-p", "rbd", "getomapval", "rbd_trash_purge_schedule", &pool, "-"]);
-    assert_eq!(stored.json(), of_pool["schedule"]);
-    let options = cluster.ceph(&["config", "dump"]).text();
-    assert!(
-        options.contains("mgr/rbd_support/trash_purge_schedule"),
-        "{options}"
-    );
-    schedule(&["remove", "rbd/"]);
-    schedule(&["remove", "", "2h"]);
-    assert_eq!(schedule(&["list"]).json(), json!({}));
-}
-
-#[test]
-fn the_trash_is_emptied_when_its_time_comes() {
-    if against_ceph() {
-        return; // it takes two minutes to look at a pool
-    }
-    let cluster = Cluster::start();
-    cluster.rbd(&["create", "--size", "8M", "old"]);
-    cluster.rbd(&["create", "--size", "8M", "kept"]);
-    cluster.rbd(&["trash", "mv", "old"]);
-    cluster.rbd(&["trash", "mv", "kept", "--expires-at", "tomorrow"]);
-    cluster.ceph(&["rbd", "trash", "purge", "schedule", "add", "rbd/", "1m"]);
-    // Of the pool a refresh may have to learn first.
-    until("the one that is due is gone", Duration::from_secs(150), || {
-        cluster.rbd(&["trash", "ls"]).lines().len() == 1
-    });
-    assert!(cluster.rbd(&["trash", "ls"]).text().contains("kept"));
-}
-
-#[test]
-fn statistics_tell_which_images_are_busy() {
-    let cluster = Cluster::start();
-    cluster.rbd(&["create", "--size", "1G", "busy"]);
-    cluster.rbd(&["create", "--size", "1G", "idle"]);
-    let mut writer = writer(&cluster, "busy");
-    let stats = || cluster.ceph(&["rbd", "perf", "image", "stats", "rbd"]).json();
-    let mut seen = Value::Null;
-    until("there are figures", Duration::from_secs(60), || {
-        seen = stats();
-        seen["stats"] != json!([])
-    });
-    let names = json!([
-        "write_ops",
-        "read_ops",
-        "write_bytes",
-        "read_bytes",
-        "write_latency",
-        "read_latency"
-    ]);
-    assert_eq!(
-        (&seen["stat_descriptors"], &seen["pool_descriptors"]),
-        (&names, &json!({"0": "rbd"}))
-    );
-    let figures = &seen["stats"][0]["0/busy"];
-    let (ops, written, latency) = (&figures[0], &figures[2], &figures[4]);
-    assert!(
-        ops.as_f64() > Some(1.0) && latency.as_f64() > Some(1000.0),
-        "{seen}"
-    );
-    let size = written.as_f64().unwrap_or_default() / ops.as_f64().unwrap_or_default();
-    assert!((4096.0..=4_194_304.0).contains(&size), "{seen}");
-    let counters = cluster.ceph(&["rbd", "perf", "image", "counters", "rbd"]).json();
-    assert!(
-        counters["counters"][0]["0/busy"][0].as_u64() > Some(1),
-        "{counters}"
-    );
-    writer.kill().expect("it is a child");
-    writer.wait().expect("it is a child");
 }
 
 #[test]

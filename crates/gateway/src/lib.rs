@@ -3,8 +3,6 @@
 //! [`mon`] and the manager's face answer for the [`cluster`]'s state; [`osd`] runs ops on [`objects`]; [`serve`] puts
 //! them on the wire.
 
-#![allow(unreachable_pub)] // Modules are private here and there; what they offer their siblings is `pub`.
-
 pub mod admin;
 pub mod backend;
 pub mod client_files;

@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
-use encoding::types::{EntityAddr, Utime};
+use encoding::{
+    maps::OsdMap,
+    types::{EntityAddr, Utime},
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
     cluster::Cluster,
     mon,
-    op_tracker::{Counter, Counters, OpTracker},
+    op_tracker::{Counter, Counters, OpTracker, Part},
 };
 
 /// The counters under Ceph's names where it has the same: of the monitor, of what it knows of the cluster, of OSDs (`ops`); and a
@@ -35,10 +38,9 @@ pub fn dump(cluster: &Cluster, sessions: u64, ops: &[Arc<OpTracker>]) -> Value {
         json!({"num_sessions": sessions, "mon_sessions": cluster.sessions()}),
     );
     for id in map.pools.keys() {
-        let p = stats.pool(*id);
-        let name = map.pool_names.get(id).cloned().unwrap_or_else(|| id.to_string());
+        let p = stats.pool_counters(*id);
         out.insert(
-            format!("pool-{name}"),
+            pool_logger(&map, *id),
             json!({
                 "objects": p.objects, "bytes_stored": p.bytes_stored, "bytes_used": p.bytes_used, "op_r": p.read_ops,
                 "op_r_out_bytes": p.read_bytes, "op_w": p.write_ops, "op_w_in_bytes": p.write_bytes,
@@ -46,6 +48,37 @@ pub fn dump(cluster: &Cluster, sessions: u64, ops: &[Arc<OpTracker>]) -> Value {
         );
     }
     Value::Object(out)
+}
+
+/// The logger of a pool.
+fn pool_logger(map: &OsdMap, id: i64) -> String {
+    match map.pool_names.get(&id) {
+        Some(name) => format!("pool-{name}"),
+        None => format!("pool-{id}"),
+    }
+}
+
+/// Begins to count anew what only grows, and what is timed, of one logger or `all` (`PerfCounters::reset`). Returns whether there is such a
+/// logger.
+pub fn reset(cluster: &Cluster, ops: &[Arc<OpTracker>], logger: &str) -> bool {
+    let (map, stats) = (cluster.osdmap(), cluster.stats());
+    let is = |name: &str| logger == "all" || logger == name;
+    let mut found = ["cluster", "mon", "sessions"].into_iter().any(is);
+    for (name, part) in [
+        ("osd", Part::Ops),
+        ("store", Part::Commits),
+        ("trackedop", Part::Slow),
+    ] {
+        if is(name) {
+            ops.iter().for_each(|tracker| tracker.reset(part));
+            found = true;
+        }
+    }
+    for id in map.pools.keys().filter(|id| is(&pool_logger(&map, **id))) {
+        stats.reset_pool_counters(*id);
+        found = true;
+    }
+    found
 }
 
 /// What the monitor knows of the cluster (`l_cluster_*` in Ceph `src/mon/Monitor.h`).

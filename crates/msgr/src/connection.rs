@@ -240,20 +240,3 @@ into_either! {
     WriteHalf::V1(v1::WriteHalf);
     WriteHalf::V2(v2::WriteHalf);
 }
-
-/// Buffers are filled in pieces of this size while messages are small.
-const CHUNK: usize = 64 << 10;
-/// A message larger than what is free gets a buffer of its own at once up to this size; beyond it, the buffer
-/// grows as bytes arrive.
-const AT_ONCE: usize = 8 << 20;
-
-/// Makes room for the `missing` bytes of a message, so that bulk data is read straight into its place.
-pub(crate) fn make_room(rx: &mut BytesMut, missing: usize) {
-    let free = rx.capacity() - rx.len();
-    if missing > free {
-        let wanted = missing.min(rx.len().max(AT_ONCE));
-        rx.reserve(wanted.max(CHUNK));
-    } else if free < CHUNK / 16 && missing == 0 {
-        rx.reserve(CHUNK);
-    }
-}

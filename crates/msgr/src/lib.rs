@@ -14,6 +14,7 @@ mod error;
 mod gate;
 mod gather;
 pub mod lossless;
+mod room;
 pub mod session;
 pub mod v1;
 pub mod v2;

@@ -32,6 +32,8 @@ struct Span {
 pub(crate) fn checkpoint_around(core: &Core) -> Result<()> {
     let started = Instant::now();
     let Some((span, waiting)) = begin(core)? else {
+        core.order.lock().checkpoints += 1;
+        core.progress.notify_all();
         return Ok(());
     };
     let layer = journaled(core, &span)?;
@@ -56,6 +58,7 @@ pub(crate) fn checkpoint_around(core: &Core) -> Result<()> {
         order.checkpointed = span.last;
         order.tail = span.head;
         order.checkpointing = false;
+        order.checkpoints += 1;
     }
     core.progress.notify_all();
     tracing::info!(

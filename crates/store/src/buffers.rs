@@ -37,6 +37,12 @@ impl Buffers {
             len,
         }
     }
+
+    /// How many unused buffers are kept, and their bytes.
+    pub(crate) fn kept(&self) -> (usize, usize) {
+        let free = self.free.lock();
+        (free.buffers.len(), free.bytes)
+    }
 }
 
 impl Free {

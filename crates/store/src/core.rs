@@ -147,6 +147,8 @@ pub(crate) struct Order {
     pub(crate) live: VecDeque<Live>,
     pub(crate) checkpoint_wanted: bool,
     pub(crate) checkpointing: bool,
+    /// How many checkpoints have been made.
+    pub(crate) checkpoints: u64,
     pub(crate) last_batch: Instant,
     /// No more transactions are taken.
     pub(crate) closing: bool,
@@ -246,6 +248,7 @@ impl Core {
             live: VecDeque::new(),
             checkpoint_wanted: false,
             checkpointing: false,
+            checkpoints: 0,
             last_batch: Instant::now(),
             closing: false,
             journal_ended: false,

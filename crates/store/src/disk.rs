@@ -13,12 +13,17 @@ use std::{
     fs::File,
     io::{self, IoSlice, IoSliceMut},
     num::NonZeroU64,
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    },
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags, SeekFrom, fadvise, fallocate, flock, seek};
+
+use crate::options::BLOCK;
 
 /// What a file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,6 +261,7 @@ impl Disk for RealDisk {
         Ok(Arc::new(RealFile {
             file,
             durable: Durable::Range,
+            direct: OnceLock::new(),
         }))
     }
 
@@ -310,8 +316,15 @@ fn open_journal(path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         }
         Err(error) => return Err(error),
     };
-    Ok(Arc::new(RealFile { file, durable }))
+    Ok(Arc::new(RealFile {
+        file,
+        durable,
+        direct: OnceLock::new(),
+    }))
 }
+
+/// From this length on, in bytes, what is aligned is written directly.
+const DIRECT: usize = 128 << 10;
 
 /// What makes a durable write durable.
 #[derive(Debug, Clone, Copy)]
@@ -328,16 +341,36 @@ enum Durable {
 struct RealFile {
     file: File,
     durable: Durable,
+    /// The same for direct I/O, once it is wanted; `None` where the filesystem has none.
+    direct: OnceLock<Option<File>>,
 }
 
 impl RealFile {
-    fn write_range_durable(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+    /// The file for direct I/O, if that is the way for a piece of it: from memory to disk without the page cache, which costs
+    /// large pieces a copy and more. Reads go through the cache: several clients may read the same.
+    fn direct(&self, offset: u64, piece: &[u8]) -> Option<&File> {
+        let unit = BLOCK as usize;
+        let whole = offset.is_multiple_of(BLOCK) && piece.len().is_multiple_of(unit);
+        if piece.len() < DIRECT || !whole || !piece.as_ptr().addr().is_multiple_of(unit) {
+            return None;
+        }
+        let open = || {
+            let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            let flags = OFlags::DIRECT.bits().cast_signed();
+            let mut options = File::options();
+            options.write(true).custom_flags(flags).open(path).ok()
+        };
+        self.direct.get_or_init(open).as_ref()
+    }
+
+    /// Writes to the file, or to the same one that is open for direct I/O.
+    fn write_range_durable(file: &File, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut done = 0;
         while let Some(rest) = data.get(done..)
             && !rest.is_empty()
         {
             let (at, piece) = (offset + done as u64, [IoSlice::new(rest)]);
-            match rustix::io::pwritev2(&self.file, &piece, at, rustix::io::ReadWriteFlags::DSYNC) {
+            match rustix::io::pwritev2(file, &piece, at, rustix::io::ReadWriteFlags::DSYNC) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => done += n,
                 Err(rustix::io::Errno::INTR) => {}
@@ -399,7 +432,16 @@ impl DiskFile for RealFile {
                 self.file.write_all_at(data, offset)?;
                 self.file.sync_data()
             }
-            Durable::Range => self.write_range_durable(offset, data),
+            Durable::Range => match self.direct(offset, data) {
+                Some(direct) => match Self::write_range_durable(direct, offset, data) {
+                    // Not of this piece, though the filesystem has direct I/O.
+                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                        Self::write_range_durable(&self.file, offset, data)
+                    }
+                    result => result,
+                },
+                None => Self::write_range_durable(&self.file, offset, data),
+            },
         }
     }
 
@@ -433,6 +475,71 @@ impl DiskFile for RealFile {
         // A length of 0 would mean up to the end, and one beyond what offsets can be is refused.
         if let Some(len) = NonZeroU64::new(len.min(i64::MAX as u64 - offset)) {
             let _ = fadvise(&self.file, offset, Some(len), Advice::DontNeed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: usize = 4 << 20;
+
+    fn file(dir: &tempfile::TempDir) -> Arc<dyn DiskFile> {
+        RealDisk.open(&dir.path().join("file"), Access::Create).unwrap()
+    }
+
+    fn read(file: &dyn DiskFile, offset: u64, len: usize) -> Vec<u8> {
+        let mut buffer = vec![0; len];
+        let read = file.read_at(offset, &mut buffer).unwrap();
+        buffer.truncate(read);
+        buffer
+    }
+
+    /// Calls `f` with that many bytes, aligned.
+    fn aligned(fill: u8, len: usize, f: impl FnOnce(&[u8])) {
+        let memory = vec![fill; len + BLOCK as usize];
+        let start = memory.as_ptr().addr().wrapping_neg() % BLOCK as usize;
+        f(&memory[start..start + len]);
+    }
+
+    #[test]
+    fn what_goes_to_the_disk_directly_and_through_the_page_cache_is_one_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = file(&dir);
+        let mut model = vec![0; LEN];
+        for round in 1..9_u8 {
+            let at = usize::from(round % 3) << 20;
+            aligned(round, 1 << 20, |large| {
+                file.write_durable_at(at as u64, large).unwrap();
+            });
+            model[at..][..1 << 20].fill(round);
+            let small = at + usize::from(round) * 5000;
+            file.write_at(small as u64, &[round + 100; 3000]).unwrap();
+            model[small..][..3000].fill(round + 100);
+            let end = (3 << 20) + usize::from(round) * 100;
+            file.write_at(end as u64, b"end").unwrap();
+            model[end..][..3].copy_from_slice(b"end");
+            let len = file.size().unwrap() as usize;
+            assert!(read(&*file, 0, LEN) == model[..len]);
+            assert!(read(&*file, 1 << 20, 1 << 20) == model[1 << 20..2 << 20]);
+            assert!(read(&*file, 5, 2 << 20) == model[5..][..2 << 20]);
+        }
+    }
+
+    #[test]
+    fn large_pieces_of_any_place_and_length_are_written_durably() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = file(&dir);
+        let data: Vec<u8> = (0..LEN).map(|n| (n / 7) as u8).collect();
+        for (at, from, len) in [
+            (0, 0, LEN),
+            (4096, 1, 1 << 20),
+            (77, 0, 300_000),
+            (1 << 20, 4096, 123_456),
+        ] {
+            file.write_durable_at(at, &data[from..][..len]).unwrap();
+            assert!(read(&*file, at, len) == data[from..][..len]);
         }
     }
 }

@@ -65,6 +65,11 @@ impl Layer {
         self.bytes
     }
 
+    /// Keys that it says something of.
+    pub(crate) fn keys(&self) -> usize {
+        self.slots.len() + self.dead.len()
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Found {
         match self.slots.get(key) {
             Some(slot) => slot.value().map_or(Found::Deleted, Found::Value),

@@ -138,6 +138,17 @@ impl Meta {
         layers.active.bytes().saturating_sub(layers.carried)
     }
 
+    /// Changed keys that are in memory, and roughly what they take.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        let layers = self.layers.read();
+        let all = [Some(&layers.active), layers.frozen.as_deref()];
+        let held = all
+            .into_iter()
+            .flatten()
+            .map(|layer| (layer.keys(), layer.bytes()));
+        held.fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1))
+    }
+
     /// Starts a checkpoint: returns the changes made so far; new ones go to a fresh layer.
     pub(crate) fn freeze(&self) -> Arc<Layer> {
         let mut layers = self.layers.write();

@@ -155,6 +155,11 @@ impl Queue {
         self.waiting.is_empty()
     }
 
+    /// Those that wait.
+    pub(crate) fn waiting(&self) -> impl ExactSizeIterator<Item = &Queued> {
+        self.waiting.values().map(|waiting| &waiting.queued)
+    }
+
     /// Since when the oldest waits.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         self.waiting.values().next().map(|waiting| waiting.since)

@@ -374,6 +374,7 @@ fn finish_checkpoint(core: &Core, seq: Seq, frozen: &Layer) -> Result<()> {
         }
         order.checkpointed = seq;
         order.checkpointing = false;
+        order.checkpoints += 1;
         order.tail = superblock.journal_pos;
     }
     core.progress.notify_all();

@@ -135,6 +135,13 @@ impl Default for SumCache {
     }
 }
 
+impl SumCache {
+    /// How many pages are in memory.
+    pub(crate) fn pages(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().pages.len()).sum()
+    }
+}
+
 /// The parts of a run of blocks by pages: page, first within it, and how many.
 fn parts(first: u64, count: u64) -> impl Iterator<Item = (u64, usize, usize)> {
     let end = first + count;

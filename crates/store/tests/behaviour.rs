@@ -334,3 +334,21 @@ fn a_transaction_with_more_small_pieces_of_data_than_the_journal_takes_is_stored
         assert!(piece.iter().all(|b| *b == n as u8), "piece {n}");
     }
 }
+
+#[test]
+fn a_checkpoint_that_is_asked_for_takes_up_all_that_was_submitted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    for n in 0..100 {
+        store.submit(put(&n.to_string(), "value")).unwrap();
+    }
+    assert!(store.memory().metadata.items >= 100);
+    store.checkpoint().unwrap();
+    let progress = store.progress();
+    assert_eq!(progress.checkpointed, progress.submitted);
+    assert_eq!((progress.journal_used, store.memory().metadata.items), (0, 0));
+    // Nothing is left to do.
+    store.checkpoint().unwrap();
+    store.close().unwrap();
+    assert!(matches!(store.checkpoint(), Err(StoreError::Closed) | Ok(())));
+}

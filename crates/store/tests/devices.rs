@@ -554,3 +554,23 @@ fn a_backup_made_while_the_store_is_open_is_a_store_again() {
     let volume = store.find_volume("v").unwrap();
     assert_eq!(store.read(volume, 99, 2).unwrap()[..], [5, 0]);
 }
+
+#[test]
+fn a_checkpoint_that_is_asked_for_does_not_wait_for_what_waits_for_its_device() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(512, 0));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("slots").unwrap();
+    let held = Held::by(&memory);
+    store.submit(write(volume, 0, vec![1; 4096])).unwrap();
+    let mut tx = Transaction::new();
+    tx.put("key", "value");
+    store.commit(tx).unwrap();
+    store.checkpoint().unwrap();
+    assert_eq!(store.memory().direct.items, 1);
+    store.checkpoint().unwrap();
+    drop(held);
+    wait_until("the write", || store.progress().submitted == store.durable());
+    store.checkpoint().unwrap();
+    let progress = store.progress();
+    assert_eq!(progress.checkpointed, progress.submitted);
+}

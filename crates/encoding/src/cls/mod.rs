@@ -6,6 +6,7 @@
 mod table;
 
 pub mod bit_vector;
+pub mod image_journal;
 pub mod journal;
 pub mod lock;
 pub mod rbd;

@@ -261,7 +261,7 @@ impl CrushMap {
         Self {
             max_devices: osds.last().map_or(0, |id| id.saturating_add(1)),
             buckets: vec![Some(root), Some(host_bucket)],
-            rules: vec![Some(replicated_rule(-1))],
+            rules: vec![Some(CrushRule::replicated(-1, TYPE_OSD))],
             type_names: (0..).zip(TYPES.map(str::to_owned)).collect(),
             names,
             rule_names: [(0, Self::REPLICATED_RULE.to_owned())].into(),
@@ -372,19 +372,24 @@ impl CrushRule {
             ],
         }
     }
-}
 
-/// Take the root, choose as many OSDs as the pool has copies, emit.
-fn replicated_rule(root: i32) -> CrushRule {
-    let step = |op, arg1, arg2| CrushStep { op, arg1, arg2 };
-    CrushRule {
-        kind: super::pool_kind::REPLICATED,
-        min_size: 1,
-        max_size: 10,
-        steps: vec![
-            step(step_op::TAKE, root, 0),
-            step(step_op::CHOOSE_FIRSTN, 0, TYPE_OSD),
-            step(step_op::EMIT, 0, 0),
-        ],
+    /// A rule for replicated pools: below `root`, in as many nodes of type `domain` as the pool has copies, one OSD each.
+    #[must_use]
+    pub fn replicated(root: i32, domain: i32) -> Self {
+        let step = |op, arg1, arg2| CrushStep { op, arg1, arg2 };
+        let choose = match domain {
+            TYPE_OSD => step_op::CHOOSE_FIRSTN,
+            _ => step_op::CHOOSELEAF_FIRSTN,
+        };
+        Self {
+            kind: super::pool_kind::REPLICATED,
+            min_size: 1,
+            max_size: 10,
+            steps: vec![
+                step(step_op::TAKE, root, 0),
+                step(choose, 0, domain),
+                step(step_op::EMIT, 0, 0),
+            ],
+        }
     }
 }

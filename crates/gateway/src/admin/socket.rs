@@ -66,6 +66,11 @@ type Answer = fn(&AdminSocket) -> Value;
 /// [`DAEMON_COMMANDS`], under the monitor's name.
 const COMMANDS: &[(&str, &str, Answer)] = &[
     (
+        "compact",
+        "make a checkpoint of the metadata and of what is in the journal",
+        AdminSocket::compact,
+    ),
+    (
         "config show",
         "show the settings and options that are in force",
         AdminSocket::config,
@@ -117,6 +122,13 @@ fn descriptions() -> Value {
 }
 
 impl AdminSocket {
+    fn compact(&self) -> Value {
+        match tokio::task::block_in_place(|| daemon::compact(&self.cluster)) {
+            Ok(seconds) => json!({"elapsed_time": seconds}),
+            Err(error) => json!({"error": error.text}),
+        }
+    }
+
     fn config(&self) -> Value {
         let mut out: Map<String, Value> = Map::new();
         for (key, value) in &self.settings {

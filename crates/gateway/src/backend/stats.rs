@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use encoding::types::Pg;
+use store::Held;
 
 use super::CurveDevices;
 use crate::{
@@ -65,6 +66,22 @@ impl ClusterStats for BackendStats {
 
     fn watchers(&self) -> Vec<WatcherAt> {
         self.inner.watchers()
+    }
+
+    fn memory(&self) -> BTreeMap<&'static str, Held> {
+        self.inner.memory()
+    }
+
+    fn compact(&self) -> Result<(), String> {
+        self.inner.compact()
+    }
+
+    fn pool_counters(&self, id: i64) -> PoolUsage {
+        self.inner.pool_counters(id)
+    }
+
+    fn reset_pool_counters(&self, id: i64) {
+        self.inner.reset_pool_counters(id);
     }
 
     fn checks(&self) -> Vec<BackendCheck> {

@@ -7,17 +7,17 @@ use msgr::cephx::TicketTtl;
 use super::Cluster;
 
 /// How long the ticket lives that buys others, in seconds.
-pub const MON_TICKET_TTL: &str = "auth_mon_ticket_ttl";
+pub(super) const MON_TICKET_TTL: &str = "auth_mon_ticket_ttl";
 /// How long tickets for services live, in seconds.
-pub const SERVICE_TICKET_TTL: &str = "auth_service_ticket_ttl";
+pub(super) const SERVICE_TICKET_TTL: &str = "auth_service_ticket_ttl";
 /// Whether clients from before the fix of CVE-2021-20288 may keep their global id without a ticket.
-pub const INSECURE_RECLAIM: &str = "auth_allow_insecure_global_id_reclaim";
+pub(super) const INSECURE_RECLAIM: &str = "auth_allow_insecure_global_id_reclaim";
 /// Whether keys of type aes may be made.
 pub const INSECURE_KEYS: &str = "mon_auth_allow_insecure_key";
 
 /// The options and their defaults here. Ceph's are the same but for that of reclaiming, which Ceph allows, with a
 /// health warning, until it is forbidden.
-pub const AUTH_OPTIONS: [(&str, &str); 4] = [
+pub(super) const AUTH_OPTIONS: [(&str, &str); 4] = [
     (MON_TICKET_TTL, "259200"),
     (SERVICE_TICKET_TTL, "3600"),
     (INSECURE_RECLAIM, "false"),

@@ -21,7 +21,7 @@ use super::{
     auth::AuthDb,
     ciphers, config, erasure_pools,
     global_id::GlobalIds,
-    keys, mgr_map,
+    health_mutes, keys, mgr_map,
     osd_maps::OsdMaps,
     pools,
     state_store::{Change, StateStore},
@@ -104,6 +104,7 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         ..mgr_map::active(mgr_epoch, global_ids.next(&*store)?, endpoints.mgr.clone(), now)
     };
     let config = config::load(store.scan(keys::CONFIG)?)?;
+    let mutes = health_mutes::load(&*store)?;
     let cluster = Cluster {
         store,
         fsid,
@@ -121,6 +122,7 @@ pub(super) fn open(store: Arc<dyn StateStore>, endpoints: &Endpoints) -> Result<
         config: RwLock::new(config),
         overrides: RwLock::default(),
         config_changed: watch::Sender::new(0),
+        health_mutes: RwLock::new(Arc::new(mutes)),
         stats: RwLock::new(Arc::new(NoStats)),
         auth_method: OnceLock::new(),
         sessions: AtomicU64::new(0),
@@ -211,7 +213,7 @@ fn first_osdmap(fsid: Uuid, created: Utime, endpoints: &Endpoints) -> Result<Osd
     let request = PoolRequest {
         name: "rbd".to_owned(),
         pg_num: DEFAULT_PG_NUM,
-        layout: PoolLayout::Replicated(1),
+        layout: PoolLayout::copies(1),
     };
     let pool = pools::add_pool(&mut map, &request, created)?;
     if let Some(pool) = map.pools.get_mut(&pool) {

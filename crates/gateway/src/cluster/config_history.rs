@@ -27,7 +27,7 @@ pub struct ConfigChange {
 }
 
 /// What an option was before and after; none where it was not set.
-pub type Before = (Option<String>, Option<String>);
+pub(super) type Before = (Option<String>, Option<String>);
 
 /// One change of options.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

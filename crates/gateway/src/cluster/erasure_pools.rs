@@ -4,7 +4,8 @@ use encoding::maps::{CrushMap, CrushRule, OsdMap, PgPool, pool_kind};
 use rustix::io::Errno;
 
 use super::{
-    Cluster, ClusterError, Edit,
+    Cluster, ClusterError,
+    crush_rules::{self, RulePlace, type_id},
     erasure_code::{DEFAULT_PROFILE, ErasureCode, Profile, default_profile, shown},
 };
 
@@ -16,48 +17,21 @@ fn refused(errno: Errno, text: impl Into<String>) -> ClusterError {
     ClusterError::Refused { errno, text }
 }
 
-fn type_id(crush: &CrushMap, name: &str) -> Option<i32> {
-    let mut types = crush.type_names.iter();
-    types.find(|(_, n)| *n == name).map(|(id, _)| *id)
-}
-
 /// The id of the rule `name`, made after the profile if there is none.
 fn rule_for(map: &mut OsdMap, name: &str, profile: &Profile) -> Result<u8, ClusterError> {
-    if let Some(id) = map.crush.rule_id(name) {
-        return Ok(id);
-    }
-    let crush = &map.crush;
     let value = |key: &str, default: &'static str| match profile.get(key).map(String::as_str) {
         None | Some("") => default.to_owned(),
         Some(value) => value.to_owned(),
     };
-    let root = value("crush-root", "default");
-    let root_id = crush.names.iter().find(|(_, n)| **n == root).map(|(id, _)| *id);
-    let root_id = root_id.ok_or_else(|| refused(Errno::NOENT, format!("root item {root} does not exist")))?;
-    let domain = value("crush-failure-domain", "host");
-    let domain_id =
-        type_id(crush, &domain).ok_or_else(|| refused(Errno::INVAL, format!("unknown type {domain}")))?;
-    let class = value("crush-device-class", "");
-    if !class.is_empty() {
-        return Err(refused(
-            Errno::INVAL,
-            format!("device class {class} does not exist"),
-        ));
+    let place = RulePlace {
+        root: value("crush-root", "default"),
+        domain: value("crush-failure-domain", "host"),
+        class: value("crush-device-class", ""),
+    };
+    match map.crush.rule_id(name) {
+        Some(id) => Ok(id),
+        None => crush_rules::add(map, name, &place, CrushRule::erasure),
     }
-    // A rule that chooses what there is none of places nothing anywhere: all requests would wait.
-    let mut buckets = crush.buckets.iter().flatten();
-    if domain_id != 0 && !buckets.any(|b| i32::from(b.kind) == domain_id) {
-        return Err(refused(
-            Errno::INVAL,
-            format!("there is no bucket of type {domain} to choose"),
-        ));
-    }
-    let id = map
-        .crush
-        .add_rule(name, CrushRule::erasure(root_id, domain_id))
-        .ok_or_else(|| refused(Errno::NOSPC, "there are too many CRUSH rules"))?;
-    map.crush_version += 1;
-    Ok(id)
 }
 
 /// The profile of that name and its code. The default one is made if there is none.
@@ -84,10 +58,7 @@ pub(super) fn pool(
     let (profile, code) = profile_and_code(map, profile_name)?;
     let chunks = code.data.saturating_add(code.coding);
     let rule = match rule {
-        Some(rule) => map
-            .crush
-            .rule_id(rule)
-            .ok_or_else(|| refused(Errno::NOENT, format!("specified rule {rule} doesn't exist")))?,
+        Some(rule) => rule_of_kind(&map.crush, rule, pool_kind::ERASURE)?,
         None if profile_name == DEFAULT_PROFILE => rule_for(map, DEFAULT_RULE, &profile)?,
         None => rule_for(map, name, &profile)?,
     };
@@ -100,6 +71,15 @@ pub(super) fn pool(
         erasure_code_profile: profile_name.to_owned(),
         ..PgPool::replicated(pg_num, chunks, rule)
     })
+}
+
+/// The rule of that name, for pools of that kind.
+pub(super) fn rule_of_kind(crush: &CrushMap, name: &str, kind: u8) -> Result<u8, ClusterError> {
+    let id = crush
+        .rule_id(name)
+        .ok_or_else(|| refused(Errno::NOENT, format!("specified rule {name} doesn't exist")))?;
+    check_rule(crush, id, kind)?;
+    Ok(id)
 }
 
 /// Fails if a rule is not for pools of that kind.
@@ -119,7 +99,7 @@ pub(super) fn ensure_default_profile(map: &mut OsdMap) {
     }
 }
 
-/// Erasure code profiles and CRUSH rules.
+/// Erasure code profiles.
 impl Cluster {
     /// Stores a profile; returns whether that changed anything. Another one of that name is replaced only with `force`.
     ///
@@ -202,28 +182,6 @@ impl Cluster {
             }
             let (profile, _) = profile_and_code(&mut edit.map, profile_name)?;
             rule_for(&mut edit.map, name, &profile).map(Some)
-        })
-    }
-
-    /// Removes a CRUSH rule; returns whether there was one.
-    ///
-    /// # Errors
-    /// EBUSY if a pool is placed by it.
-    pub fn remove_crush_rule(&self, name: &str) -> Result<bool, ClusterError> {
-        self.change_osdmap(|edit: &mut Edit| {
-            let Some(id) = edit.map.crush.rule_id(name) else {
-                edit.unchanged = true;
-                return Ok(false);
-            };
-            // The rule that pools get by default stays: it is written anew with the tree.
-            if name == CrushMap::REPLICATED_RULE || edit.map.pools.values().any(|pool| pool.crush_rule == id)
-            {
-                let text = format!("crush rule {name} ({id}) is in use");
-                return Err(refused(Errno::BUSY, text));
-            }
-            edit.map.crush.remove_rule(id);
-            edit.map.crush_version += 1;
-            Ok(true)
         })
     }
 }

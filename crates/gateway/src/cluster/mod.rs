@@ -11,6 +11,7 @@ pub mod caps;
 mod ciphers;
 mod config;
 mod config_history;
+mod crush_rules;
 mod embedded_state;
 mod entrance;
 pub mod erasure_code;
@@ -30,6 +31,7 @@ mod stats;
 mod tiers;
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -51,6 +53,7 @@ pub use bootstrap::{Endpoints, OsdEndpoint};
 pub use ciphers::CipherSetting;
 pub use config::{Config, normalized};
 pub use config_history::{ConfigChange, ConfigChangeSet};
+pub use crush_rules::{RenamedRule, RulePlace};
 pub use entrance::Entrance;
 pub use error::ClusterError;
 pub use health_mutes::HealthMute;
@@ -88,7 +91,7 @@ pub struct Cluster {
     osd_maps: osd_maps::OsdMaps,
     /// The OSDs of this process.
     running_osds: Vec<i32>,
-    /// Serialises changes of the OSD map and of options.
+    /// Serialises changes of the OSD map, of options and of muted health checks.
     writer: Mutex<()>,
     auth: auth::AuthDb,
     global_ids: global_id::GlobalIds,
@@ -96,6 +99,7 @@ pub struct Cluster {
     /// What daemons were told for as long as they run (`ceph tell DAEMON config set`).
     overrides: RwLock<Config>,
     config_changed: watch::Sender<u64>,
+    health_mutes: RwLock<Arc<BTreeMap<String, HealthMute>>>,
     stats: RwLock<Arc<dyn ClusterStats>>,
     /// How clients authenticate.
     auth_method: OnceLock<&'static str>,
@@ -107,9 +111,7 @@ pub struct Cluster {
 ///
 /// # Errors
 /// If they cannot be read.
-pub fn stored_pool_names(
-    store: &dyn StateStore,
-) -> Result<std::collections::BTreeMap<i64, String>, ClusterError> {
+pub fn stored_pool_names(store: &dyn StateStore) -> Result<BTreeMap<i64, String>, ClusterError> {
     bootstrap::pool_names(store)
 }
 

@@ -9,6 +9,7 @@ use encoding::{
     maps::{OsdMap, OsdMapIncremental, significant_features},
 };
 use parking_lot::{Mutex, RwLock};
+use store::Held;
 use tokio::sync::watch;
 
 use super::{
@@ -140,6 +141,22 @@ impl OsdMaps {
             encodings.pop_first();
         }
         bytes
+    }
+}
+
+/// What maps take.
+impl Cluster {
+    /// What OSD maps hold in memory, by the names of Ceph's pools: themselves, roughly, as long as they are stored; and what is kept of them
+    /// encoded.
+    #[must_use]
+    pub fn map_memory(&self) -> [(&'static str, Held); 2] {
+        let map = keys::stored(&*self.osd_maps.current()).len();
+        let increments: Vec<_> = self.osd_maps.increments.read().values().cloned().collect();
+        let bytes = increments.iter().map(|one| keys::stored(&**one).len());
+        let maps = Held::new(1 + increments.len(), map + bytes.sum::<usize>());
+        let encodings = self.osd_maps.encodings.lock();
+        let encoded = Held::new(encodings.len(), encodings.values().map(Bytes::len).sum());
+        [("osdmap", maps), ("osd_mapbl", encoded)]
     }
 }
 

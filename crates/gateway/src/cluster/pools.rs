@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::SystemTime};
 
 use encoding::{
-    maps::{OsdMap, PgPool, Release, pool_flags},
+    maps::{OsdMap, PgPool, Release, pool_flags, pool_kind},
     types::Utime,
 };
 
@@ -27,8 +27,13 @@ pub struct PoolRequest {
 /// How a pool keeps objects, as told to clients; here each is stored once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PoolLayout {
-    /// That many copies.
-    Replicated(u8),
+    /// Copied.
+    Replicated {
+        /// How often.
+        size: u8,
+        /// The name of its CRUSH rule; the one that every cluster has if none is named.
+        rule: Option<String>,
+    },
     /// Erasure coded.
     Erasure {
         /// The name of its profile.
@@ -69,7 +74,13 @@ pub(super) fn add_pool(map: &mut OsdMap, request: &PoolRequest, now: Utime) -> R
         )));
     }
     let pool = match &request.layout {
-        PoolLayout::Replicated(size) => PgPool::replicated(request.pg_num, (*size).max(1), 0),
+        PoolLayout::Replicated { size, rule } => {
+            let rule = match rule {
+                Some(rule) => erasure_pools::rule_of_kind(&map.crush, rule, pool_kind::REPLICATED)?,
+                None => 0,
+            };
+            PgPool::replicated(request.pg_num, (*size).max(1), rule)
+        }
         PoolLayout::Erasure { profile, rule } => {
             erasure_pools::pool(map, &request.name, request.pg_num, profile, rule.as_deref())?
         }
@@ -84,6 +95,14 @@ pub(super) fn add_pool(map: &mut OsdMap, request: &PoolRequest, now: Utime) -> R
     map.pools.insert(id, pool);
     map.pool_names.insert(id, request.name.clone());
     Ok(id)
+}
+
+impl PoolLayout {
+    /// So many copies, placed by the rule that every cluster has.
+    #[must_use]
+    pub const fn copies(size: u8) -> Self {
+        Self::Replicated { size, rule: None }
+    }
 }
 
 impl Edit {

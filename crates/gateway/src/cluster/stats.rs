@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use encoding::types::{Pg, Utime, WatchItem};
+use store::Held;
 
 use crate::op_tracker::OpTracker;
 
@@ -84,7 +85,7 @@ pub struct WatcherAt {
     pub item: WatchItem,
 }
 
-/// What is known of the scrubs of a placement group since the process began.
+/// What is known of the scrubs of a placement group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ScrubState {
     /// Whether one is under way, and if so whether it reads data, too.
@@ -153,6 +154,27 @@ pub trait ClusterStats: Send + Sync {
     fn watchers(&self) -> Vec<WatcherAt> {
         Vec::new()
     }
+
+    /// What is held in memory, by the names of Ceph's pools (`src/include/mempool.h`).
+    fn memory(&self) -> BTreeMap<&'static str, Held> {
+        BTreeMap::new()
+    }
+
+    /// Makes a checkpoint of all that is stored. Blocks.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn compact(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// What a pool holds, with what was done to it since its counters were reset.
+    fn pool_counters(&self, id: i64) -> PoolUsage {
+        self.pool(id)
+    }
+
+    /// Counts anew from here on what [`Self::pool_counters`] tells of being done to a pool.
+    fn reset_pool_counters(&self, _: i64) {}
 
     /// What is wrong with the backend.
     fn checks(&self) -> Vec<BackendCheck> {

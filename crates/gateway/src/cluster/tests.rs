@@ -67,7 +67,7 @@ fn a_restart_keeps_everything_and_tells_the_new_addresses_in_new_epochs() {
         .create_pool(&PoolRequest {
             name: "volumes".into(),
             pg_num: 8,
-            layout: PoolLayout::Replicated(3),
+            layout: PoolLayout::copies(3),
         })
         .unwrap();
     c.add_entity("client.x", None, &[("mon".into(), "allow r".into())])
@@ -100,7 +100,7 @@ fn increments_lead_from_any_kept_epoch_to_the_newest_map() {
         .create_pool(&PoolRequest {
             name: "a".into(),
             pg_num: 8,
-            layout: PoolLayout::Replicated(1),
+            layout: PoolLayout::copies(1),
         })
         .unwrap();
     c.create_snap(pool).unwrap();
@@ -127,7 +127,7 @@ fn pools_follow_the_rules() {
     let request = |name: &str| PoolRequest {
         name: name.into(),
         pg_num: 8,
-        layout: PoolLayout::Replicated(1),
+        layout: PoolLayout::copies(1),
     };
     let a = c.create_pool(&request("a")).unwrap();
     assert!(matches!(

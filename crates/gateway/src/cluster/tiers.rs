@@ -225,7 +225,7 @@ mod tests {
             c.create_pool(&PoolRequest {
                 name: name.to_owned(),
                 pg_num: 8,
-                layout: PoolLayout::Replicated(1),
+                layout: PoolLayout::copies(1),
             })
             .unwrap()
         })

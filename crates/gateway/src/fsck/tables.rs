@@ -13,6 +13,7 @@ use crate::{
         id::ObjectId,
         images::{ImageVolume, parse_record, volume_name},
         keys,
+        scrub_records::{self, ScrubRecord},
     },
 };
 
@@ -20,7 +21,7 @@ const BATCH: usize = 512;
 /// Tables of rows under onode numbers.
 pub(super) const UNDER_ONODES: [u8; 6] = *b"XHMDBW";
 /// All tables.
-const KNOWN: &[u8] = b"OXHMDBWVUPERQSCIN";
+const KNOWN: &[u8] = b"OXHMDBWVUPERQSCIGN";
 
 /// Whose number an onode number is.
 #[derive(Debug, Clone)]
@@ -131,6 +132,7 @@ impl<'a> Tables<'a> {
             self.each(table, Self::under_onode)?;
         }
         self.each(b'U', Self::creator)?;
+        self.each(b'G', Self::scrub)?;
         self.each(b'S', Self::slot_page)?;
         self.missing_slots()?;
         self.each(b'R', Self::replies)?;
@@ -236,6 +238,18 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
+    fn scrub(&mut self, key: &Bytes, value: &Bytes) -> Result<(), StoreError> {
+        if scrub_records::group_of(key).is_none() || ScrubRecord::decode(value).is_none() {
+            // Nothing else belongs to it, and the next scrub makes it anew.
+            let what = format!(
+                "the record of a scrub cannot be read (row {})",
+                key.escape_ascii()
+            );
+            self.wrong(what, vec![Fix::Delete(key.clone())]);
+        }
+        Ok(())
+    }
+
     fn unknown_rows(&mut self) -> Result<(), StoreError> {
         // The cluster's own rows begin with c/; theirs is another check.
         let known = |table: u8| KNOWN.contains(&table) || table == b'c';
@@ -257,7 +271,7 @@ impl<'a> Tables<'a> {
 /// The pools that have rows.
 pub(super) fn pools_with_rows(store: &Store) -> Result<BTreeSet<i64>, StoreError> {
     let mut pools = BTreeSet::new();
-    for table in *b"OVUSI" {
+    for table in *b"OVUSIG" {
         let (mut from, to) = keys::whole_table(table);
         while let Some((key, _)) = store.scan(&from..&to, 1)?.first() {
             let Some(pool) = number(key, 1).map(u64::cast_signed) else {

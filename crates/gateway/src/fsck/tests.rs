@@ -11,7 +11,7 @@ use store::{Options, Store, Transaction};
 use super::{Problem, check_objects, repair};
 use crate::{
     objects::{Objects, id::ObjectId, keys, mutation::WriterSnaps, onode::ObjectState, slots::SLOT_SIZE},
-    osd::snap_tests::{POOL, apply, content, extent, omap, xattr},
+    osd::object_rig::{POOL, apply, content, extent, omap, xattr},
 };
 
 const DATA: &str = "rbd_data.img.0000000000000003";
@@ -147,6 +147,26 @@ fn the_creator_of_an_image_that_is_gone_is_forgotten_and_that_of_one_that_is_the
     });
     assert!(repaired);
     assert_eq!(rig.keys(b'U'), [there]);
+}
+
+#[test]
+fn the_record_of_a_scrub_that_cannot_be_read_is_forgotten() {
+    let rig = Rig::new();
+    let good = keys::scrub(POOL, 1);
+    rig.objects
+        .record_scrub(
+            encoding::types::Pg {
+                pool: POOL.cast_unsigned(),
+                seed: 1,
+            },
+            &Default::default(),
+        )
+        .unwrap();
+    let repaired = rig.damaged("the record of a scrub cannot be read", |tx| {
+        tx.put(keys::scrub(POOL, 2), "no record");
+    });
+    assert!(repaired);
+    assert_eq!(rig.keys(b'G'), [good]);
 }
 
 #[test]

@@ -9,11 +9,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{
-    commands::{current_checks, review_mutes},
-    log::LogLevel,
-    shared::MonShared,
-};
+use super::{commands::review, log::LogLevel, shared::MonShared};
 
 /// How often health is looked at.
 const EVERY: Duration = Duration::from_secs(1);
@@ -88,14 +84,18 @@ pub async fn run(shared: Arc<MonShared>, mut stopping: watch::Receiver<bool>) ->
             _ = stopping.wait_for(|stop| *stop) => return Ok(()),
         }
         let cluster = Arc::clone(shared.cluster());
-        match tokio::task::spawn_blocking(move || review_mutes(&cluster)).await {
-            Ok(Ok(lines)) => lines
-                .into_iter()
-                .for_each(|line| shared.log().say("cluster", LogLevel::INFO, line)),
-            Ok(Err(error)) => tracing::error!(%error, "muted health checks cannot be looked after"),
+        let reviewed = match tokio::task::spawn_blocking(move || review(&cluster)).await {
+            Ok(Ok(reviewed)) => reviewed,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "muted health checks cannot be looked after");
+                continue;
+            }
             Err(panicked) => return Err(io::Error::other(panicked)),
+        };
+        for line in reviewed.unmuted {
+            shared.log().say("cluster", LogLevel::INFO, line);
         }
-        for (level, line) in told.lines(&current_checks(shared.cluster()), Instant::now()) {
+        for (level, line) in told.lines(&reviewed.failing, Instant::now()) {
             shared.log().say("cluster", level, line);
         }
     }

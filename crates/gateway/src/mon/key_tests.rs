@@ -171,6 +171,41 @@ fn wiping_service_keys_is_told_in_the_monitor_map() {
 }
 
 #[test]
+fn keys_are_told_of_by_type_and_age_and_not_themselves() {
+    let s = MonShared::new(cluster());
+    let caps = ["mon", "allow r"];
+    ask(
+        &s,
+        json!({"prefix": "auth get-or-create", "entity": "client.a", "caps": caps, "key_type": "aes256k"}),
+    )
+    .unwrap();
+    let plain = ask(&s, json!({"prefix": "auth dump-keys"})).unwrap_err();
+    assert_eq!(
+        (plain.code(), plain.text.as_str()),
+        (
+            -22,
+            "format type \"plain\" not supported by this command; try json"
+        )
+    );
+    let told = text(&s, json!({"prefix": "auth dump-keys", "format": "json"}));
+    let secret = s.cluster().entity("client.a").unwrap().key.to_base64();
+    assert!(!told.contains(secret.as_str()));
+    let data = serde_json::from_str::<Value>(&told).unwrap()["data"].take();
+    let a = data["secrets"].as_array().unwrap();
+    let a = a.iter().find(|e| e["entity"]["id"] == "a").unwrap();
+    assert_eq!(a["entity"]["type_str"], "client");
+    assert_eq!(a["auth"]["key"]["type_str"], "aes256k");
+    assert_eq!(a["auth"]["pending_key"]["type_str"], "none");
+    assert_eq!(
+        a["auth"]["caps"],
+        json!([{"service_name": "mon", "access_spec": "allow r"}])
+    );
+    let rotating = data["rotating_secrets"].as_array().unwrap();
+    assert_eq!(rotating.len(), 5);
+    assert_eq!(rotating[0]["secrets"]["keys"].as_array().unwrap().len(), 3);
+}
+
+#[test]
 fn the_key_type_is_no_positional_parameter_for_clients_that_know_the_difference() {
     let quincy = Features(Features::OURS.0 | Feature::SERVER_QUINCY.word().0);
     for (features, expected) in [(Features::OURS, None), (quincy, Some(json!(false)))] {

@@ -123,7 +123,7 @@ fn create(cluster: &Cluster, name: &str) -> Result<Option<Bytes>, Errno> {
     let request = PoolRequest {
         name: name.to_owned(),
         pg_num: PG_NUM,
-        layout: PoolLayout::Replicated(1),
+        layout: PoolLayout::copies(1),
     };
     match cluster.create_pool(&request) {
         Ok(_) => Ok(None),

@@ -96,7 +96,7 @@ fn may_tell(asker: &Asker, name: &str, args: &Args) -> bool {
 }
 
 /// Runs a command that was sent to one daemon (`ceph tell`): the daemon's own, or else one of the table.
-pub fn run_tell(
+pub(super) fn run_tell(
     shared: &MonShared,
     asker: &Asker,
     name: &str,

@@ -32,7 +32,7 @@ impl Objects {
         self.delete_objects(keys::pool_range(b'O', pool))?;
         let slots = self.slots.volume(self.store(), pool)?;
         let mut tx = Transaction::new();
-        for table in *b"SIU" {
+        for table in *b"SIUG" {
             let (from, to) = keys::pool_range(table, pool);
             tx.delete_range(from, to);
         }
@@ -87,7 +87,7 @@ mod tests {
         cluster::{Cluster, PoolLayout, PoolRequest, tests::endpoints},
         fsck,
         objects::{id::ObjectId, mutation::WriterSnaps},
-        osd::snap_tests::{apply, content, extent, omap, xattr},
+        osd::object_rig::{apply, content, extent, omap, xattr},
     };
 
     const NAMES: [&str; 4] = [
@@ -145,7 +145,7 @@ mod tests {
         let request = PoolRequest {
             name: "doomed".to_owned(),
             pg_num: 8,
-            layout: PoolLayout::Replicated(1),
+            layout: PoolLayout::copies(1),
         };
         let doomed = cluster.create_pool(&request).unwrap();
         let kept = cluster.osdmap().pool_by_name("rbd").unwrap();
@@ -175,7 +175,7 @@ mod tests {
                 cluster.pool_is_gone(pool).unwrap();
             }
             assert_eq!(objects_of(&objects, doomed), 0, "{image:?}");
-            for table in *b"OVSIU" {
+            for table in *b"OVSIUG" {
                 let (from, to) = keys::pool_range(table, doomed);
                 assert_eq!(objects.store().scan(&from..&to, 1).unwrap(), [], "{image:?}");
             }

@@ -19,6 +19,7 @@
 //! | `S` | pool, page number | which slots are taken |
 //! | `C` | onode, clone id (inverted: newest first) | [`CloneRecord`](super::clones::CloneRecord) |
 //! | `I` | pool, snapshot, onode | clone id, object sort key: the clone that serves the snapshot |
+//! | `G` | pool, placement group | [`ScrubRecord`](super::scrub_records::ScrubRecord) |
 //! | `N` | counter name | counter |
 //!
 //! A clone has an onode number of its own, and rows of the tables `X`, `H`, `M`, `D` and `B` under it; its blocks
@@ -137,6 +138,15 @@ pub fn creator(pool: i64, nspace: &[u8], image: &[u8]) -> Bytes {
         out.put_i64(pool);
         put_escaped(out, nspace);
         out.put_slice(image);
+    })
+}
+
+/// When a placement group was scrubbed.
+#[must_use]
+pub fn scrub(pool: i64, seed: u32) -> Bytes {
+    table(b'G', |out| {
+        out.put_i64(pool);
+        out.put_u32(seed);
     })
 }
 

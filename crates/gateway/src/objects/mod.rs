@@ -22,6 +22,7 @@ pub mod list;
 pub mod mutation;
 pub mod onode;
 pub mod preserve;
+pub mod scrub_records;
 pub mod slots;
 pub mod trim;
 pub mod usage;

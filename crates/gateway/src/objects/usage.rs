@@ -77,6 +77,20 @@ pub struct Figures {
     pub written_bytes: u64,
 }
 
+impl Figures {
+    /// The same with what was read and written since `before` alone.
+    #[must_use]
+    pub const fn since(self, before: &Self) -> Self {
+        Self {
+            reads: self.reads.saturating_sub(before.reads),
+            read_bytes: self.read_bytes.saturating_sub(before.read_bytes),
+            writes: self.writes.saturating_sub(before.writes),
+            written_bytes: self.written_bytes.saturating_sub(before.written_bytes),
+            ..self
+        }
+    }
+}
+
 impl PoolUsage {
     /// Records a change of object count and bytes.
     pub fn changed(&self, objects: i64, bytes: i64) {

@@ -28,6 +28,11 @@ impl Request {
         MOsdOp::decode(&self.0)
     }
 
+    /// Bytes of the request.
+    pub(super) fn len(&self) -> usize {
+        self.0.front.len() + self.0.middle.len() + self.0.data_len()
+    }
+
     /// The request of that client in a line.
     pub(super) fn describe(&self, client: EntityName, tid: u64) -> String {
         match self.message() {

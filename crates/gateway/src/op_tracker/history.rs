@@ -74,6 +74,13 @@ impl History {
         }
     }
 
+    /// All of them; a slow one that took longest, too, comes once.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Sketch> {
+        let among_longest = |slow: &&Arc<Sketch>| self.longest.iter().any(|other| Arc::ptr_eq(other, slow));
+        let slow = self.slow.iter().filter(move |slow| !among_longest(slow));
+        self.longest.iter().chain(slow).map(|sketch| &**sketch)
+    }
+
     /// Those that took longest.
     pub(super) fn longest(&self) -> Vec<Arc<Sketch>> {
         self.longest.clone()

@@ -7,6 +7,7 @@
 mod describe;
 pub mod dump;
 mod history;
+mod memory;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -109,6 +110,17 @@ pub struct Counters {
     pub in_flight: u64,
     /// Ops that took longer than `osd_op_history_slow_op_threshold`.
     pub slow: u64,
+}
+
+/// Counters that are reset together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Ops that are done.
+    Ops,
+    /// Changes that became durable.
+    Commits,
+    /// Slow ops.
+    Slow,
 }
 
 /// Ops that have been in flight for longer than `osd_op_complaint_time`.
@@ -237,7 +249,19 @@ impl OpTracker {
         (count > 0).then_some(SlowOps { count, oldest })
     }
 
-    /// What was done since the start.
+    /// Counts a part anew from here on.
+    pub fn reset(&self, part: Part) {
+        for shard in &self.shards {
+            let done = &mut shard.lock().done;
+            match part {
+                Part::Ops => (done.read, done.write, done.both) = Default::default(),
+                Part::Commits => done.commits = (0, 0),
+                Part::Slow => done.slow = 0,
+            }
+        }
+    }
+
+    /// What was done since the start, or since it was last [reset](Self::reset).
     #[must_use]
     pub fn counters(&self) -> Counters {
         let mut out = Counters::default();

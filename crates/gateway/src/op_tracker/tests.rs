@@ -177,6 +177,32 @@ fn ops_are_counted_by_kind_with_or_without_tracking() {
 }
 
 #[test]
+fn a_part_of_the_counters_begins_anew_and_the_others_go_on() {
+    let tracker = Arc::new(OpTracker::default());
+    let write = begin(&tracker, 2);
+    write.reached(Stage::Submitted);
+    write.committed();
+    write.carried_out(Kind::Write, 512, 0);
+    drop(write);
+    tracker.reset(Part::Ops);
+    let counters = tracker.counters();
+    assert_eq!((counters.write.ops, counters.commits.0), (0, 1));
+    tracker.reset(Part::Commits);
+    assert_eq!(tracker.counters().commits, (0, 0));
+}
+
+#[test]
+fn requests_in_flight_are_told_with_their_bytes_and_notes_of_past_ones_stay() {
+    let tracker = Arc::new(OpTracker::default());
+    let op = begin(&tracker, 7);
+    let held = tracker.requests_held();
+    assert!(held.items == 1 && held.bytes > 100, "{held:?}");
+    drop(op);
+    assert_eq!(tracker.requests_held(), store::Held::default());
+    assert_eq!(tracker.notes_held().items, 1);
+}
+
+#[test]
 fn an_unreadable_vector_is_described_without_its_names() {
     let mut message = message();
     message.ops = vec![OsdOp {

@@ -3,18 +3,19 @@
 use std::{
     collections::{HashMap, VecDeque, hash_map::RandomState},
     hash::BuildHasher,
+    mem::size_of,
     sync::Arc,
 };
 
 use parking_lot::Mutex;
-use store::Seq;
+use store::{Held, Seq};
 
 use super::{request::PendingOp, watch::Watchers};
 use crate::objects::{id::ObjectId, onode::ObjectState};
 
 /// An object that ops work on.
 #[derive(Debug)]
-pub struct Object {
+pub(super) struct Object {
     /// Its name.
     pub id: ObjectId,
     /// Who may work on it. Taken before `inner`, and never while `inner` is held.
@@ -25,7 +26,7 @@ pub struct Object {
 
 impl Object {
     /// Closes the gate if it is open: requests that come from now on queue there, until `Osd::go_on`.
-    pub fn try_close_gate(&self) -> bool {
+    pub(super) fn try_close_gate(&self) -> bool {
         let mut gate = self.gate.lock();
         !std::mem::replace(&mut gate.busy, true)
     }
@@ -33,7 +34,7 @@ impl Object {
 
 /// The queue in front of an object.
 #[derive(Debug, Default)]
-pub struct Gate {
+pub(super) struct Gate {
     /// An op waits for the disk; later ones queue.
     pub busy: bool,
     /// Ops that wait for that one, in order.
@@ -42,7 +43,7 @@ pub struct Gate {
 
 /// The mutable side of an object.
 #[derive(Debug, Default)]
-pub struct Inner {
+pub(super) struct Inner {
     /// The stored state; none until it is loaded.
     pub state: Option<ObjectState>,
     /// The last transaction that changed it: replies that tell of the change wait until it is durable.
@@ -56,7 +57,7 @@ pub struct Inner {
 const SHARDS: usize = 64;
 
 /// Recently used objects.
-pub struct Cache {
+pub(super) struct Cache {
     shards: Vec<Mutex<HashMap<ObjectId, Arc<Object>>>>,
     hasher: RandomState,
     shard_capacity: usize,
@@ -66,7 +67,7 @@ pub struct Cache {
 
 impl Cache {
     /// A cache of about `capacity` objects; objects in use, with watches, or with changes that are not durable yet do not count.
-    pub fn new(capacity: usize, is_durable: impl Fn(Seq) -> bool + Send + Sync + 'static) -> Self {
+    pub(super) fn new(capacity: usize, is_durable: impl Fn(Seq) -> bool + Send + Sync + 'static) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
@@ -76,7 +77,7 @@ impl Cache {
     }
 
     /// The object of that name.
-    pub fn get(&self, id: &ObjectId) -> Arc<Object> {
+    pub(super) fn get(&self, id: &ObjectId) -> Arc<Object> {
         let shard = &self.shards[self.hasher.hash_one(id) as usize % SHARDS];
         let mut objects = shard.lock();
         if let Some(object) = objects.get(id) {
@@ -96,7 +97,7 @@ impl Cache {
     }
 
     /// The objects in memory whose names begin so.
-    pub fn named(&self, pool: i64, nspace: &[u8], prefix: &[u8]) -> Vec<Arc<Object>> {
+    pub(super) fn named(&self, pool: i64, nspace: &[u8], prefix: &[u8]) -> Vec<Arc<Object>> {
         let wanted = |id: &ObjectId| id.pool == pool && id.nspace == nspace && id.name.starts_with(prefix);
         let mut found = Vec::new();
         for shard in &self.shards {
@@ -111,8 +112,22 @@ impl Cache {
         found
     }
 
+    /// The objects in memory, and roughly what they take.
+    pub(super) fn held(&self) -> Held {
+        let mut held = Held::default();
+        for shard in &self.shards {
+            let objects = shard.lock();
+            let names = |id: &ObjectId| id.nspace.len() + id.key.len() + id.name.len();
+            // A name stands with the object and as a key, on the same bytes.
+            let each = size_of::<Object>() + size_of::<(ObjectId, Arc<Object>)>();
+            held.items += objects.len() as u64;
+            held.bytes += objects.keys().map(|id| (each + names(id)) as u64).sum::<u64>();
+        }
+        held
+    }
+
     /// Forgets all objects of a pool.
-    pub fn forget_pool(&self, pool: i64) {
+    pub(super) fn forget_pool(&self, pool: i64) {
         for shard in &self.shards {
             shard.lock().retain(|id, _| id.pool != pool);
         }

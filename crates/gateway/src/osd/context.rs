@@ -21,19 +21,19 @@ use crate::objects::{
 };
 
 /// `osd_max_object_size`.
-pub const MAX_OBJECT_SIZE: u64 = 128 << 20;
+pub(super) const MAX_OBJECT_SIZE: u64 = 128 << 20;
 /// `osd_max_attr_size` is unlimited in Ceph; here a transaction must hold the value and a copy of it.
-pub const MAX_XATTR_SIZE: usize = 8 << 20;
+pub(super) const MAX_XATTR_SIZE: usize = 8 << 20;
 /// `osd_max_attr_name_len`.
-pub const MAX_XATTR_NAME: usize = 100;
+pub(super) const MAX_XATTR_NAME: usize = 100;
 /// `osd_max_omap_entries_per_request`.
-pub const MAX_OMAP_ENTRIES: usize = 1024;
+pub(super) const MAX_OMAP_ENTRIES: usize = 1024;
 /// `osd_max_omap_bytes_per_request`.
-pub const MAX_OMAP_BYTES: usize = 1 << 30;
+pub(super) const MAX_OMAP_BYTES: usize = 1 << 30;
 
 /// Who sent the request, and what the cluster requires.
 #[derive(Debug, Clone, Copy)]
-pub struct Request {
+pub(super) struct Request {
     /// The client.
     pub origin: EntityName,
     /// Its address.
@@ -52,7 +52,7 @@ pub struct Request {
 
 /// The object, as seen and changed by one op vector.
 #[derive(Debug)]
-pub struct Context<'a> {
+pub(super) struct Context<'a> {
     pub(super) objects: &'a Objects,
     pub(super) id: &'a ObjectId,
     pub(super) request: Request,
@@ -73,7 +73,7 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// A context over the object's stored state.
-    pub fn new(
+    pub(super) fn new(
         objects: &'a Objects,
         id: &'a ObjectId,
         state: &ObjectState,
@@ -98,23 +98,23 @@ impl<'a> Context<'a> {
     }
 
     /// Whether a read had to give up because it would have waited for the disk.
-    pub fn blocked(&self) -> bool {
+    pub(super) fn blocked(&self) -> bool {
         self.blocked.get()
     }
 
     /// Bytes of data that were read.
-    pub fn bytes_read(&self) -> u64 {
+    pub(super) fn bytes_read(&self) -> u64 {
         self.bytes_read.get()
     }
 
     /// Whether anything is to be stored. An object that came and went within the vector is nothing.
-    pub fn modified(&self) -> bool {
+    pub(super) fn modified(&self) -> bool {
         self.mutation.touched && (self.old.recorded() || self.state.exists)
     }
 
     /// Fails with ENOENT unless the object, or what is left of a removed one, is there to be looked at. As in Ceph,
     /// what is left reads as an empty object to those who do not ask whether it exists.
-    pub fn must_be_recorded(&self) -> Result<(), Errno> {
+    pub(super) fn must_be_recorded(&self) -> Result<(), Errno> {
         if self.state.recorded() {
             Ok(())
         } else {
@@ -123,20 +123,20 @@ impl<'a> Context<'a> {
     }
 
     /// The change to commit.
-    pub fn into_change(self) -> Change {
+    pub(super) fn into_change(self) -> Change {
         let mut change = Change::new(self.old, self.state, self.mutation);
         change.snaps = self.snaps;
         change
     }
 
     /// Makes the object exist (`maybe_create_new_object`).
-    pub fn touch(&mut self) {
+    pub(super) fn touch(&mut self) {
         self.state.exists = true;
         self.mutation.touched = true;
     }
 
     /// Fails with ENOENT if the object does not exist.
-    pub fn must_exist(&self) -> Result<(), Errno> {
+    pub(super) fn must_exist(&self) -> Result<(), Errno> {
         if self.state.exists {
             Ok(())
         } else {
@@ -145,14 +145,14 @@ impl<'a> Context<'a> {
     }
 
     /// The object at a snapshot; `None` if it did not exist then.
-    pub fn at_snap(&self, snap: u64) -> Result<Option<ObjectState>, Errno> {
+    pub(super) fn at_snap(&self, snap: u64) -> Result<Option<ObjectState>, Errno> {
         self.objects
             .at_snap(&self.old, snap, false)
             .map_err(|e| self.store_error(&e))
     }
 
     /// Bytes of the object at a snapshot, a range within its size then.
-    pub fn read_at(&self, state: &ObjectState, offset: u64, len: u64) -> Result<Bytes, Errno> {
+    pub(super) fn read_at(&self, state: &ObjectState, offset: u64, len: u64) -> Result<Bytes, Errno> {
         let data = self.objects.read(self.id, state, offset, len, self.access);
         match data.map_err(|e| self.store_error(&e))? {
             Data::Ready(data) => Ok(data),
@@ -164,7 +164,12 @@ impl<'a> Context<'a> {
     }
 
     /// Rows of a table of the stored object, from `from` on (inclusive), at most `limit`.
-    pub fn stored_rows(&self, table: u8, from: &[u8], limit: usize) -> Result<Vec<(Bytes, Bytes)>, Errno> {
+    pub(super) fn stored_rows(
+        &self,
+        table: u8,
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, Errno> {
         let rows = self.objects.rows(table, &self.old, from, limit);
         rows.map_err(|e| self.store_error(&e))
     }
@@ -174,7 +179,7 @@ impl<'a> Context<'a> {
     }
 
     /// Bytes of a range within the object's size, staged changes included.
-    pub fn read_within(&self, offset: u64, len: u64) -> Result<Bytes, Errno> {
+    pub(super) fn read_within(&self, offset: u64, len: u64) -> Result<Bytes, Errno> {
         let stored = if self.mutation.reset || !self.old.exists {
             0
         } else {
@@ -196,14 +201,14 @@ impl<'a> Context<'a> {
     }
 
     /// Stages a write and grows the object.
-    pub fn stage_write(&mut self, offset: u64, data: Bytes) {
+    pub(super) fn stage_write(&mut self, offset: u64, data: Bytes) {
         self.touch();
         self.state.size = self.state.size.max(offset + data.len() as u64);
         self.mutation.data.push(DataChange::Write { offset, data });
     }
 
     /// Stages a truncation (or extension) to `size`.
-    pub fn stage_truncate(&mut self, size: u64) {
+    pub(super) fn stage_truncate(&mut self, size: u64) {
         self.touch();
         self.state.size = size;
         self.mutation.data.push(DataChange::Truncate { size });
@@ -211,7 +216,7 @@ impl<'a> Context<'a> {
 }
 
 /// The errno for a failure of the store; what is not the client's business is logged here, once.
-pub fn store_error(id: &ObjectId, error: &StoreError) -> Errno {
+pub(super) fn store_error(id: &ObjectId, error: &StoreError) -> Errno {
     match error {
         StoreError::NoSpace(_) => Errno::ENOSPC,
         e => {
@@ -222,7 +227,7 @@ pub fn store_error(id: &ObjectId, error: &StoreError) -> Errno {
 }
 
 /// Fails with EFBIG where a range goes beyond the largest object (`check_offset_and_length`).
-pub fn check_range(offset: u64, len: u64) -> Result<(), Errno> {
+pub(super) fn check_range(offset: u64, len: u64) -> Result<(), Errno> {
     match offset.checked_add(len) {
         Some(end) if offset < MAX_OBJECT_SIZE && end <= MAX_OBJECT_SIZE => Ok(()),
         _ => Err(Errno::EFBIG),

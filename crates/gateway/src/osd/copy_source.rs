@@ -29,7 +29,7 @@ const UNLOCKED_TRIES: usize = 3;
 
 impl PendingOp {
     /// Whether an op of it copies another object.
-    pub fn copies(&self) -> bool {
+    pub(super) fn copies(&self) -> bool {
         let copies = |op: &OpCode| matches!(*op, OpCode::COPY_FROM | OpCode::COPY_FROM2);
         self.message.ops.iter().any(|o| copies(&o.op))
     }

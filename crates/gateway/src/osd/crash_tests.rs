@@ -20,8 +20,8 @@ use store::{Options, Seq, Stage, Store};
 
 use super::{
     context::Context,
+    object_rig::{Content, GRAIN, POOL, content, extent, omap, request, xattr},
     ops::{self, Effects, WatchView},
-    snap_tests::{Content, GRAIN, POOL, content, extent, omap, request, xattr},
     watch::Watchers,
 };
 use crate::{

@@ -11,7 +11,7 @@ use super::{context::Context, ops_data};
 
 /// The kind of pool that an object is in, as far as ops depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PoolKind {
+pub(super) enum PoolKind {
     /// Takes all ops.
     #[default]
     Replicated,
@@ -25,7 +25,7 @@ pub enum PoolKind {
 impl PoolKind {
     /// The kind of a pool.
     #[must_use]
-    pub fn of(pool: &PgPool) -> Self {
+    pub(super) fn of(pool: &PgPool) -> Self {
         match pool.is_erasure() {
             false => Self::Replicated,
             true => Self::Erasure {
@@ -35,12 +35,12 @@ impl PoolKind {
     }
 
     /// Fails where the pool has no omap.
-    pub fn check_omap(self) -> Result<(), Errno> {
+    pub(super) fn check_omap(self) -> Result<(), Errno> {
         self.check_replicated()
     }
 
     /// Fails where an op is for replicated pools only.
-    pub const fn check_replicated(self) -> Result<(), Errno> {
+    pub(super) const fn check_replicated(self) -> Result<(), Errno> {
         match self {
             Self::Replicated => Ok(()),
             Self::Erasure { .. } => Err(Errno::EOPNOTSUPP),
@@ -48,7 +48,7 @@ impl PoolKind {
     }
 
     /// Fails where objects may not be truncated, or zeroed in parts.
-    pub const fn check_overwrite(self) -> Result<(), Errno> {
+    pub(super) const fn check_overwrite(self) -> Result<(), Errno> {
         match self {
             Self::Erasure {
                 append_alignment: Some(_),
@@ -58,7 +58,7 @@ impl PoolKind {
     }
 
     /// Fails where a write at `offset` of an object of `size` bytes (0 if it does not exist) may not be made.
-    pub const fn check_write(self, offset: u64, size: u64) -> Result<(), Errno> {
+    pub(super) const fn check_write(self, offset: u64, size: u64) -> Result<(), Errno> {
         match self {
             Self::Erasure {
                 append_alignment: Some(width),

@@ -8,6 +8,7 @@
 pub mod alone;
 mod bench;
 mod cache;
+mod commands;
 mod context;
 mod copy_source;
 #[cfg(test)]
@@ -21,6 +22,8 @@ pub mod image_stats;
 mod listing_tests;
 #[cfg(test)]
 mod memory_device;
+#[cfg(test)]
+pub(crate) mod object_rig;
 mod ops;
 mod ops_checksum;
 mod ops_copy;
@@ -38,7 +41,7 @@ mod request;
 mod scrub;
 mod session;
 #[cfg(test)]
-pub(crate) mod snap_tests;
+mod snap_tests;
 mod snaps;
 mod stats;
 mod ticker;
@@ -147,8 +150,10 @@ impl Osd {
             .into_iter()
             .map(|c| (c, gone))
             .collect();
+        let map = cluster.osdmap();
+        let scrubs = scrub::Scrubs::open(&objects, |pool| map.pools.contains_key(&pool))?;
         // Notify ids must not repeat over restarts: clients may still hold old ones.
-        let epoch = u64::from(cluster.osdmap().epoch);
+        let epoch = u64::from(map.epoch);
         let durable = objects.store().clone();
         let cache = Cache::new(CACHE_OBJECTS, move |seq| durable.is_durable(seq));
         let osd = Self {
@@ -157,7 +162,7 @@ impl Osd {
             cache,
             watched: Mutex::default(),
             snaps: snaps::Snaps::default(),
-            scrubs: scrub::Scrubs::default(),
+            scrubs,
             groups: stats::GroupCounts::default(),
             notifies: Mutex::default(),
             copying: Mutex::default(),
@@ -377,7 +382,7 @@ impl Osd {
         let (cluster, objects) = (Arc::clone(&self.cluster), Arc::clone(&self.objects));
         self.runtime.spawn_blocking(move || {
             let reply = if OsdSession::of(&session).allows_all() {
-                stats::command(
+                commands::run(
                     &cluster,
                     objects.store(),
                     &name,

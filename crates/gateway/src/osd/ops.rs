@@ -20,7 +20,7 @@ use super::{
 
 /// A result that ends a vector: a negative number as the client gets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Failure(pub i32);
+pub(super) struct Failure(pub i32);
 
 impl From<Errno> for Failure {
     fn from(e: Errno) -> Self {
@@ -36,11 +36,11 @@ impl From<encoding::DecodeError> for Failure {
 }
 
 /// The result of one op: 0 or more, or what ends the vector.
-pub type OpResult = Result<i32, Failure>;
+pub(super) type OpResult = Result<i32, Failure>;
 
 /// What a vector does besides changing the object, once it has succeeded (`do_osd_op_effects`).
 #[derive(Debug, Default)]
-pub struct Effects {
+pub(super) struct Effects {
     /// Watches to connect or end, in order.
     pub watches: Vec<WatchOp>,
     /// Notifies to send.
@@ -57,7 +57,7 @@ pub struct Effects {
 
 /// A notify that a client asks for.
 #[derive(Debug)]
-pub struct NotifyRequest {
+pub(super) struct NotifyRequest {
     /// The server's id of it.
     pub id: u64,
     /// The client's id of it.
@@ -70,7 +70,7 @@ pub struct NotifyRequest {
 
 /// A watcher's answer to a notify.
 #[derive(Debug)]
-pub struct NotifyAck {
+pub(super) struct NotifyAck {
     /// The server's id of the notify.
     pub id: u64,
     /// The watch that answers; all of the client's if it does not say.
@@ -104,7 +104,7 @@ const CLASSES_OF_CEPH: &[&str] = &[
 
 /// How a request's ops are classified before they run (`OpInfo::set_from_op` in Ceph `src/osd/osd_op_util.cc`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Modes {
+pub(super) struct Modes {
     /// Some op reads.
     pub read: bool,
     /// Some op writes.
@@ -119,7 +119,7 @@ impl Modes {
     /// # Errors
     /// EOPNOTSUPP for a call of a method that there is not, EPERM for one of a class that Ceph has not either; EINVAL
     /// for a malformed call, and for a vector that neither reads nor writes.
-    pub fn of(ops: &[OsdOp], flags: OsdFlags) -> Result<Self, Errno> {
+    pub(super) fn of(ops: &[OsdOp], flags: OsdFlags) -> Result<Self, Errno> {
         if flags.contains(OsdFlags::PARALLELEXEC) {
             return Err(Errno::EINVAL);
         }
@@ -163,7 +163,7 @@ impl Modes {
 }
 
 /// What a vector needs to know of the object's watches.
-pub struct WatchView<'a> {
+pub(super) struct WatchView<'a> {
     /// The object's watches.
     pub watchers: &'a Watchers,
     /// Makes ids of notifies.
@@ -248,7 +248,7 @@ const KEEP_RESULT: &[OpCode] = &[
 
 /// Runs all ops. Each op's `rval` and `outdata` are set. The result is the last op's, or the failing one's.
 /// `copied` are the sources of the vector's copies, in order.
-pub fn run(
+pub(super) fn run(
     ctx: &mut Context<'_>,
     ops: &mut [OsdOp],
     copied: &[Copied],
@@ -384,7 +384,7 @@ fn run_one(
 
 /// Refuses output of a modification that is too long to be recorded with it (`osd_max_write_op_reply_len`). Returns
 /// the vector's result.
-pub fn limit_output(ops: &mut [OsdOp], mut result: i32) -> i32 {
+pub(super) fn limit_output(ops: &mut [OsdOp], mut result: i32) -> i32 {
     const MOST: usize = 64;
     for op in ops.iter_mut().filter(|op| op.outdata_len() > MOST) {
         result = -Errno::EOVERFLOW.0;

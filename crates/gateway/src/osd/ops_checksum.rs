@@ -38,7 +38,7 @@ impl Kind {
 }
 
 /// CHECKSUM: a range of nothing at offset 0 is the whole object, no chunk size is one chunk.
-pub fn checksum(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn checksum(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let OpArgs::Checksum {
         offset,
         mut length,

@@ -28,7 +28,7 @@ const ALL_FLAGS: u8 = 63;
 
 /// What a COPY_FROM asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CopyRequest {
+pub(super) struct CopyRequest {
     /// The source.
     pub source: ObjectId,
     /// The source's snapshot.
@@ -46,7 +46,7 @@ impl CopyRequest {
     ///
     /// # Errors
     /// EINVAL if they are malformed.
-    pub fn of(op: &OsdOp) -> Option<Result<Self, Errno>> {
+    pub(super) fn of(op: &OsdOp) -> Option<Result<Self, Errno>> {
         let OpArgs::CopyFrom {
             snapid,
             src_version,
@@ -87,7 +87,7 @@ impl CopyRequest {
 
 /// An object as it is copied.
 #[derive(Debug)]
-pub struct CopySource {
+pub(super) struct CopySource {
     /// Its data.
     pub data: Bytes,
     /// `user_version`.
@@ -107,11 +107,11 @@ pub struct CopySource {
 }
 
 /// A source that was read, or why it could not be.
-pub type Copied = Result<Arc<CopySource>, Errno>;
+pub(super) type Copied = Result<Arc<CopySource>, Errno>;
 
 /// COPY_FROM and COPY_FROM2: the object becomes what the source is, its version and time included. `copied` is the
 /// source; a failure to read it is the answer to the whole request.
-pub fn copy_from(
+pub(super) fn copy_from(
     ctx: &mut Context<'_>,
     op: &mut OsdOp,
     copied: Option<&Copied>,
@@ -157,7 +157,7 @@ pub fn copy_from(
 }
 
 /// COPY_GET: a piece of the stored object, from where the cursor in the input stands.
-pub fn copy_get(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn copy_get(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let mut r = Reader::new(&op.indata);
     let mut cursor = ObjectCopyCursor::decode(&mut r)?;
     let mut left = r.u64()? as i64;

@@ -17,7 +17,7 @@ const MAX_ERRNO: u64 = 4095;
 
 /// A byte range with its truncation, as ops carry it.
 #[derive(Clone, Copy)]
-pub struct Range {
+pub(super) struct Range {
     /// Offset in bytes.
     pub offset: u64,
     /// Length in bytes.
@@ -28,7 +28,7 @@ pub struct Range {
 
 impl Range {
     /// The range of an op.
-    pub fn of(op: &OsdOp) -> Result<Self, Failure> {
+    pub(super) fn of(op: &OsdOp) -> Result<Self, Failure> {
         let OpArgs::Extent {
             offset,
             length,
@@ -51,20 +51,20 @@ impl Range {
     }
 
     /// The object's size as this reader must see it: a truncation that it knows of may not have arrived yet.
-    pub fn size_for_reader(&self, ctx: &Context<'_>) -> u64 {
+    pub(super) fn size_for_reader(&self, ctx: &Context<'_>) -> u64 {
         let size = ctx.state.size;
         let ahead = ctx.state.truncate_seq < self.truncate_seq && self.end() > self.truncate_size;
         if ahead { size.min(self.truncate_size) } else { size }
     }
 
     /// The part of the range within `size`.
-    pub fn clip(&self, size: u64) -> u64 {
+    pub(super) fn clip(&self, size: u64) -> u64 {
         size.saturating_sub(self.offset).min(self.length)
     }
 }
 
 /// READ: a length of zero means the whole object.
-pub fn read(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn read(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let mut range = Range::of(op)?;
     let size = range.size_for_reader(ctx);
     if range.length == 0 {
@@ -82,7 +82,7 @@ pub fn read(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
 }
 
 /// Old kernels say "no truncation" by sequence number 1 and the largest size: that becomes none.
-pub fn forget_no_truncation(op: &mut OsdOp) {
+pub(super) fn forget_no_truncation(op: &mut OsdOp) {
     if let OpArgs::Extent {
         truncate_size: u64::MAX,
         truncate_seq: 1,
@@ -94,12 +94,12 @@ pub fn forget_no_truncation(op: &mut OsdOp) {
 }
 
 /// Puts the length that was served into the op's arguments, where a reply has it.
-pub fn set_extent_length(op: &mut OsdOp, length: u64) {
+pub(super) fn set_extent_length(op: &mut OsdOp, length: u64) {
     op.union[8..16].copy_from_slice(&length.to_le_bytes());
 }
 
 /// CMPEXT: fails with the offset of the first difference, counted from the range's start.
-pub fn cmpext(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn cmpext(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let range = Range::of(op)?;
     let len = range.clip(range.size_for_reader(ctx));
     set_extent_length(op, len);
@@ -126,7 +126,7 @@ fn compare(wanted: &[u8], stored: &[u8]) -> OpResult {
 }
 
 /// WRITE, ordered against truncations by their sequence numbers.
-pub fn write(ctx: &mut Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn write(ctx: &mut Context<'_>, op: &mut OsdOp) -> OpResult {
     let mut range = Range::of(op)?;
     let mut data = op.indata.clone();
     if range.length != data.len() as u64 {
@@ -160,7 +160,7 @@ pub fn write(ctx: &mut Context<'_>, op: &mut OsdOp) -> OpResult {
 }
 
 /// WRITEFULL: the data becomes the whole object.
-pub fn write_full(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
+pub(super) fn write_full(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
     let range = Range::of(op)?;
     if range.length != op.indata.len() as u64 {
         return Err(Errno::EINVAL.into());
@@ -170,7 +170,7 @@ pub fn write_full(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
 }
 
 /// WRITESAME: a pattern repeated over a range.
-pub fn write_same(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
+pub(super) fn write_same(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
     let OpArgs::WriteSame {
         offset,
         length,
@@ -197,7 +197,7 @@ pub fn write_same(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
 }
 
 /// APPEND: a write at the end.
-pub fn append(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
+pub(super) fn append(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
     let range = Range::of(op)?;
     if range.length != op.indata.len() as u64 {
         return Err(Errno::EINVAL.into());
@@ -221,13 +221,13 @@ fn zeroes_to_end(ctx: &Context<'_>, range: &Range) -> bool {
 
 /// Whether an op is a ZERO that lies behind the object's end, be it one that was removed: Ceph does not even look
 /// at it.
-pub fn is_idle_zero(ctx: &Context<'_>, op: &OsdOp) -> bool {
+pub(super) fn is_idle_zero(ctx: &Context<'_>, op: &OsdOp) -> bool {
     let behind = |range: &Range| zeroes_to_end(ctx, range) && range.offset >= ctx.state.size;
     op.op == OpCode::ZERO && Range::of(op).as_ref().is_ok_and(behind)
 }
 
 /// ZERO: reaches no further than the object; up to its end it becomes a truncation.
-pub fn zero(ctx: &mut Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn zero(ctx: &mut Context<'_>, op: &mut OsdOp) -> OpResult {
     let range = Range::of(op)?;
     if zeroes_to_end(ctx, &range) {
         if range.offset < ctx.state.size {
@@ -241,7 +241,7 @@ pub fn zero(ctx: &mut Context<'_>, op: &mut OsdOp) -> OpResult {
 }
 
 /// TRUNCATE and TRIMTRUNC: of an object that does not exist, nothing.
-pub fn truncate(ctx: &mut Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn truncate(ctx: &mut Context<'_>, op: &mut OsdOp) -> OpResult {
     let range = Range::of(op)?;
     let mut offset = range.offset;
     if op.op == OpCode::TRIMTRUNC {

@@ -18,7 +18,7 @@ fn limit(max_return: u64) -> usize {
 }
 
 /// OMAPGETKEYS: count, keys, and whether more follow.
-pub fn get_keys(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn get_keys(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let mut r = Reader::new(&op.indata);
     let (start_after, max) = (r.blob()?, r.u64()?);
     let (keys, more) = ctx.omap_keys(&start_after, &[], limit(max))?;
@@ -30,7 +30,7 @@ pub fn get_keys(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
 }
 
 /// OMAPGETVALS: count, keys with values, and whether more follow.
-pub fn get_vals(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn get_vals(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let mut r = Reader::new(&op.indata);
     let (start_after, max, prefix) = (r.blob()?, r.u64()?, r.blob()?);
     let (rows, more) = ctx.omap_vals(&start_after, &prefix, limit(max))?;
@@ -42,13 +42,13 @@ pub fn get_vals(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
 }
 
 /// OMAPGETHEADER.
-pub fn get_header(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn get_header(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     op.outdata = vec![ctx.omap_header()?];
     Ok(0)
 }
 
 /// OMAPGETVALSBYKEYS: those of the keys that there are.
-pub fn get_vals_by_keys(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn get_vals_by_keys(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let keys: Vec<Bytes> = Reader::new(&op.indata).vec()?;
     let mut found = BTreeMap::new();
     for key in keys {
@@ -64,7 +64,7 @@ pub fn get_vals_by_keys(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
 
 /// OMAP_CMP: ECANCELED at the first assertion `stored OP given` that does not hold; a key that is not there
 /// compares as empty.
-pub fn compare(ctx: &Context<'_>, op: &OsdOp) -> OpResult {
+pub(super) fn compare(ctx: &Context<'_>, op: &OsdOp) -> OpResult {
     const EQ: i32 = 1;
     const GT: i32 = 3;
     const LT: i32 = 5;
@@ -87,14 +87,14 @@ pub fn compare(ctx: &Context<'_>, op: &OsdOp) -> OpResult {
 }
 
 /// OMAPSETVALS.
-pub fn set_vals(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
+pub(super) fn set_vals(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
     let rows = Reader::new(&op.indata).vec_with(<(Bytes, Bytes)>::decode)?;
     ctx.omap_set(rows)?;
     Ok(0)
 }
 
 /// OMAPRMKEYS.
-pub fn remove_keys(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
+pub(super) fn remove_keys(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
     ctx.must_exist()?;
     let keys: Vec<Bytes> = Reader::new(&op.indata).vec()?;
     ctx.omap_rm(&keys)?;
@@ -102,7 +102,7 @@ pub fn remove_keys(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
 }
 
 /// OMAPRMKEYRANGE: from the first key up to, not including, the second.
-pub fn remove_key_range(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
+pub(super) fn remove_key_range(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
     ctx.must_exist()?;
     let mut r = Reader::new(&op.indata);
     let (mut from, to) = (r.blob()?, r.blob()?);

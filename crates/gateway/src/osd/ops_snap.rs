@@ -14,7 +14,7 @@ use super::{
 use crate::objects::{extents::Extents, mutation::DataChange, onode::ObjectState};
 
 /// LIST_SNAPS: the clones, oldest first, and the head if it exists.
-pub fn list(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn list(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let clones = ctx.objects.clones(&ctx.old, 0).map_err(|e| ctx.store_error(&e))?;
     let mut clones: Vec<CloneInfo> = clones
         .into_iter()
@@ -46,7 +46,12 @@ pub fn list(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
 
 /// ROLLBACK: the object becomes what it was at a snapshot; if it did not exist then, it goes
 /// (`PrimaryLogPG::_rollback_to`).
-pub fn rollback(ctx: &mut Context<'_>, op: &OsdOp, view: &WatchView<'_>, effects: &mut Effects) -> OpResult {
+pub(super) fn rollback(
+    ctx: &mut Context<'_>,
+    op: &OsdOp,
+    view: &WatchView<'_>,
+    effects: &mut Effects,
+) -> OpResult {
     let OpArgs::Snap { snapid } = op.args() else {
         return Err(Errno::EINVAL.into());
     };
@@ -113,7 +118,7 @@ fn rollback_rows(ctx: &mut Context<'_>, then: &ObjectState) -> Result<(), Failur
 }
 
 /// Rows of an omap, and its header.
-pub type Omap = (Vec<(Bytes, Bytes)>, Option<Bytes>);
+pub(super) type Omap = (Vec<(Bytes, Bytes)>, Option<Bytes>);
 
 /// Makes attributes and omap those given.
 pub(super) fn replace_rows(

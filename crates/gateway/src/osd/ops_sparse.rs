@@ -17,7 +17,7 @@ use super::{
 const BLOCK: u64 = 4096;
 
 /// SPARSE_READ: a map of extents, then their bytes.
-pub fn sparse_read(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn sparse_read(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     ctx.must_be_recorded()?;
     let range = Range::of(op)?;
     let data = read(ctx, &range, range.size_for_reader(ctx))?;
@@ -37,7 +37,7 @@ pub fn sparse_read(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
 }
 
 /// MAPEXT: the map of extents alone.
-pub fn mapext(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn mapext(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     ctx.must_be_recorded()?;
     let range = Range::of(op)?;
     let data = read(ctx, &range, ctx.state.size)?;
@@ -53,7 +53,7 @@ fn read(ctx: &Context<'_>, range: &Range, size: u64) -> Result<Bytes, encoding::
 }
 
 /// Where the bytes, which begin at `offset`, are not zeros: offsets and lengths, by blocks of `grain` bytes.
-pub fn data_extents(offset: u64, data: &[u8], grain: u64) -> Vec<(u64, u64)> {
+pub(super) fn data_extents(offset: u64, data: &[u8], grain: u64) -> Vec<(u64, u64)> {
     let mut found: Vec<(u64, u64)> = Vec::new();
     let mut at = offset;
     let end = offset + data.len() as u64;

@@ -31,13 +31,13 @@ fn write_tmap(ctx: &mut Context<'_>, (header, map): &Tmap) -> Result<(), Errno> 
 }
 
 /// TMAPGET: the object that holds a trivial map.
-pub fn get(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn get(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     op.outdata = vec![ctx.read_within(0, ctx.state.size)?];
     Ok(0)
 }
 
 /// TMAPPUT: a whole trivial map, which must be well-formed. Keys in disorder are sorted.
-pub fn put(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
+pub(super) fn put(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
     let mut r = Reader::new(&op.indata);
     let header = r.blob()?;
     let rows: Vec<(Bytes, Bytes)> = r.vec()?;
@@ -51,7 +51,7 @@ pub fn put(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
 }
 
 /// TMAPUP: updates of a trivial map (`PrimaryLogPG::do_tmapup`).
-pub fn update(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
+pub(super) fn update(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
     const SET: u8 = b's';
     const HDR: u8 = b'h';
     const RM: u8 = b'r';
@@ -84,7 +84,7 @@ pub fn update(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
 }
 
 /// TMAP2OMAP: the map moves from the data to the omap. Of an object without data nothing, if the op says so.
-pub fn to_omap(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
+pub(super) fn to_omap(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
     const NULL_OK: u8 = 1;
     if ctx.state.size == 0 {
         let accepted = op.union[0] & NULL_OK != 0;

@@ -17,7 +17,12 @@ use crate::objects::mutation::WatchRow;
 const MAX_WATCHES: usize = 10_000;
 
 /// WATCH: registering, coming back to, keeping alive and ending a watch.
-pub fn watch(ctx: &mut Context<'_>, op: &OsdOp, view: &WatchView<'_>, effects: &mut Effects) -> OpResult {
+pub(super) fn watch(
+    ctx: &mut Context<'_>,
+    op: &OsdOp,
+    view: &WatchView<'_>,
+    effects: &mut Effects,
+) -> OpResult {
     const UNWATCH: u8 = 0;
     const LEGACY_WATCH: u8 = 1;
     const WATCH: u8 = 3;
@@ -80,7 +85,7 @@ pub fn watch(ctx: &mut Context<'_>, op: &OsdOp, view: &WatchView<'_>, effects: &
 }
 
 /// NOTIFY: the output is the server's id of it.
-pub fn notify(op: &mut OsdOp, view: &WatchView<'_>, effects: &mut Effects) -> OpResult {
+pub(super) fn notify(op: &mut OsdOp, view: &WatchView<'_>, effects: &mut Effects) -> OpResult {
     /// `osd_default_notify_timeout`, in seconds.
     const DEFAULT_TIMEOUT: u32 = 30;
     let OpArgs::Notify { cookie } = op.args() else {
@@ -106,7 +111,7 @@ pub fn notify(op: &mut OsdOp, view: &WatchView<'_>, effects: &mut Effects) -> Op
 }
 
 /// NOTIFY_ACK: a watcher's answer.
-pub fn notify_ack(op: &OsdOp, effects: &mut Effects) -> OpResult {
+pub(super) fn notify_ack(op: &OsdOp, effects: &mut Effects) -> OpResult {
     let parse = || -> encoding::codec::Result<NotifyAck> {
         let mut r = encoding::Reader::new(&op.indata);
         let (id, cookie) = (r.u64()?, r.u64()?);

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// GETXATTR.
-pub fn get(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn get(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let (name, _) = op.xattr()?;
     let value = ctx.getxattr(&name)?;
     op.union[4..8].copy_from_slice(&encoding::codec::wire_len(value.len()).to_le_bytes());
@@ -24,7 +24,7 @@ pub fn get(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
 }
 
 /// GETXATTRS: all names and values.
-pub fn get_all(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
+pub(super) fn get_all(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let map = ctx.getxattrs()?.into_iter().collect();
     let mut out = BytesMut::new();
     out.put_map::<Bytes, Bytes>(&map, Features::ALL);
@@ -33,21 +33,21 @@ pub fn get_all(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
 }
 
 /// SETXATTR.
-pub fn set(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
+pub(super) fn set(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
     let (name, value) = op.xattr()?;
     ctx.setxattr(&name, value)?;
     Ok(0)
 }
 
 /// RMXATTR.
-pub fn remove(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
+pub(super) fn remove(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
     let (name, _) = op.xattr()?;
     ctx.rmxattr(&name)?;
     Ok(0)
 }
 
 /// How two values are compared (`CEPH_OSD_CMPXATTR_OP_*`); `None` for an op that there is not.
-pub fn holds(op: u8, order: Ordering) -> Option<bool> {
+pub(super) fn holds(op: u8, order: Ordering) -> Option<bool> {
     Some(match op {
         1 => order == Ordering::Equal,
         2 => order != Ordering::Equal,
@@ -61,7 +61,7 @@ pub fn holds(op: u8, order: Ordering) -> Option<bool> {
 
 /// CMPXATTR: succeeds with 1 where the comparison `given OP stored` holds, else ECANCELED. An attribute that is
 /// not there compares as empty.
-pub fn compare(ctx: &Context<'_>, op: &OsdOp) -> OpResult {
+pub(super) fn compare(ctx: &Context<'_>, op: &OsdOp) -> OpResult {
     const STRING: u8 = 1;
     const U64: u8 = 2;
     let OpArgs::Xattr { cmp_op, cmp_mode, .. } = op.args() else {

@@ -26,7 +26,7 @@ pub const SUPPORTED: &[OpCode] = &[
 
 /// A placement group of a pool.
 #[derive(Debug, Clone, Copy)]
-pub struct Group {
+pub(super) struct Group {
     /// Its seed.
     pub pg: u32,
     /// How many groups the pool has.
@@ -34,7 +34,7 @@ pub struct Group {
 }
 
 /// Runs the ops of a request on a placement group. The result is 1 where the listing has reached its end.
-pub fn run(objects: &Objects, request: &mut PendingOp, group: Group) -> i32 {
+pub(super) fn run(objects: &Objects, request: &mut PendingOp, group: Group) -> i32 {
     let listing = Listing {
         objects,
         pool: request.message.pg.pg.pool as i64,

@@ -19,7 +19,7 @@ const HAS_DATA: u32 = 1 << 31;
 
 /// What was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub(super) struct Recorded {
     /// The version that the mutation made.
     pub version: Eversion,
     /// The object's version after it.
@@ -36,7 +36,7 @@ fn place(tid: u64) -> (u32, u64) {
 }
 
 /// Adds the record of a reply to the transaction it answers.
-pub fn record(tx: &mut Transaction, request: &ReqId, reply: &Recorded) {
+pub(super) fn record(tx: &mut Transaction, request: &ReqId, reply: &Recorded) {
     let client = request.name.num;
     let (page, at) = place(request.tid);
     let mut entry = BytesMut::with_capacity(ENTRY);
@@ -55,7 +55,7 @@ pub fn record(tx: &mut Transaction, request: &ReqId, reply: &Recorded) {
 ///
 /// # Errors
 /// If the store fails.
-pub fn find(store: &Store, request: &ReqId) -> Result<Option<Recorded>, StoreError> {
+pub(super) fn find(store: &Store, request: &ReqId) -> Result<Option<Recorded>, StoreError> {
     let client = request.name.num;
     let (page, at) = place(request.tid);
     let Some(page) = store.get(&keys::replies(client, page))? else {
@@ -92,7 +92,7 @@ pub fn find(store: &Store, request: &ReqId) -> Result<Option<Recorded>, StoreErr
 ///
 /// # Errors
 /// If the store fails.
-pub fn clients(store: &Store) -> Result<Vec<i64>, StoreError> {
+pub(super) fn clients(store: &Store) -> Result<Vec<i64>, StoreError> {
     let (mut from, to) = keys::whole_table(b'R');
     let mut found = Vec::new();
     loop {
@@ -113,7 +113,7 @@ pub fn clients(store: &Store) -> Result<Vec<i64>, StoreError> {
 ///
 /// # Errors
 /// If the store fails.
-pub fn forget(store: &Store, client: i64) -> Result<(), StoreError> {
+pub(super) fn forget(store: &Store, client: i64) -> Result<(), StoreError> {
     let mut tx = Transaction::new();
     for table in [b'R', b'Q'] {
         let (from, to) = keys::client_range(table, client);

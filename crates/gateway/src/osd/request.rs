@@ -18,7 +18,7 @@ use crate::{
 
 /// A decoded request that waits for its object.
 #[derive(Debug)]
-pub struct PendingOp {
+pub(super) struct PendingOp {
     /// Where the reply goes; the request's bytes count as held by it until the request is done.
     pub session: Charge,
     /// The message's transaction id.
@@ -43,7 +43,7 @@ pub struct PendingOp {
 
 /// What a reply that confirms no change says of versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Versions {
+pub(super) enum Versions {
     /// Nothing.
     None,
     /// The object's.
@@ -58,7 +58,7 @@ pub enum Versions {
 
 /// What an answer's data may take, in bytes, as far as the request tells: a read of more than an object usually has, or
 /// of all there is, counts as one of 4 MiB.
-pub fn output_bound(ops: &[OsdOp]) -> usize {
+pub(super) fn output_bound(ops: &[OsdOp]) -> usize {
     /// An object of an image; librados' own limit is far above it.
     const USUAL: u64 = 4 << 20;
     let reads = ops
@@ -74,7 +74,7 @@ pub fn output_bound(ops: &[OsdOp]) -> usize {
 impl PendingOp {
     /// What identifies the request over its resends. The name is the one that was proven: what the message
     /// says of another requester is for OSDs among themselves.
-    pub fn reqid(&self) -> ReqId {
+    pub(super) fn reqid(&self) -> ReqId {
         ReqId {
             name: self.session.peer().name,
             tid: self.tid,
@@ -83,12 +83,12 @@ impl PendingOp {
     }
 
     /// Whether the client sent it before.
-    pub fn is_resent(&self) -> bool {
+    pub(super) fn is_resent(&self) -> bool {
         self.message.retry_attempt > 0 || self.message.flags.contains(OsdFlags::RETRY)
     }
 
     /// It was carried out, and gave so many bytes: for the counters.
-    pub fn carried_out(&self, out_bytes: u64) {
+    pub(super) fn carried_out(&self, out_bytes: u64) {
         let kind = match (self.modes.read, self.modes.write) {
             (true, true) => Kind::Both,
             (_, false) => Kind::Read,
@@ -99,12 +99,12 @@ impl PendingOp {
     }
 
     /// Whether the client wants the output of mutations.
-    pub fn wants_returnvec(&self) -> bool {
+    pub(super) fn wants_returnvec(&self) -> bool {
         self.message.flags.contains(OsdFlags::RETURNVEC)
     }
 
     /// The object the request is about.
-    pub fn object_id(&self) -> ObjectId {
+    pub(super) fn object_id(&self) -> ObjectId {
         let m = &self.message;
         ObjectId {
             pool: m.pg.pg.pool as i64,
@@ -115,7 +115,7 @@ impl PendingOp {
     }
 
     /// The reply to a request that was run but changed nothing: it only read, or failed.
-    pub fn read_reply(&self, result: i32, epoch: u32, versions: Versions) -> RawMessage {
+    pub(super) fn read_reply(&self, result: i32, epoch: u32, versions: Versions) -> RawMessage {
         let ack = OsdFlags::ACK | OsdFlags::ONDISK;
         let mut reply = MOsdOpReply::to(&self.message, result, epoch, ack, true);
         match versions {
@@ -137,7 +137,7 @@ impl PendingOp {
     }
 
     /// The reply to a request about a placement group, at the store's last version.
-    pub fn group_reply(&self, result: i32, epoch: u32, version: u64) -> RawMessage {
+    pub(super) fn group_reply(&self, result: i32, epoch: u32, version: u64) -> RawMessage {
         let ack = OsdFlags::ACK | OsdFlags::ONDISK;
         let mut reply = MOsdOpReply::to(&self.message, result, epoch, ack, true);
         reply.set_reply_versions(Eversion { epoch, version }, version);
@@ -145,7 +145,7 @@ impl PendingOp {
     }
 
     /// The reply to a mutation. One that failed tells the output of its ops in any case.
-    pub fn write_reply(&self, recorded: &Recorded, epoch: u32) -> RawMessage {
+    pub(super) fn write_reply(&self, recorded: &Recorded, epoch: u32) -> RawMessage {
         let ack = OsdFlags::ACK | OsdFlags::ONDISK;
         let with_output = self.wants_returnvec() || recorded.result < 0;
         let mut reply = MOsdOpReply::to(&self.message, recorded.result, epoch, ack, with_output);
@@ -154,13 +154,13 @@ impl PendingOp {
     }
 
     /// The reply to a request that was not run (`OSDService::reply_op_error`).
-    pub fn error_reply(&self, error: Errno, epoch: u32) -> RawMessage {
+    pub(super) fn error_reply(&self, error: Errno, epoch: u32) -> RawMessage {
         let ack = self.message.flags & (OsdFlags::ACK | OsdFlags::ONDISK);
         self.encode(&MOsdOpReply::to(&self.message, -error.0, epoch, ack, false))
     }
 
     /// The reply to a COPY_GET of an object that does not exist (`PrimaryLogPG::fill_in_copy_get_noent`).
-    pub fn absent_copy_reply(&self, epoch: u32) -> RawMessage {
+    pub(super) fn absent_copy_reply(&self, epoch: u32) -> RawMessage {
         let ack = OsdFlags::ACK | OsdFlags::ONDISK;
         let mut reply = MOsdOpReply::to(&self.message, -Errno::ENOENT.0, epoch, ack, true);
         if let Some(op) = reply.ops.first_mut() {
@@ -175,7 +175,7 @@ impl PendingOp {
     }
 
     /// Results and output of the ops, as recorded for a resend.
-    pub fn outcome_of_ops(&self) -> Bytes {
+    pub(super) fn outcome_of_ops(&self) -> Bytes {
         let mut out = BytesMut::new();
         for op in &self.message.ops {
             out.put_i32_le(op.rval);
@@ -185,7 +185,7 @@ impl PendingOp {
     }
 
     /// Puts recorded results back into the ops.
-    pub fn restore_ops(&mut self, recorded: &Bytes) {
+    pub(super) fn restore_ops(&mut self, recorded: &Bytes) {
         let mut r = Reader::new(recorded);
         for op in &mut self.message.ops {
             let (Ok(rval), Ok(data)) = (r.i32(), r.blob()) else {

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
@@ -18,7 +18,15 @@ use store::{StoreError, VolumeId};
 use super::{Osd, context::store_error};
 use crate::{
     cluster::ScrubState,
-    objects::{fetched::Access, id::ObjectId, keys, list::HashRange, onode::ObjectState},
+    objects::{
+        Objects,
+        fetched::Access,
+        id::ObjectId,
+        keys,
+        list::HashRange,
+        onode::ObjectState,
+        scrub_records::{self, ScrubRecord},
+    },
 };
 
 /// How many objects are listed at a time.
@@ -28,14 +36,63 @@ const PIECE: u64 = 4 << 20;
 /// How soon an object is tried again that a request works on.
 const GATE_RETRY: Duration = Duration::from_millis(1);
 
-/// Groups that wait for their scrub, and what became of the others since this process began.
+/// How long it is taken for granted whose damaged blocks are: pools may come and go.
+const OWNERS_MAX_AGE: Duration = Duration::from_secs(5);
+
+/// A damaged block of 4 KiB: what it is of, its volume and the offset there.
+pub(super) type DamagedBlock = (String, VolumeId, u64);
+
+/// Whose damaged blocks are.
+#[derive(Debug, Default)]
+pub(super) struct DamagedGroups {
+    /// How many are of each group's objects.
+    pub(super) groups: BTreeMap<Pg, u64>,
+    /// How many are of no group that is known.
+    pub(super) others: u64,
+}
+
+/// Whose damaged blocks are: when it was found, and for which blocks.
+#[derive(Debug)]
+struct OwnersOfDamage {
+    at: Instant,
+    of: Vec<DamagedBlock>,
+    found: Arc<DamagedGroups>,
+}
+
+/// Groups that wait for their scrub, and what became of the others.
 #[derive(Debug, Default)]
 pub(super) struct Scrubs {
     waiting: Mutex<VecDeque<(Pg, bool)>>,
     states: Mutex<BTreeMap<Pg, ScrubState>>,
+    /// As was found last.
+    damaged: Mutex<Option<OwnersOfDamage>>,
 }
 
 impl Scrubs {
+    /// With what is recorded of earlier scrubs. Records of pools that are gone are removed.
+    pub(super) fn open(objects: &Objects, is_there: impl Fn(i64) -> bool) -> Result<Self, StoreError> {
+        let mut states = BTreeMap::new();
+        for (pg, record) in scrub_records::all(objects.store())? {
+            let pool = pg.pool.cast_signed();
+            if !is_there(pool) {
+                objects.forget_scrubs(pool)?;
+                continue;
+            }
+            let state = ScrubState {
+                running: None,
+                last: record.last,
+                last_deep: record.last_deep,
+                errors: record.errors,
+            };
+            states.insert(pg, state);
+        }
+        Ok(Self {
+            waiting: Mutex::default(),
+            states: Mutex::new(states),
+            damaged: Mutex::default(),
+        })
+    }
+
     /// Asks for a scrub; a group that waits already is not asked for twice.
     pub(super) fn ask(&self, pg: Pg, deep: bool) {
         let mut waiting = self.waiting.lock();
@@ -50,8 +107,21 @@ impl Scrubs {
         self.states.lock().clone()
     }
 
-    fn change(&self, pg: Pg, change: impl FnOnce(&mut ScrubState)) {
-        change(self.states.lock().entry(pg).or_default());
+    /// Notes that a group's scrub has ended. Returns what is to be recorded; nothing if its pool is gone.
+    fn ended(&self, pg: Pg, deep: bool, errors: u64, now: Utime) -> Option<ScrubRecord> {
+        let mut states = self.states.lock();
+        let state = states.get_mut(&pg)?;
+        state.running = None;
+        state.errors = errors;
+        state.last = Some(now);
+        if deep {
+            state.last_deep = Some(now);
+        }
+        Some(ScrubRecord {
+            last: state.last,
+            last_deep: state.last_deep,
+            errors,
+        })
     }
 
     /// The next group, if none is being scrubbed. Until it is done no other is given.
@@ -88,23 +158,40 @@ impl Osd {
                 0 => tracing::info!(%pg, deep, "scrub ok"),
                 errors => tracing::error!(%pg, deep, errors, "scrub found what cannot be read"),
             }
-            osd.scrubs.change(pg, |state| {
-                state.running = None;
-                state.errors = errors;
-                state.last = Some(now);
-                if deep {
-                    state.last_deep = Some(now);
-                }
-            });
+            let Some(record) = osd.scrubs.ended(pg, deep, errors, now) else {
+                return;
+            };
+            if let Err(error) = osd.objects.record_scrub(pg, &record) {
+                tracing::error!(%pg, %error, "cannot record that a scrub has ended");
+            }
+            osd.start_scrubs();
         });
     }
 
-    /// How many of these damaged blocks are of each group's objects, and how many of no group that is known.
-    pub(super) fn damaged_groups(&self, damaged: &[(String, VolumeId, u64)]) -> (BTreeMap<Pg, u64>, u64) {
-        let (mut groups, mut others) = (BTreeMap::new(), 0);
+    /// Whose these damaged blocks are. What was found is used again for a moment, as long as they are the same ones: health is asked for
+    /// often, and finding it walks the images.
+    pub(super) fn damaged_groups(&self, damaged: &[DamagedBlock]) -> Arc<DamagedGroups> {
         if damaged.is_empty() {
-            return (groups, others);
+            return Arc::default();
         }
+        let mut known = self.scrubs.damaged.lock();
+        if let Some(known) = &*known
+            && known.at.elapsed() < OWNERS_MAX_AGE
+            && known.of == damaged
+        {
+            return Arc::clone(&known.found);
+        }
+        let found = Arc::new(self.find_damaged_groups(damaged));
+        *known = Some(OwnersOfDamage {
+            at: Instant::now(),
+            of: damaged.to_vec(),
+            found: Arc::clone(&found),
+        });
+        found
+    }
+
+    fn find_damaged_groups(&self, damaged: &[DamagedBlock]) -> DamagedGroups {
+        let mut found = DamagedGroups::default();
         let owners = match self
             .objects
             .owners_of(damaged.iter().map(|(_, volume, at)| (*volume, *at)))
@@ -112,22 +199,23 @@ impl Osd {
             Ok(owners) => owners,
             Err(error) => {
                 tracing::error!(%error, "cannot tell whose damaged blocks are");
-                return (groups, damaged.len() as u64);
+                found.others = damaged.len() as u64;
+                return found;
             }
         };
         let map = self.cluster.osdmap();
-        others += (damaged.len() - owners.len()) as u64;
+        found.others = (damaged.len() - owners.len()) as u64;
         for object in owners {
             match map.pools.get(&object.pool) {
                 Some(pool) => {
                     let seed = pool.raw_seed_to_pg(object.hash());
                     let pool = object.pool.cast_unsigned();
-                    *groups.entry(Pg { pool, seed }).or_default() += 1;
+                    *found.groups.entry(Pg { pool, seed }).or_default() += 1;
                 }
-                None => others += 1,
+                None => found.others += 1,
             }
         }
-        (groups, others)
+        found
     }
 
     /// Reads a group; returns how many objects could not be read.
@@ -228,10 +316,21 @@ impl Osd {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
+
     use super::*;
 
     const A: Pg = Pg { pool: 1, seed: 0 };
     const B: Pg = Pg { pool: 2, seed: 3 };
+
+    const NOW: Utime = Utime { sec: 9, nsec: 0 };
+
+    fn objects(dir: &std::path::Path) -> Objects {
+        let mut options = store::Options::new(dir);
+        options.journal_bytes = 8 << 20;
+        options.reserve_bytes = 0;
+        Objects::open(store::Store::open(options).unwrap()).unwrap()
+    }
 
     #[test]
     fn groups_are_scrubbed_one_at_a_time_in_the_order_asked_for() {
@@ -241,18 +340,49 @@ mod tests {
         scrubs.ask(A, true);
         assert_eq!(scrubs.next(), Some((A, true)));
         assert_eq!(scrubs.next(), None);
-        scrubs.change(A, |state| state.running = None);
+        scrubs.ended(A, true, 0, NOW);
         assert_eq!(scrubs.next(), Some((B, false)));
     }
 
     #[test]
     fn groups_of_a_pool_that_is_gone_are_forgotten() {
         let scrubs = Scrubs::default();
+        scrubs.ask(A, false);
+        scrubs.next();
         scrubs.ask(B, false);
-        scrubs.change(A, |state| state.errors = 1);
         scrubs.forget_pool(2);
-        assert_eq!(scrubs.next(), None);
         scrubs.forget_pool(1);
         assert!(scrubs.states().is_empty());
+        assert_eq!(scrubs.ended(A, false, 1, NOW), None);
+        assert_eq!(scrubs.next(), None);
+    }
+
+    #[test]
+    fn when_groups_were_scrubbed_is_known_after_a_restart_but_for_pools_that_are_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        {
+            let objects = objects(dir.path());
+            let scrubs = Scrubs::default();
+            for (pg, deep, errors) in [(A, true, 0), (A, false, 3), (B, true, 0)] {
+                scrubs.ask(pg, deep);
+                scrubs.next();
+                let now = Utime {
+                    sec: NOW.sec + errors as u32,
+                    nsec: 0,
+                };
+                let record = scrubs.ended(pg, deep, errors, now).unwrap();
+                objects.record_scrub(pg, &record).unwrap();
+            }
+        }
+        let objects = objects(dir.path());
+        let scrubs = Scrubs::open(&objects, |pool| pool == 1).unwrap();
+        let expected = ScrubState {
+            running: None,
+            last: Some(Utime { sec: 12, nsec: 0 }),
+            last_deep: Some(NOW),
+            errors: 3,
+        };
+        assert_eq!(scrubs.states(), BTreeMap::from([(A, expected)]));
+        assert_eq!(scrub_records::all(objects.store()).unwrap().len(), 1);
     }
 }

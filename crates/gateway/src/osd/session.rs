@@ -25,7 +25,7 @@ use crate::{
 
 /// A client's connection, as the OSD sees it.
 #[derive(Debug)]
-pub struct OsdSession {
+pub(super) struct OsdSession {
     caps: OsdCaps,
     /// The newest map the client was sent, or said that it has.
     epoch: AtomicU32,
@@ -36,7 +36,7 @@ pub struct OsdSession {
 
 impl OsdSession {
     /// The state kept with `session`; made at its first use.
-    pub fn of(session: &Session) -> Arc<Self> {
+    pub(super) fn of(session: &Session) -> Arc<Self> {
         let make = || -> Arc<dyn Any + Send + Sync> {
             Arc::new(Self {
                 caps: caps_of(session),
@@ -51,7 +51,7 @@ impl OsdSession {
 
     /// Notes that the client has the map of `epoch`. Returns the first epoch it is to be sent, if it has not got
     /// `newest` yet.
-    pub fn missing_maps(&self, has: u32, newest: u32) -> Option<u32> {
+    pub(super) fn missing_maps(&self, has: u32, newest: u32) -> Option<u32> {
         let known = self.epoch.fetch_max(has, Relaxed).max(has);
         if known >= newest {
             return None;
@@ -61,7 +61,7 @@ impl OsdSession {
     }
 
     /// Whether the client is blocklisted. A map is asked once: lists may be long.
-    pub fn is_blocklisted(&self, session: &Session, map: &OsdMap) -> bool {
+    pub(super) fn is_blocklisted(&self, session: &Session, map: &OsdMap) -> bool {
         let known = self.blocklisted.load(Relaxed);
         if known >> 1 == u64::from(map.epoch) {
             return known & 1 != 0;
@@ -73,17 +73,17 @@ impl OsdSession {
     }
 
     /// Notes that the client watches an object.
-    pub fn watches(&self, object: &Arc<Object>) {
+    pub(super) fn watches(&self, object: &Arc<Object>) {
         self.watched.lock().insert(object.id.clone(), Arc::clone(object));
     }
 
     /// The objects that the client watched, as it goes.
-    pub fn take_watched(&self) -> Vec<Arc<Object>> {
+    pub(super) fn take_watched(&self) -> Vec<Arc<Object>> {
         self.watched.lock().drain().map(|(_, object)| object).collect()
     }
 
     /// Whether the client may do everything, and so tell the daemon what to do.
-    pub fn allows_all(&self) -> bool {
+    pub(super) fn allows_all(&self) -> bool {
         self.caps.allows_all()
     }
 
@@ -91,7 +91,7 @@ impl OsdSession {
     ///
     /// # Errors
     /// EPERM if not.
-    pub fn check(&self, op: &PendingOp, map: &OsdMap) -> Result<(), Errno> {
+    pub(super) fn check(&self, op: &PendingOp, map: &OsdMap) -> Result<(), Errno> {
         if self.caps.allows_all() {
             return Ok(());
         }
@@ -131,7 +131,7 @@ impl OsdSession {
     ///
     /// # Errors
     /// EPERM if not.
-    pub fn check_read(&self, session: &Session, map: &OsdMap, id: &ObjectId) -> Result<(), Errno> {
+    pub(super) fn check_read(&self, session: &Session, map: &OsdMap, id: &ObjectId) -> Result<(), Errno> {
         if self.caps.allows_all() {
             return Ok(());
         }

@@ -30,7 +30,7 @@ const TRIM_PAUSE: Duration = Duration::from_millis(2);
 
 /// What the OSD keeps about snapshots.
 #[derive(Debug, Default)]
-pub struct Snaps {
+pub(super) struct Snaps {
     /// Held by whoever makes a clone, from the look at the removed snapshots until the clone is stored.
     gate: RwLock<()>,
     /// All removed snapshots of a pool, as of its `snap_seq`.
@@ -41,7 +41,7 @@ pub struct Snaps {
 
 /// Why a write's snap context is refused. Replies differ by where Ceph finds out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub(super) enum Refused {
     /// The request as a whole is refused.
     BeforeRun(Errno),
     /// The vector fails before its first op.

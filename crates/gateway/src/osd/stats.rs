@@ -1,21 +1,19 @@
-//! What the OSD tells of itself: usage and rates for the monitor's commands, and its own commands.
+//! What the OSD tells of itself: usage and rates for the monitor's commands.
 
 use std::{
     collections::{BTreeMap, HashMap},
+    mem::size_of,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use encoding::{features::Features, maps::PgPool, messages::MCommandReply, types::Pg};
+use encoding::{maps::PgPool, types::Pg};
 use parking_lot::Mutex;
-use serde_json::Value;
-use store::Store;
+use store::Held;
 
-use super::{Osd, bench, cache::Object};
+use super::{Osd, cache::Object};
 use crate::{
-    cluster::{Cluster, ClusterStats, DataDamage, Latency, PoolUsage, Rates, ScrubState, Space, WatcherAt},
-    daemon::{self, Daemon},
-    mon::{Args, Command, CommandError, Format, Reply, TELL},
+    cluster::{ClusterStats, DataDamage, Latency, PoolUsage, Rates, ScrubState, Space, WatcherAt},
     objects::usage::Figures,
     op_tracker::{OpTracker, Settings},
 };
@@ -25,11 +23,21 @@ const WINDOW: Duration = Duration::from_secs(5);
 
 /// How busy pools are: from their figures now and a while ago.
 #[derive(Debug, Default)]
-pub struct Load {
+pub(super) struct Load {
     before: HashMap<i64, (Instant, Figures)>,
     rates: HashMap<i64, Rates>,
     /// Of each OSD: when its commits were counted last, how many they were and how long they took, and how long one of the last ones took.
     commits: HashMap<i32, (Instant, (u64, u64), Latency)>,
+    /// What pools had when their counters were reset.
+    reset: HashMap<i64, Figures>,
+}
+
+impl Load {
+    pub(super) fn forget_pool(&mut self, pool: i64) {
+        self.before.remove(&pool);
+        self.rates.remove(&pool);
+        self.reset.remove(&pool);
+    }
 }
 
 impl Osd {
@@ -71,7 +79,11 @@ impl Osd {
                 .entry(id)
                 .or_insert((now, commits, Latency::default()));
             if now.duration_since(since) >= WINDOW {
-                let (ops, nanos) = (commits.0 - before.0, commits.1 - before.1);
+                // Fewer than before: they were reset.
+                let (ops, nanos) = (
+                    commits.0.saturating_sub(before.0),
+                    commits.1.saturating_sub(before.1),
+                );
                 let ms = nanos.checked_div(ops).unwrap_or(0) / 1_000_000;
                 let latency = Latency {
                     commit_ms: ms,
@@ -107,6 +119,16 @@ pub(super) struct GroupCounts {
 impl GroupCounts {
     pub(super) fn forget_pool(&self, pool: i64) {
         self.last.lock().remove(&pool);
+    }
+
+    /// What the counts take.
+    fn held(&self) -> Held {
+        let last = self.last.lock();
+        let groups: usize = last.values().map(|counted| counted.groups.len()).sum();
+        Held::new(
+            groups,
+            groups * size_of::<Figures>() + last.len() * size_of::<Counted>(),
+        )
     }
 
     /// What is in each group, counted again if that may have changed and is not too dear.
@@ -158,72 +180,6 @@ fn usage_of(f: &Figures) -> PoolUsage {
         read_bytes: f.read_bytes,
         write_ops: f.writes,
         write_bytes: f.written_bytes,
-    }
-}
-
-/// What an OSD knows beside what every daemon does.
-const BENCH: Command = Command {
-    signature: "bench name=count,type=CephInt,req=false name=size,type=CephInt,req=false",
-    help: "write COUNT bytes in writes of SIZE and tell how fast that went",
-    module: "osd",
-    perm: "rw",
-    flags: TELL,
-    handler: |_| {
-        Err(CommandError::new(
-            rustix::io::Errno::INVAL,
-            "this is an OSD's command",
-        ))
-    },
-};
-
-/// Runs [`BENCH`]. Blocks.
-fn run_bench(store: &Store, words: &[String]) -> Result<Reply, CommandError> {
-    let args = words.first().and_then(|word| serde_json::from_str(word).ok());
-    match bench::run(store, &args.unwrap_or(Value::Null)) {
-        Ok(results) => Ok(Reply::value(Format::JsonPretty, "bench", &results)),
-        Err((error, text)) => Err(CommandError::new(
-            rustix::io::Errno::from_raw_os_error(error.0),
-            text,
-        )),
-    }
-}
-
-/// Runs a command sent to the OSD of that name itself (`ceph tell osd.N`). May block.
-pub fn command(
-    cluster: &Cluster,
-    store: &Store,
-    name: &str,
-    words: &[String],
-    features: Features,
-) -> MCommandReply {
-    let daemon = Daemon {
-        cluster,
-        name,
-        sessions: cluster.sessions(),
-    };
-    let outcome = Args::parse(words).and_then(|args| {
-        if args.prefix() == "get_command_descriptions" {
-            return Ok(Reply::data(daemon::descriptions(&[BENCH], features).to_string()));
-        }
-        if args.prefix() == BENCH.prefix() {
-            return run_bench(store, words);
-        }
-        daemon::run(&daemon, &args).unwrap_or_else(|| {
-            let text = format!("unknown command prefix {}", args.prefix());
-            Err(CommandError::new(rustix::io::Errno::INVAL, text))
-        })
-    });
-    match outcome {
-        Ok(reply) => MCommandReply {
-            result: 0,
-            status: reply.status,
-            data: reply.data,
-        },
-        Err(error) => MCommandReply {
-            result: error.code(),
-            status: error.text,
-            ..MCommandReply::default()
-        },
     }
 }
 
@@ -279,16 +235,16 @@ impl ClusterStats for Osd {
     fn scrubs(&self) -> BTreeMap<Pg, ScrubState> {
         let mut states = self.scrubs.states();
         let damaged = self.objects.store().integrity().damaged;
-        for (pg, blocks) in self.damaged_groups(&damaged).0 {
-            let state = states.entry(pg).or_default();
-            state.errors = state.errors.max(blocks);
+        for (pg, blocks) in &self.damaged_groups(&damaged).groups {
+            let state = states.entry(*pg).or_default();
+            state.errors = state.errors.max(*blocks);
         }
         states
     }
 
     fn damage(&self) -> DataDamage {
         let integrity = self.objects.store().integrity();
-        let (_, of_no_group) = self.damaged_groups(&integrity.damaged);
+        let of_no_group = self.damaged_groups(&integrity.damaged).others;
         let blocks = integrity.damaged.into_iter();
         DataDamage {
             blocks: blocks.map(|(volume, _, offset)| (volume, offset)).collect(),
@@ -297,6 +253,47 @@ impl ClusterStats for Osd {
             scrubbed: integrity.scrubbed,
             scrubs: integrity.scrubs,
         }
+    }
+
+    fn memory(&self) -> BTreeMap<&'static str, Held> {
+        let store = self.objects.store().memory();
+        let trackers: Vec<_> = self.ops.lock().values().cloned().collect();
+        let sum = |of: fn(&OpTracker) -> Held| {
+            trackers.iter().map(|t| of(t)).fold(Held::default(), |a, b| Held {
+                items: a.items + b.items,
+                bytes: a.bytes + b.bytes,
+            })
+        };
+        BTreeMap::from([
+            ("bluestore_cache_data", store.buffers),
+            ("bluestore_cache_onode", self.cache.held()),
+            ("bluestore_cache_meta", store.metadata),
+            ("bluestore_cache_other", store.sums),
+            ("bluestore_txc", store.queued),
+            ("bluestore_writing_deferred", store.deferred),
+            ("bluestore_writing", store.direct),
+            ("buffer_anon", sum(OpTracker::requests_held)),
+            ("osd", sum(OpTracker::notes_held)),
+            ("pgmap", self.groups.held()),
+        ])
+    }
+
+    fn compact(&self) -> Result<(), String> {
+        self.objects
+            .store()
+            .checkpoint()
+            .map_err(|error| error.to_string())
+    }
+
+    fn pool_counters(&self, id: i64) -> PoolUsage {
+        let now = self.objects.usage().pool(id).figures();
+        let reset = self.load.lock().reset.get(&id).copied().unwrap_or_default();
+        usage_of(&now.since(&reset))
+    }
+
+    fn reset_pool_counters(&self, id: i64) {
+        let now = self.objects.usage().pool(id).figures();
+        self.load.lock().reset.insert(id, now);
     }
 
     fn watchers(&self) -> Vec<WatcherAt> {

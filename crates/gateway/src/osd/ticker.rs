@@ -148,6 +148,7 @@ impl Osd {
             self.cache.forget_pool(pool);
             self.scrubs.forget_pool(pool);
             self.groups.forget_pool(pool);
+            self.load.lock().forget_pool(pool);
             self.watched.lock().retain(|id, _| id.pool != pool);
             let osd = Arc::clone(self);
             self.runtime.spawn_blocking(move || osd.delete_pool(pool));

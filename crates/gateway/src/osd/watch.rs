@@ -24,11 +24,11 @@ use parking_lot::Mutex;
 use crate::objects::{id::ObjectId, mutation::WatchRow};
 
 /// `osd_client_watch_timeout`, in seconds.
-pub const DEFAULT_TIMEOUT: u32 = 30;
+pub(super) const DEFAULT_TIMEOUT: u32 = 30;
 
 /// A change of an object's watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WatchOp {
+pub(super) enum WatchOp {
     /// A client registers a watch, or comes back to it.
     Connect {
         /// The client.
@@ -77,38 +77,38 @@ fn monotonic_ms() -> u64 {
 
 /// The watches of one object, by client number and cookie.
 #[derive(Debug, Default)]
-pub struct Watchers {
+pub(super) struct Watchers {
     watches: BTreeMap<(u64, i64), Watch>,
 }
 
 impl Watchers {
     /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.watches.is_empty()
     }
 
     /// How many there are.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.watches.len()
     }
 
     /// Whether the client has that watch.
-    pub fn contains(&self, client: i64, cookie: u64) -> bool {
+    pub(super) fn contains(&self, client: i64, cookie: u64) -> bool {
         self.watches.contains_key(&(cookie, client))
     }
 
     /// Clients and cookies of all watches.
-    pub fn all(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
+    pub(super) fn all(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
         self.watches.keys().map(|&(cookie, client)| (client, cookie))
     }
 
     /// Clients and their addresses, for class methods.
-    pub fn clients(&self) -> Vec<(EntityName, EntityAddr)> {
+    pub(super) fn clients(&self) -> Vec<(EntityName, EntityAddr)> {
         self.watches.values().map(|w| (w.client, w.addr)).collect()
     }
 
     /// Notes a ping. False if the client has to reconnect the watch first.
-    pub fn ping(&self, client: i64, cookie: u64) -> bool {
+    pub(super) fn ping(&self, client: i64, cookie: u64) -> bool {
         match self.watches.get(&(cookie, client)) {
             Some(watch) if watch.session.is_some() => {
                 watch.alive.store(monotonic_ms(), Relaxed);
@@ -119,7 +119,7 @@ impl Watchers {
     }
 
     /// All watches.
-    pub fn items(&self) -> Vec<WatchItem> {
+    pub(super) fn items(&self) -> Vec<WatchItem> {
         let item = |(&(cookie, _), w): (&(u64, i64), &Watch)| WatchItem {
             name: w.client,
             cookie,
@@ -130,13 +130,13 @@ impl Watchers {
     }
 
     /// `obj_list_watch_response_t`.
-    pub fn list(&self, features: Features) -> Bytes {
+    pub(super) fn list(&self, features: Features) -> Bytes {
         let entries = self.items();
         ListWatchersResponse { entries }.to_bytes(features)
     }
 
     /// The row that records a watch.
-    pub fn row(
+    pub(super) fn row(
         &self,
         id: &ObjectId,
         client: EntityName,
@@ -158,7 +158,7 @@ impl Watchers {
 
     /// Takes over a watch that was recorded before a restart: not connected, its timeout starts now. Returns
     /// the object it is on.
-    pub fn recorded_object(row: &Bytes) -> Option<ObjectId> {
+    pub(super) fn recorded_object(row: &Bytes) -> Option<ObjectId> {
         let mut r = Reader::new(row);
         r.u32().ok()?;
         EntityName::decode(&mut r).ok()?;
@@ -167,7 +167,7 @@ impl Watchers {
     }
 
     /// Adds a recorded watch.
-    pub fn restore(&mut self, cookie: u64, row: &Bytes) {
+    pub(super) fn restore(&mut self, cookie: u64, row: &Bytes) {
         let mut r = Reader::new(row);
         let (Ok(timeout), Ok(client), Ok(addr)) =
             (r.u32(), EntityName::decode(&mut r), EntityAddr::decode(&mut r))
@@ -187,7 +187,7 @@ impl Watchers {
     }
 
     /// Carries out a change that was committed.
-    pub fn apply(&mut self, op: WatchOp, session: &Arc<Session>, addr: EntityAddr) {
+    pub(super) fn apply(&mut self, op: WatchOp, session: &Arc<Session>, addr: EntityAddr) {
         match op {
             WatchOp::Connect {
                 client,
@@ -220,7 +220,7 @@ impl Watchers {
     }
 
     /// Ends a watch: notifies no longer wait for it.
-    pub fn remove(&mut self, client: i64, cookie: u64, tell: bool) {
+    pub(super) fn remove(&mut self, client: i64, cookie: u64, tell: bool) {
         let Some(watch) = self.watches.remove(&(cookie, client)) else {
             return;
         };
@@ -234,7 +234,7 @@ impl Watchers {
     }
 
     /// A session ended: its watches have their timeout to come back.
-    pub fn disconnected(&mut self, session: &Arc<Session>) {
+    pub(super) fn disconnected(&mut self, session: &Arc<Session>) {
         for watch in self.watches.values_mut() {
             if watch.session.as_ref().is_some_and(|s| Arc::ptr_eq(s, session)) {
                 watch.session = None;
@@ -246,7 +246,7 @@ impl Watchers {
     }
 
     /// Watches whose clients have been silent for too long. A connected client that never pings is not.
-    pub fn timed_out(&self) -> Vec<(i64, u64)> {
+    pub(super) fn timed_out(&self) -> Vec<(i64, u64)> {
         let now = monotonic_ms();
         let late = |w: &Watch| {
             (w.session.is_none() || w.pings)
@@ -260,13 +260,13 @@ impl Watchers {
     }
 
     /// Watches of clients at certain addresses.
-    pub fn at(&self, matches: impl Fn(&EntityAddr) -> bool) -> impl Iterator<Item = (i64, u64)> {
+    pub(super) fn at(&self, matches: impl Fn(&EntityAddr) -> bool) -> impl Iterator<Item = (i64, u64)> {
         let found = self.watches.iter().filter(move |(_, w)| matches(&w.addr));
         found.map(|(&(cookie, client), _)| (client, cookie))
     }
 
     /// Starts a notify to all watches.
-    pub fn start(&mut self, notify: &Arc<Notify>) {
+    pub(super) fn start(&mut self, notify: &Arc<Notify>) {
         let now = monotonic_ms();
         for (&(cookie, client), watch) in &mut self.watches {
             if watch.pings && now.saturating_sub(watch.alive.load(Relaxed)) > u64::from(watch.timeout) * 1000
@@ -284,7 +284,7 @@ impl Watchers {
     }
 
     /// A client answers a notify: with one watch, or (an old client) with all it has.
-    pub fn acknowledge(&mut self, client: EntityName, ack: &super::ops::NotifyAck) {
+    pub(super) fn acknowledge(&mut self, client: EntityName, ack: &super::ops::NotifyAck) {
         for (&(cookie, number), watch) in &mut self.watches {
             if watch.client != client || ack.cookie.is_some_and(|c| c != cookie) {
                 continue;
@@ -296,7 +296,7 @@ impl Watchers {
     }
 
     /// Forgets a notify that is over.
-    pub fn forget(&mut self, notify: u64) {
+    pub(super) fn forget(&mut self, notify: u64) {
         for watch in self.watches.values_mut() {
             watch.notifies.remove(&notify);
         }
@@ -341,7 +341,7 @@ fn send(session: &Arc<Session>, cookie: u64, notify: &Notify) {
 
 /// A notify under way.
 #[derive(Debug)]
-pub struct Notify {
+pub(super) struct Notify {
     /// The server's id.
     pub id: u64,
     /// The object it is on.
@@ -364,7 +364,7 @@ struct NotifyState {
 
 impl Notify {
     /// A notify that no watch has yet.
-    pub fn new(
+    pub(super) fn new(
         request: super::ops::NotifyRequest,
         object: ObjectId,
         version: u64,
@@ -403,7 +403,7 @@ impl Notify {
     }
 
     /// Whether it is over; ends it if its time is.
-    pub fn finished(&self, now: Instant) -> bool {
+    pub(super) fn finished(&self, now: Instant) -> bool {
         let mut state = self.state.lock();
         if !state.complete && now >= self.deadline {
             self.complete(&mut state, true);
@@ -438,7 +438,7 @@ impl Notify {
 }
 
 /// Client, cookie of a watch row's key (behind table and onode).
-pub fn parse_row_key(mut key: &[u8]) -> Option<(i64, u64)> {
+pub(super) fn parse_row_key(mut key: &[u8]) -> Option<(i64, u64)> {
     if key.len() < 1 + 8 + 16 {
         return None;
     }

@@ -34,7 +34,7 @@ fn is_child(header: &Header) -> bool {
 ///
 /// # Errors
 /// Of the class methods. That the parent's snapshot, which nobody else needs, could not be removed is none.
-pub fn detach_child(image: &Image) -> Result<(), Errno> {
+pub(super) fn detach_child(image: &Image) -> Result<(), Errno> {
     if !is_child(&image.header) {
         return Ok(());
     }

@@ -57,9 +57,17 @@ pub fn flatten(ioctx: &IoCtx, name: &[u8], progress: Progress<'_>) -> Result<(),
 fn flatten_owned(image: &Image, session: &Session, progress: Progress<'_>) -> Result<(), Errno> {
     // What owners do to a journaled image goes to its journal first. That is for others who read it: what the image's own clients
     // have yet to take from it, writes among it, comes to the same after the image is flattened.
-    if image.header.has(features::JOURNALING) && journal::has_other_readers(&image.ioctx, &image.id)? {
-        return Err(Errno::EOPNOTSUPP);
+    let journaled = image.header.has(features::JOURNALING);
+    if !journaled || !journal::has_other_readers(&image.ioctx, &image.id)? {
+        return flatten_unseen(image, session, progress);
     }
+    let operation = journal::Operation::flatten(&image.ioctx, &image.id)?;
+    let outcome = flatten_unseen(image, session, progress);
+    operation.end(outcome).and(outcome)
+}
+
+/// The same without its journal.
+fn flatten_unseen(image: &Image, session: &Session, progress: Progress<'_>) -> Result<(), Errno> {
     let mut map = ObjectMap::open(image)?;
     let copied = copy_objects(image, session, &mut map, progress);
     if let Some(map) = map {

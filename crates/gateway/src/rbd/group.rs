@@ -12,7 +12,7 @@ use crate::rados::{IoCtx, ops};
 ///
 /// # Errors
 /// Of reading.
-pub fn of(image: &Image) -> Result<Option<GroupSpec>, Errno> {
+pub(super) fn of(image: &Image) -> Result<Option<GroupSpec>, Errno> {
     let group: GroupSpec = image
         .ioctx
         .query(&image.header_oid(), RBD, "image_group_get", b"")?;
@@ -47,7 +47,7 @@ fn list(image: &Image, group: &GroupSpec, state: GroupImageLinkState) -> Result<
 ///
 /// # Errors
 /// EEXIST if it is in another one.
-pub fn add(image: &Image, group: &GroupSpec) -> Result<(), Errno> {
+pub(super) fn add(image: &Image, group: &GroupSpec) -> Result<(), Errno> {
     list(image, group, GroupImageLinkState::INCOMPLETE)?;
     image.exec("image_group_add", &ops::arg(group))?;
     list(image, group, GroupImageLinkState::ATTACHED)?;
@@ -58,7 +58,7 @@ pub fn add(image: &Image, group: &GroupSpec) -> Result<(), Errno> {
 ///
 /// # Errors
 /// Of the class methods.
-pub fn remove(image: &Image, group: &GroupSpec) -> Result<(), Errno> {
+pub(super) fn remove(image: &Image, group: &GroupSpec) -> Result<(), Errno> {
     list(image, group, GroupImageLinkState::INCOMPLETE)?;
     match image.exec("image_group_remove", &ops::arg(group)) {
         Ok(()) | Err(Errno::ENOENT) => {}

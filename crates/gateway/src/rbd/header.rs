@@ -65,9 +65,9 @@ pub struct Header {
 }
 
 /// `RBD_FLAG_OBJECT_MAP_INVALID` and `RBD_FLAG_FAST_DIFF_INVALID`.
-pub const FLAG_OBJECT_MAP_INVALID: u64 = 1;
+pub(super) const FLAG_OBJECT_MAP_INVALID: u64 = 1;
 /// See [`FLAG_OBJECT_MAP_INVALID`].
-pub const FLAG_FAST_DIFF_INVALID: u64 = 2;
+pub(super) const FLAG_FAST_DIFF_INVALID: u64 = 2;
 /// How often a header is read again when a snapshot vanishes meanwhile.
 const ATTEMPTS: usize = 10;
 

@@ -153,7 +153,7 @@ impl Image {
 
 /// The name of a data object.
 #[must_use]
-pub fn object_name(prefix: &[u8], number: u64) -> Vec<u8> {
+pub(super) fn object_name(prefix: &[u8], number: u64) -> Vec<u8> {
     let mut name = prefix.to_vec();
     name.extend_from_slice(format!(".{number:016x}").as_bytes());
     name

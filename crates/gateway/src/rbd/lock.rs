@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// `RBD_LOCK_NAME`.
-pub const LOCK_NAME: &[u8] = b"rbd_lock";
+pub(super) const LOCK_NAME: &[u8] = b"rbd_lock";
 /// The tag of locks that librbd takes by itself (`ManagedLock::WATCHER_LOCK_TAG`).
 const TAG: &[u8] = b"internal";
 /// What cookies of such locks start with; the watch's cookie follows.
@@ -129,7 +129,7 @@ fn is_request(op: NotifyOp) -> bool {
 
 /// How the lock is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
+pub(super) enum Wish {
     /// If nobody has it.
     Try,
     /// Its owner is asked to give it up.
@@ -137,7 +137,7 @@ pub enum Wish {
 }
 
 /// An image that is open for writing: it is watched, and its lock can be taken.
-pub struct Session {
+pub(super) struct Session {
     ioctx: IoCtx,
     oid: Vec<u8>,
     /// Whether the image has the feature at all.
@@ -158,7 +158,7 @@ impl Session {
     ///
     /// # Errors
     /// ENOENT if it is gone.
-    pub fn open(image: &Image) -> Result<Self, Errno> {
+    pub(super) fn open(image: &Image) -> Result<Self, Errno> {
         let shared = Arc::new(Shared::default());
         let answering = Arc::clone(&shared);
         let oid = image.header_oid();
@@ -186,18 +186,18 @@ impl Session {
 
     /// Whether the image can be changed: the lock is ours, or there is none.
     #[must_use]
-    pub fn is_owner(&self) -> bool {
+    pub(super) fn is_owner(&self) -> bool {
         !self.lockable || self.shared.owner.load(Relaxed)
     }
 
     /// Whether others want the lock.
     #[must_use]
-    pub fn is_wanted(&self) -> bool {
+    pub(super) fn is_wanted(&self) -> bool {
         self.shared.wanted.load(Relaxed)
     }
 
     /// From now on the lock is not given up to others.
-    pub fn keep(&self) {
+    pub(super) fn keep(&self) {
         self.shared.keeps.store(true, Relaxed);
     }
 
@@ -205,7 +205,7 @@ impl Session {
     ///
     /// # Errors
     /// EBUSY if somebody else has it and (for [`Wish::Ask`]) does not give it up; EROFS if its owner refuses.
-    pub fn acquire(&self, wish: Wish) -> Result<(), Errno> {
+    pub(super) fn acquire(&self, wish: Wish) -> Result<(), Errno> {
         if self.is_owner() {
             return Ok(());
         }
@@ -329,7 +329,7 @@ impl Session {
     ///
     /// # Errors
     /// Of the class method, or of whoever is told of the progress.
-    pub fn start_over(&self, progress: Progress<'_>) -> Result<(), Errno> {
+    pub(super) fn start_over(&self, progress: Progress<'_>) -> Result<(), Errno> {
         self.release()?;
         progress(0, 1)?;
         std::thread::sleep(std::time::Duration::from_millis(100));
@@ -340,7 +340,7 @@ impl Session {
     ///
     /// # Errors
     /// Of the class method.
-    pub fn release(&self) -> Result<(), Errno> {
+    pub(super) fn release(&self) -> Result<(), Errno> {
         if !self.lockable || !self.shared.owner.swap(false, Relaxed) {
             return Ok(());
         }
@@ -368,7 +368,7 @@ impl Session {
     ///
     /// # Errors
     /// What the operation fails with; ETIMEDOUT if no owner answers, or it falls silent.
-    pub fn ask_owner(
+    pub(super) fn ask_owner(
         &self,
         make: impl FnOnce(RequestId) -> Bytes,
         progress: Progress<'_>,
@@ -431,7 +431,7 @@ fn same_client(a: &EntityAddr, b: &EntityAddr) -> bool {
 }
 
 /// Breaks whatever holds the lock of that name on an object.
-pub fn break_all(ioctx: &IoCtx, oid: &[u8]) -> Result<(), Errno> {
+pub(super) fn break_all(ioctx: &IoCtx, oid: &[u8]) -> Result<(), Errno> {
     let op = GetInfoOp {
         name: Bytes::from_static(LOCK_NAME),
     };
@@ -452,6 +452,6 @@ pub fn break_all(ioctx: &IoCtx, oid: &[u8]) -> Result<(), Errno> {
 
 /// Now, as headers have it.
 #[must_use]
-pub fn now() -> Utime {
+pub(super) fn now() -> Utime {
     Utime::from_system_time(SystemTime::now())
 }

@@ -6,43 +6,43 @@ use bytes::{BufMut, Bytes, BytesMut};
 use encoding::{Encode, Features, Reader, cls::rbd::SnapshotNamespace, codec::Put};
 
 /// How long a notify waits for answers (`watcher::Notifier::NOTIFY_TIMEOUT`).
-pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const NOTIFY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The message's version that is written (`NotifyMessage`).
 const VERSION: u8 = 7;
 
 /// `NOTIFY_OP_*`: what a notify asks for. Open: unknown ones survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotifyOp(pub u32);
+pub(super) struct NotifyOp(pub u32);
 
 impl NotifyOp {
     /// Somebody has the lock now.
-    pub const ACQUIRED_LOCK: Self = Self(0);
+    pub(super) const ACQUIRED_LOCK: Self = Self(0);
     /// Somebody has given it up.
-    pub const RELEASED_LOCK: Self = Self(1);
+    pub(super) const RELEASED_LOCK: Self = Self(1);
     /// Its owner is asked to give it up.
-    pub const REQUEST_LOCK: Self = Self(2);
+    pub(super) const REQUEST_LOCK: Self = Self(2);
     /// The header changed.
-    pub const HEADER_UPDATE: Self = Self(3);
+    pub(super) const HEADER_UPDATE: Self = Self(3);
     /// How far an operation is that was asked for.
-    pub const ASYNC_PROGRESS: Self = Self(4);
+    pub(super) const ASYNC_PROGRESS: Self = Self(4);
     /// An operation that was asked for has ended.
-    pub const ASYNC_COMPLETE: Self = Self(5);
+    pub(super) const ASYNC_COMPLETE: Self = Self(5);
     /// The owner is asked to flatten.
-    pub const FLATTEN: Self = Self(6);
+    pub(super) const FLATTEN: Self = Self(6);
     /// The owner is asked to migrate.
-    pub const MIGRATE: Self = Self(16);
+    pub(super) const MIGRATE: Self = Self(16);
     /// The owner is asked to make a snapshot.
-    pub const SNAP_CREATE: Self = Self(8);
+    pub(super) const SNAP_CREATE: Self = Self(8);
     /// The owner is asked to remove a snapshot.
-    pub const SNAP_REMOVE: Self = Self(9);
+    pub(super) const SNAP_REMOVE: Self = Self(9);
     /// Writes are to be held back.
-    pub const QUIESCE: Self = Self(18);
+    pub(super) const QUIESCE: Self = Self(18);
 }
 
 /// `AsyncRequestId`: who asked for an operation, and which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RequestId {
+pub(super) struct RequestId {
     /// The client's global id.
     pub client: u64,
     /// The cookie of its watch.
@@ -69,7 +69,7 @@ impl RequestId {
 
 /// What a notify says, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Received {
+pub(super) enum Received {
     /// The lock's owner is to give it up.
     RequestLock,
     /// How far an operation is.
@@ -91,13 +91,13 @@ fn message(op: NotifyOp, body: impl FnOnce(&mut BytesMut)) -> Bytes {
 
 /// The header changed.
 #[must_use]
-pub fn header_update() -> Bytes {
+pub(super) fn header_update() -> Bytes {
     message(NotifyOp::HEADER_UPDATE, |_| ())
 }
 
 /// The client (global id, cookie of its watch) has the lock now, or has given it up.
 #[must_use]
-pub fn lock_changed(op: NotifyOp, client: u64, watch: u64) -> Bytes {
+pub(super) fn lock_changed(op: NotifyOp, client: u64, watch: u64) -> Bytes {
     message(op, |out| {
         out.put_u64_le(client);
         out.put_u64_le(watch);
@@ -106,7 +106,7 @@ pub fn lock_changed(op: NotifyOp, client: u64, watch: u64) -> Bytes {
 
 /// The client wants the lock.
 #[must_use]
-pub fn request_lock(client: u64, watch: u64) -> Bytes {
+pub(super) fn request_lock(client: u64, watch: u64) -> Bytes {
     message(NotifyOp::REQUEST_LOCK, |out| {
         out.put_u64_le(client);
         out.put_u64_le(watch);
@@ -116,13 +116,13 @@ pub fn request_lock(client: u64, watch: u64) -> Bytes {
 
 /// The owner is to do what takes nothing but the request's id: flatten or migrate.
 #[must_use]
-pub fn operation(op: NotifyOp, id: RequestId) -> Bytes {
+pub(super) fn operation(op: NotifyOp, id: RequestId) -> Bytes {
     message(op, |out| id.put(out))
 }
 
 /// The owner is to make or remove a snapshot.
 #[must_use]
-pub fn snapshot(op: NotifyOp, id: RequestId, name: &[u8], namespace: &SnapshotNamespace) -> Bytes {
+pub(super) fn snapshot(op: NotifyOp, id: RequestId, name: &[u8], namespace: &SnapshotNamespace) -> Bytes {
     message(op, |out| {
         out.put_blob(name);
         namespace.encode(out, Features::ALL);
@@ -137,7 +137,7 @@ pub fn snapshot(op: NotifyOp, id: RequestId, name: &[u8], namespace: &SnapshotNa
 ///
 /// # Errors
 /// If it is malformed.
-pub fn read(payload: &Bytes) -> encoding::codec::Result<Received> {
+pub(super) fn read(payload: &Bytes) -> encoding::codec::Result<Received> {
     let mut r = Reader::new(payload);
     // Newer versions only append.
     let mut f = r.frame(u8::MAX, "NotifyMessage")?;
@@ -152,7 +152,7 @@ pub fn read(payload: &Bytes) -> encoding::codec::Result<Received> {
 
 /// `ResponseMessage`: an owner's answer, 0 or a negative errno.
 #[must_use]
-pub fn response(result: i32) -> Bytes {
+pub(super) fn response(result: i32) -> Bytes {
     let mut out = BytesMut::new();
     out.put_frame(1, 1, |out| out.put_i32_le(result));
     out.freeze()
@@ -162,7 +162,7 @@ pub fn response(result: i32) -> Bytes {
 ///
 /// # Errors
 /// If it is malformed.
-pub fn read_response(reply: &Bytes) -> encoding::codec::Result<i32> {
+pub(super) fn read_response(reply: &Bytes) -> encoding::codec::Result<i32> {
     Reader::new(reply).frame(1, "ResponseMessage")?.i32()
 }
 

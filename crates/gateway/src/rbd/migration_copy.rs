@@ -18,7 +18,7 @@ struct State {
 }
 
 /// Copies the objects of the source that the destination has not got yet.
-pub fn copy(
+pub(super) fn copy(
     source: &Image,
     dest: &Image,
     spec: &MigrationSpec,
@@ -204,7 +204,7 @@ fn set(
 }
 
 /// Takes what clients wrote to the destination back to the head of the source.
-pub fn revert(dest: &Image, source: &Image, progress: Progress<'_>) -> Result<(), Errno> {
+pub(super) fn revert(dest: &Image, source: &Image, progress: Progress<'_>) -> Result<(), Errno> {
     let (written, was) = (View::of(dest, NOSNAP)?, View::of(source, NOSNAP)?);
     let layout = source.header.layout;
     let total = layout.objects(source.header.size.min(dest.header.size));

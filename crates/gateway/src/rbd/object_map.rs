@@ -20,7 +20,7 @@ use crate::rados::ops;
 
 /// The object that holds the map of an image's head or of a snapshot.
 #[must_use]
-pub fn map_oid(id: &[u8], snap: u64) -> Vec<u8> {
+pub(super) fn map_oid(id: &[u8], snap: u64) -> Vec<u8> {
     let mut name = [b"rbd_object_map.", id].concat();
     if snap != NOSNAP {
         name.extend_from_slice(format!(".{snap:016x}").as_bytes());
@@ -29,7 +29,7 @@ pub fn map_oid(id: &[u8], snap: u64) -> Vec<u8> {
 }
 
 /// The map of an image's head.
-pub struct ObjectMap<'a> {
+pub(super) struct ObjectMap<'a> {
     image: &'a Image,
     states: BitVector,
     /// Whether it can be believed: an invalid one is kept up to date, but not asked.
@@ -47,7 +47,7 @@ impl<'a> ObjectMap<'a> {
     ///
     /// # Errors
     /// Of reading; a map that is missing or damaged is marked as invalid.
-    pub fn open(image: &'a Image) -> Result<Option<Self>, Errno> {
+    pub(super) fn open(image: &'a Image) -> Result<Option<Self>, Errno> {
         if !image.header.has(features::OBJECT_MAP) {
             return Ok(None);
         }
@@ -101,7 +101,7 @@ impl<'a> ObjectMap<'a> {
 
     /// Whether an object may exist at the image's head.
     #[must_use]
-    pub fn may_exist(&self, object: u64) -> bool {
+    pub(super) fn may_exist(&self, object: u64) -> bool {
         !self.valid || object >= self.states.size() || self.states.get(object) != object_state::NONEXISTENT
     }
 
@@ -109,7 +109,7 @@ impl<'a> ObjectMap<'a> {
     ///
     /// # Errors
     /// If the map could neither be changed nor marked as invalid.
-    pub fn set(&mut self, changes: &[(u64, u8)]) -> Result<(), Errno> {
+    pub(super) fn set(&mut self, changes: &[(u64, u8)]) -> Result<(), Errno> {
         let changes: Vec<_> = changes
             .iter()
             .filter(|(object, state)| *object < self.states.size() && self.states.get(*object) != *state)
@@ -129,7 +129,7 @@ impl<'a> ObjectMap<'a> {
     ///
     /// # Errors
     /// As [`Self::set`].
-    pub fn set_range(&mut self, start: u64, end: u64, state: u8, from: u8) -> Result<(), Errno> {
+    pub(super) fn set_range(&mut self, start: u64, end: u64, state: u8, from: u8) -> Result<(), Errno> {
         let end = end.min(self.states.size());
         if start >= end {
             return Ok(());
@@ -165,7 +165,7 @@ impl<'a> ObjectMap<'a> {
     ///
     /// # Errors
     /// As [`Self::set`].
-    pub fn set_in_snapshot(&mut self, snap: u64, object: u64, state: u8) -> Result<(), Errno> {
+    pub(super) fn set_in_snapshot(&mut self, snap: u64, object: u64, state: u8) -> Result<(), Errno> {
         if object >= self.image.objects_at(snap) {
             return Ok(());
         }
@@ -198,7 +198,7 @@ impl<'a> ObjectMap<'a> {
     ///
     /// # Errors
     /// Of the class method.
-    pub fn close(self) -> Result<(), Errno> {
+    pub(super) fn close(self) -> Result<(), Errno> {
         let op = UnlockOp {
             name: Bytes::from_static(LOCK_NAME),
             cookie: Bytes::new(),

@@ -18,7 +18,7 @@ const CHILDREN: &[u8] = b"rbd_children";
 ///
 /// # Errors
 /// ESTALE if a clone has another parent than its parent knows of.
-pub fn children(from: &Image, to: &Image, snaps: &BTreeMap<u64, u64>) -> Result<(), Errno> {
+pub(super) fn children(from: &Image, to: &Image, snaps: &BTreeMap<u64, u64>) -> Result<(), Errno> {
     for (&to_snap, &from_snap) in snaps {
         let known = from.header.snaps.contains_key(&from_snap) && to.header.snaps.contains_key(&to_snap);
         if !known {

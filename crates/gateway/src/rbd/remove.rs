@@ -141,7 +141,7 @@ fn check_unused(image: &Image) -> Result<(), Errno> {
 ///
 /// # Errors
 /// Of reading.
-pub fn is_watched_by_others(image: &Image) -> Result<bool, Errno> {
+pub(super) fn is_watched_by_others(image: &Image) -> Result<bool, Errno> {
     let own = image.ioctx.rados().name();
     let mirrors: BTreeSet<EntityName> = match image.ioctx.watchers(mirror::MIRRORING) {
         Ok(watchers) => watchers.into_iter().map(|w| w.name).collect(),
@@ -158,7 +158,12 @@ pub fn is_watched_by_others(image: &Image) -> Result<bool, Errno> {
 ///
 /// # Errors
 /// As [`remove_by_name`].
-pub fn remove_image(ioctx: &IoCtx, id: &Bytes, how: Removal, progress: Progress<'_>) -> Result<(), Errno> {
+pub(super) fn remove_image(
+    ioctx: &IoCtx,
+    id: &Bytes,
+    how: Removal,
+    progress: Progress<'_>,
+) -> Result<(), Errno> {
     let mut name = Bytes::new();
     match Image::open_by_id(ioctx, id) {
         Ok(mut image) => {

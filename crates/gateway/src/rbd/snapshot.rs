@@ -26,7 +26,7 @@ fn from_cluster(error: &ClusterError) -> Errno {
 ///
 /// # Errors
 /// EEXIST if there is one of that name in that namespace; of the class methods.
-pub fn create(image: &Image, name: &[u8], namespace: &SnapshotNamespace) -> Result<u64, Errno> {
+pub(super) fn create(image: &Image, name: &[u8], namespace: &SnapshotNamespace) -> Result<u64, Errno> {
     let cluster = image.ioctx.rados().cluster();
     let id = cluster
         .create_snap(image.data.pool())
@@ -84,7 +84,7 @@ fn release(image: &Image, id: u64) -> Result<(), Errno> {
 ///
 /// # Errors
 /// EBUSY if it is protected, or in the trash already and still needed.
-pub fn remove(image: &Image, id: u64) -> Result<(), Errno> {
+pub(super) fn remove(image: &Image, id: u64) -> Result<(), Errno> {
     let snap = image.header.snaps.get(&id).ok_or(Errno::ENOENT)?;
     let mut trashed = false;
     if snap.namespace.kind() != SnapshotNamespaceType::TRASH {

@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 64;
 
 /// An image at one moment, as a source of data.
 #[derive(Debug)]
-pub struct View {
+pub(super) struct View {
     data: IoCtx,
     prefix: Bytes,
     layout: Layout,
@@ -29,7 +29,7 @@ impl View {
     ///
     /// # Errors
     /// ENOENT if the snapshot or a parent is gone.
-    pub fn of(image: &Image, snap: u64) -> Result<Self, Errno> {
+    pub(super) fn of(image: &Image, snap: u64) -> Result<Self, Errno> {
         Self::build(image, snap, 0)
     }
 
@@ -37,7 +37,7 @@ impl View {
     ///
     /// # Errors
     /// ENOENT if the parent is gone.
-    pub fn parent_of(image: &Image) -> Result<Option<(Self, u64)>, Errno> {
+    pub(super) fn parent_of(image: &Image) -> Result<Option<(Self, u64)>, Errno> {
         Self::under(image, NOSNAP, 0)
     }
 
@@ -87,7 +87,7 @@ impl View {
     ///
     /// # Errors
     /// Of reading.
-    pub fn read(&self, offset: u64, length: u64) -> Result<BytesMut, Errno> {
+    pub(super) fn read(&self, offset: u64, length: u64) -> Result<BytesMut, Errno> {
         let mut out = BytesMut::zeroed(usize::try_from(length).map_err(|_| Errno::EINVAL)?);
         let seen = self.size.saturating_sub(offset).min(length);
         for piece in self.layout.pieces(offset, seen) {
@@ -120,7 +120,7 @@ impl View {
     ///
     /// # Errors
     /// Of reading.
-    pub fn own_object(&self, layout: &Layout, object: u64) -> Result<Option<Bytes>, Errno> {
+    pub(super) fn own_object(&self, layout: &Layout, object: u64) -> Result<Option<Bytes>, Errno> {
         let (mut out, mut any) = (BytesMut::new(), false);
         for piece in layout.pieces_of(object) {
             let seen = self.size.saturating_sub(piece.at).min(piece.length);
@@ -148,7 +148,7 @@ impl View {
     ///
     /// # Errors
     /// Of reading.
-    pub fn has_own(&self, layout: &Layout, object: u64) -> Result<bool, Errno> {
+    pub(super) fn has_own(&self, layout: &Layout, object: u64) -> Result<bool, Errno> {
         for piece in layout.pieces_of(object) {
             let seen = self.size.saturating_sub(piece.at).min(piece.length);
             for own in self.layout.pieces(piece.at, seen) {
@@ -168,7 +168,7 @@ impl View {
     ///
     /// # Errors
     /// Of reading.
-    pub fn object(&self, layout: &Layout, object: u64, overlap: u64) -> Result<Option<Bytes>, Errno> {
+    pub(super) fn object(&self, layout: &Layout, object: u64, overlap: u64) -> Result<Option<Bytes>, Errno> {
         let mut out = BytesMut::new();
         for piece in layout.pieces_of(object) {
             let n = overlap.saturating_sub(piece.at).min(piece.length);

@@ -10,7 +10,7 @@ use super::{failure::Failure, spec::pattern};
 
 /// Every so many minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Interval(u64);
+pub(super) struct Interval(u64);
 
 /// Longer ones would never come.
 const MAX_MINUTES: u64 = 1000 * 366 * 24 * 60;
@@ -22,7 +22,7 @@ impl Interval {
     ///
     /// # Errors
     /// EINVAL if it is not of that form, or zero.
-    pub fn parse(text: &str) -> Result<Self, Failure> {
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
         let parse = || {
             let found = INTERVAL.captures(text)?;
             let number: u64 = found.get(1)?.as_str().parse().ok()?;
@@ -38,7 +38,7 @@ impl Interval {
     }
 
     /// In minutes; never zero.
-    pub const fn minutes(self) -> u64 {
+    pub(super) const fn minutes(self) -> u64 {
         self.0
     }
 }
@@ -55,7 +55,7 @@ impl fmt::Display for Interval {
 
 /// A time of day, maybe in a time zone.
 #[derive(Debug, Clone, Copy)]
-pub struct StartTime {
+pub(super) struct StartTime {
     hour: u32,
     minute: u32,
     /// Minutes east of Greenwich.
@@ -85,7 +85,7 @@ impl StartTime {
     ///
     /// # Errors
     /// EINVAL if it is no time.
-    pub fn parse(text: &str) -> Result<Self, Failure> {
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
         let read = || {
             let found = TIME.captures(text).filter(|_| !text.trim().is_empty())?;
             let part = |n| found.get(n).map(|m| m.as_str());
@@ -119,7 +119,7 @@ impl StartTime {
 
     /// Minutes after midnight that a schedule begins. As in Ceph a zone's offset is added, and one to the west is
     /// counted round the world.
-    pub fn minutes(self) -> u64 {
+    pub(super) fn minutes(self) -> u64 {
         let zone = self.zone.unwrap_or(0).rem_euclid(24 * 60);
         u64::from(self.hour * 60 + self.minute) + u64::from(zone.unsigned_abs())
     }

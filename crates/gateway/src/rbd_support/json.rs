@@ -42,7 +42,7 @@ fn ascii(text: &str) -> String {
 }
 
 /// `dumps(value)`.
-pub fn one_line(value: &Value) -> String {
+pub(super) fn one_line(value: &Value) -> String {
     let mut out = Vec::new();
     match value.serialize(&mut Serializer::with_formatter(&mut out, OneLine)) {
         Ok(()) => ascii(&String::from_utf8_lossy(&out)),
@@ -52,7 +52,7 @@ pub fn one_line(value: &Value) -> String {
 }
 
 /// `dumps(value, indent=4, sort_keys=True)`.
-pub fn pretty(value: &Value) -> String {
+pub(super) fn pretty(value: &Value) -> String {
     let value = sorted(value);
     let mut out = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");

@@ -17,7 +17,7 @@ use crate::{
 
 /// What a schedule is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Level {
+pub(super) struct Level {
     /// As people name it; empty for everything.
     pub name: String,
     /// The key that its schedule is stored under: `POOL-ID[/NAMESPACE[/IMAGE-ID]]`.
@@ -80,7 +80,7 @@ fn checked<R: Rules>(opened: Result<Image, Errno>, shown: &str) -> Result<Image,
 
 impl Level {
     /// Everything.
-    pub const fn everything() -> Self {
+    pub(super) const fn everything() -> Self {
         Self {
             name: String::new(),
             id: String::new(),
@@ -91,7 +91,7 @@ impl Level {
     }
 
     /// A pool, or one of its namespaces.
-    pub fn of_pool(pool: i64, pool_name: &str, namespace: Option<&str>) -> Self {
+    pub(super) fn of_pool(pool: i64, pool_name: &str, namespace: Option<&str>) -> Self {
         let (id, name) = match namespace {
             None => (format!("{pool}"), format!("{pool_name}/")),
             Some(ns) => (format!("{pool}/{ns}"), format!("{pool_name}/{ns}/")),
@@ -109,7 +109,7 @@ impl Level {
     ///
     /// # Errors
     /// EINVAL if that is not there, or there can be no schedule for it.
-    pub fn from_name<R: Rules>(rados: &Arc<Rados>, name: &str) -> Result<Self, Failure> {
+    pub(super) fn from_name<R: Rules>(rados: &Arc<Rados>, name: &str) -> Result<Self, Failure> {
         let found = NAME
             .captures(name)
             .ok_or_else(|| invalid(format!("failed to parse {name}")))?;
@@ -164,7 +164,7 @@ impl Level {
     ///
     /// # Errors
     /// EINVAL if that is not there any more; ESHUTDOWN if the client is shut out.
-    pub fn from_id<R: Rules>(rados: &Arc<Rados>, id: &str) -> Result<Self, Failure> {
+    pub(super) fn from_id<R: Rules>(rados: &Arc<Rados>, id: &str) -> Result<Self, Failure> {
         let found = ID
             .captures(id)
             .ok_or_else(|| invalid(format!("failed to parse: {id}")))?;
@@ -203,7 +203,7 @@ impl Level {
     }
 
     /// Whether this one is within the other.
-    pub fn is_child_of(&self, other: &Self) -> bool {
+    pub(super) fn is_child_of(&self, other: &Self) -> bool {
         if other.pool.is_none() {
             return self.pool.is_some();
         }
@@ -217,7 +217,7 @@ impl Level {
     }
 
     /// Whether they have something in common.
-    pub fn intersects(&self, other: &Self) -> bool {
+    pub(super) fn intersects(&self, other: &Self) -> bool {
         let differ = |a: &Option<String>, b: &Option<String>| a.is_some() && b.is_some() && a != b;
         if self.pool.is_none() || other.pool.is_none() {
             return true;
@@ -232,7 +232,7 @@ impl Level {
     }
 
     /// Whether that is within this level; an empty namespace counts as all of them, as in Ceph.
-    pub fn matches(&self, pool: i64, namespace: &str, image: Option<&str>) -> bool {
+    pub(super) fn matches(&self, pool: i64, namespace: &str, image: Option<&str>) -> bool {
         let fits = |own: &Option<String>, other: Option<&str>| {
             own.as_deref()
                 .is_none_or(|own| own.is_empty() || Some(own) == other)

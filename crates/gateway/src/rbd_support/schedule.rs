@@ -22,28 +22,28 @@ use crate::rados::{IoCtx, Rados, ops};
 
 /// When something is to be done: at each of these.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Schedule(Vec<(Interval, Option<StartTime>)>);
+pub(super) struct Schedule(Vec<(Interval, Option<StartTime>)>);
 
 impl Schedule {
     /// Adds times, unless they are there.
-    pub fn add(&mut self, item: (Interval, Option<StartTime>)) {
+    pub(super) fn add(&mut self, item: (Interval, Option<StartTime>)) {
         if !self.0.contains(&item) {
             self.0.push(item);
         }
     }
 
     /// Removes times.
-    pub fn remove(&mut self, item: (Interval, Option<StartTime>)) {
+    pub(super) fn remove(&mut self, item: (Interval, Option<StartTime>)) {
         self.0.retain(|i| *i != item);
     }
 
     /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The next time after `now`, a whole minute.
-    pub fn next_run(&self, now: SystemTime) -> Option<SystemTime> {
+    pub(super) fn next_run(&self, now: SystemTime) -> Option<SystemTime> {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let next = self.0.iter().map(|(interval, start)| {
             let period = interval.minutes() * 60;
@@ -54,7 +54,7 @@ impl Schedule {
     }
 
     /// As commands show it.
-    pub fn to_value(&self) -> Value {
+    pub(super) fn to_value(&self) -> Value {
         let item = |(interval, start): &(Interval, Option<StartTime>)| {
             json!({
                 "interval": interval.to_string(),
@@ -65,12 +65,12 @@ impl Schedule {
     }
 
     /// As it is stored.
-    pub fn to_json(&self) -> String {
+    pub(super) fn to_json(&self) -> String {
         python::pretty(&self.to_value())
     }
 
     /// Reads a stored schedule; none if it is none.
-    pub fn from_json(text: &str) -> Option<Self> {
+    pub(super) fn from_json(text: &str) -> Option<Self> {
         let Ok(Value::Array(items)) = serde_json::from_str(text) else {
             return None;
         };
@@ -88,7 +88,7 @@ impl Schedule {
 }
 
 /// `2026-11-26 01:30:00`.
-pub fn shown(at: SystemTime) -> String {
+pub(super) fn shown(at: SystemTime) -> String {
     let text = crate::mon::local_time(Utime::from_system_time(at));
     text.get(..19).unwrap_or_default().replace('T', " ")
 }
@@ -104,7 +104,7 @@ pub struct Place {
 
 /// All schedules, by level.
 #[derive(Debug, Default)]
-pub struct Schedules(BTreeMap<String, (Level, Schedule)>);
+pub(super) struct Schedules(BTreeMap<String, (Level, Schedule)>);
 
 /// The section of the configuration that modules' options are in.
 const SECTION: &str = "mgr";
@@ -119,7 +119,7 @@ impl Schedules {
     ///
     /// # Errors
     /// ESHUTDOWN if the client is shut out.
-    pub fn load<R: Rules>(rados: &Arc<Rados>, place: Place) -> Result<Self, Errno> {
+    pub(super) fn load<R: Rules>(rados: &Arc<Rados>, place: Place) -> Result<Self, Errno> {
         let mut all = Self::default();
         let options = rados.cluster().config_of(SECTION);
         if let Some(text) = options.get(place.option).filter(|t| !t.is_empty()) {
@@ -199,7 +199,7 @@ impl Schedules {
     ///
     /// # Errors
     /// EINVAL if these are no times.
-    pub fn add(
+    pub(super) fn add(
         &mut self,
         rados: &Arc<Rados>,
         place: Place,
@@ -217,7 +217,7 @@ impl Schedules {
     ///
     /// # Errors
     /// ENOENT if there never was a schedule in the pool.
-    pub fn remove(
+    pub(super) fn remove(
         &mut self,
         rados: &Arc<Rados>,
         place: Place,
@@ -238,7 +238,7 @@ impl Schedules {
     }
 
     /// The schedule that holds for something: its own, or that of the closest level around it.
-    pub fn find(&self, pool: i64, namespace: &str, image: Option<&str>) -> Option<&Schedule> {
+    pub(super) fn find(&self, pool: i64, namespace: &str, image: Option<&str>) -> Option<&Schedule> {
         let mut keys = vec![String::new(), pool.to_string(), format!("{pool}/{namespace}")];
         keys.extend(image.map(|image| format!("{pool}/{namespace}/{image}")));
         let found = keys.iter().rev().find_map(|key| self.0.get(key));
@@ -246,12 +246,12 @@ impl Schedules {
     }
 
     /// Whether something has anything to do with a level.
-    pub fn intersect(&self, level: &Level) -> bool {
+    pub(super) fn intersect(&self, level: &Level) -> bool {
         self.0.values().any(|(own, _)| own.intersects(level))
     }
 
     /// The schedules of a level and within it, and the one that holds for it, as commands show them.
-    pub fn to_value(&self, level: &Level) -> Value {
+    pub(super) fn to_value(&self, level: &Level) -> Value {
         let mut around = self.0.get(&level.id).map(|(own, _)| own);
         if around.is_none() {
             for (own, _) in self.0.values() {

@@ -53,7 +53,7 @@ impl Action {
 
 /// What a task is about. Fields that it does not have are none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refs {
+pub(super) struct Refs {
     /// What is done.
     pub action: Action,
     /// The image's pool.
@@ -68,7 +68,7 @@ pub struct Refs {
 
 impl Refs {
     /// As JSON, in the order in which Ceph writes it.
-    pub fn to_json(&self) -> Map<String, Value> {
+    pub(super) fn to_json(&self) -> Map<String, Value> {
         let mut out = Map::new();
         out.insert("action".to_owned(), self.action.name().into());
         out.insert("pool_name".to_owned(), self.pool.clone().into());
@@ -94,7 +94,7 @@ impl Refs {
     }
 
     /// Whether a task that was asked for is this one. Without an id any id will do.
-    pub fn answers(&self, asked: &Self) -> bool {
+    pub(super) fn answers(&self, asked: &Self) -> bool {
         let mut own = self.clone();
         if asked.image_id.is_none() {
             own.image_id = None;
@@ -105,7 +105,7 @@ impl Refs {
 
 /// A task.
 #[derive(Debug, Clone)]
-pub struct Task {
+pub(super) struct Task {
     /// Its place in the order of all tasks.
     pub sequence: u64,
     /// Its id.
@@ -139,7 +139,7 @@ const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(300);
 
 impl Task {
     /// A task that nothing was done for yet.
-    pub const fn new(sequence: u64, id: String, message: String, refs: Refs) -> Self {
+    pub(super) const fn new(sequence: u64, id: String, message: String, refs: Refs) -> Self {
         Self {
             sequence,
             id,
@@ -157,12 +157,12 @@ impl Task {
     }
 
     /// The key that it is stored under.
-    pub fn key(&self) -> String {
+    pub(super) fn key(&self) -> String {
         format!("{:016X}", self.sequence)
     }
 
     /// As commands show it.
-    pub fn to_value(&self) -> Value {
+    pub(super) fn to_value(&self) -> Value {
         let mut out = Map::new();
         out.insert("sequence".to_owned(), self.sequence.into());
         out.insert("id".to_owned(), self.id.clone().into());
@@ -188,12 +188,12 @@ impl Task {
     }
 
     /// As it is stored, and as who added it is told.
-    pub fn to_json(&self) -> String {
+    pub(super) fn to_json(&self) -> String {
         json::one_line(&self.to_value())
     }
 
     /// Reads a stored task; none if it is no task.
-    pub fn from_json(text: &str) -> Option<Self> {
+    pub(super) fn from_json(text: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(text).ok()?;
         let string = |key| value.get(key).and_then(Value::as_str).map(str::to_owned);
         Some(Self::new(
@@ -205,7 +205,7 @@ impl Task {
     }
 
     /// Notes that an attempt is over.
-    pub fn attempted(&mut self, now: SystemTime) {
+    pub(super) fn attempted(&mut self, now: SystemTime) {
         self.in_progress = false;
         self.retry_attempts = self.retry_attempts.saturating_add(1);
         let wait = RETRY_INTERVAL
@@ -215,7 +215,7 @@ impl Task {
     }
 
     /// Whether it is due.
-    pub fn is_due(&self, now: SystemTime) -> bool {
+    pub(super) fn is_due(&self, now: SystemTime) -> bool {
         self.retry_time.is_none_or(|at| at <= now)
     }
 }

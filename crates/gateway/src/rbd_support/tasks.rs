@@ -50,7 +50,7 @@ pub struct Tasks {
 
 /// What changes.
 #[derive(Debug, Default)]
-pub struct State {
+pub(super) struct State {
     /// By sequence.
     pub(super) tasks: BTreeMap<u64, Task>,
     completed: VecDeque<Task>,

@@ -4,9 +4,10 @@ use bytes::{BufMut, BytesMut};
 use encoding::{RawMessage, types::Utime};
 
 use crate::{
-    connection::{Event, make_room},
+    connection::Event,
     error::Result,
     lossless::{Attachment, Outbound},
+    room::{Missing, make_room},
     v2::{Limits, Output, Progress},
 };
 
@@ -15,8 +16,8 @@ use super::stream::{StreamReader, StreamWriter};
 /// Receives.
 pub struct ReadHalf {
     rx: BytesMut,
-    /// Bytes missing to the end of the current message, at least.
-    missing: usize,
+    /// To the end of the current message.
+    missing: Missing,
     reader: StreamReader,
     limits: Limits,
 }
@@ -25,7 +26,7 @@ impl ReadHalf {
     pub(super) fn new(rx: BytesMut, reader: StreamReader, limits: Limits) -> Self {
         Self {
             rx,
-            missing: 0,
+            missing: Missing::default(),
             reader,
             limits,
         }
@@ -52,11 +53,14 @@ impl ReadHalf {
     pub fn poll_event(&mut self) -> Result<Option<Event>> {
         Ok(match self.reader.next(&mut self.rx, &self.limits)? {
             Progress::Need(n) => {
-                self.missing = n;
+                self.missing = Missing {
+                    bytes: n,
+                    data_at: self.reader.data_at(),
+                };
                 None
             }
             Progress::Ready(event) => {
-                self.missing = 0;
+                self.missing = Missing::default();
                 if let (Event::Ack(seq), Some(session)) = (&event, self.reader.lossless()) {
                     session.acknowledged(*seq)?;
                 }

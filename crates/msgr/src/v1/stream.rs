@@ -92,6 +92,12 @@ impl StreamReader {
         }
     }
 
+    /// Where the data of the message that has not wholly arrived begins, behind its header.
+    pub(super) fn data_at(&self) -> usize {
+        self.head
+            .map_or(0, |head| head.front_len as usize + head.middle_len as usize)
+    }
+
     /// What stands behind a tag. None if there is nothing to tell of it (yet).
     fn piece(&mut self, tag: Tag, raw: &Bytes, limits: &Limits) -> Result<Option<Event>> {
         let mut r = Reader::new(raw);

@@ -13,8 +13,8 @@ use super::{
     crypto::Gcm,
     preamble::{MAX_SEGMENTS, PREAMBLE_LEN, Preamble, Tag},
     segments::{
-        CRC_EPILOGUE, CRC_EPILOGUE_V20, CRC_LEN, INLINE, Limits, SECURE_EPILOGUE, SECURE_HEAD, TAG_LEN,
-        alignment, crc_rest, padded, secure_rest,
+        CRC_EPILOGUE, CRC_EPILOGUE_V20, CRC_LEN, DATA, INLINE, Limits, SECURE_EPILOGUE, SECURE_HEAD, TAG_LEN,
+        alignment, crc_of_first, crc_rest, padded, secure_rest,
     },
 };
 
@@ -124,6 +124,18 @@ impl FrameReader {
                     _ => frame,
                 }));
             }
+        }
+    }
+
+    /// Where the data of the frame that has not wholly arrived begins, behind its head.
+    pub(super) fn data_at(&self) -> usize {
+        let Some(Head { preamble, .. }) = &self.head else {
+            return 0;
+        };
+        let lens = preamble.lens().map(|len| len as usize);
+        match &self.gcm {
+            None => lens.take(DATA).sum::<usize>() + crc_of_first(preamble, self.revision),
+            Some(_) => secure_rest(preamble).0 + lens.take(DATA).skip(1).map(padded).sum::<usize>(),
         }
     }
 

@@ -10,9 +10,10 @@ use bytes::{BufMut, BytesMut};
 use encoding::{Encode, Features, RawMessage, types::Utime};
 
 use crate::{
-    connection::{Event, make_room},
+    connection::Event,
     error::{Error, Result},
     lossless::{Attachment, Outbound},
+    room::{Missing, make_room},
 };
 
 use super::{
@@ -26,8 +27,8 @@ use super::{
 /// Receives.
 pub struct ReadHalf {
     rx: BytesMut,
-    /// Bytes missing to the end of the current frame, at least.
-    missing: usize,
+    /// To the end of the current frame.
+    missing: Missing,
     reader: FrameReader,
     limits: Limits,
     in_seq: Arc<AtomicU64>,
@@ -44,7 +45,7 @@ impl ReadHalf {
     ) -> Self {
         Self {
             rx,
-            missing: 0,
+            missing: Missing::default(),
             reader,
             limits,
             in_seq,
@@ -74,11 +75,14 @@ impl ReadHalf {
         loop {
             match self.reader.next(&mut self.rx, &self.limits)? {
                 Progress::Need(n) => {
-                    self.missing = n;
+                    self.missing = Missing {
+                        bytes: n,
+                        data_at: self.reader.data_at(),
+                    };
                     return Ok(None);
                 }
                 Progress::Ready(frame) => {
-                    self.missing = 0;
+                    self.missing = Missing::default();
                     if let Some(event) = self.event(frame)? {
                         return Ok(Some(event));
                     }

@@ -71,6 +71,8 @@ pub(super) const CRC_EPILOGUE: usize = 13;
 pub(super) const CRC_EPILOGUE_V20: usize = 17;
 /// `epilogue_secure_rev1_block_t`, without its tag.
 pub(super) const SECURE_EPILOGUE: usize = BLOCK;
+/// Number of the segment with a message's data.
+pub(super) const DATA: usize = 3;
 /// Checksum behind the first segment.
 pub(super) const CRC_LEN: usize = 4;
 
@@ -79,13 +81,22 @@ pub(super) fn padded(len: usize) -> usize {
     len.next_multiple_of(BLOCK)
 }
 
+/// Bytes of the checksum that stands right behind the first segment of a crc frame.
+pub(super) fn crc_of_first(preamble: &Preamble, revision: Revision) -> usize {
+    match revision {
+        Revision::V20 => 0,
+        _ if preamble.segments[0].0 == 0 => 0,
+        _ => CRC_LEN,
+    }
+}
+
 /// Bytes behind the head of a crc frame.
 pub(super) fn crc_rest(preamble: &Preamble, revision: Revision) -> usize {
     let segments: usize = preamble.lens().map(|l| l as usize).sum();
     if revision == Revision::V20 {
         return segments + CRC_EPILOGUE_V20;
     }
-    let first = if preamble.segments[0].0 > 0 { CRC_LEN } else { 0 };
+    let first = crc_of_first(preamble, revision);
     segments + first + if preamble.count > 1 { CRC_EPILOGUE } else { 0 }
 }
 
@@ -107,7 +118,7 @@ pub(super) fn secure_rest(preamble: &Preamble) -> (usize, usize) {
 /// Alignment that is announced for a segment.
 pub(super) fn alignment(tag: Tag, segment: usize) -> u16 {
     match (tag, segment) {
-        (Tag::MESSAGE, 3) => 4096,
+        (Tag::MESSAGE, DATA) => 4096,
         _ => 8,
     }
 }

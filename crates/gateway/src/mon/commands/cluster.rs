@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{CommandResult, Context};
 use crate::{
     cluster::{MGR_NAME, MON_NAME},
+    daemon,
     mon::{
         command_table::describe_all,
         log::LogLevel,
@@ -213,6 +214,19 @@ pub(super) fn log_last(ctx: &Context<'_>) -> CommandResult {
         };
         entries.iter().map(line).collect()
     }))
+}
+
+/// `compact`: as the monitor tells of it.
+pub(super) fn compact(ctx: &Context<'_>) -> CommandResult {
+    let seconds = daemon::compact(ctx.cluster())?;
+    Ok(Reply::data(format!(
+        "compacted the metadata in {seconds} seconds"
+    )))
+}
+
+/// `smart [DEVICE]`: the monitor's store is in files, so there is no disk that is its own (`Monitor::do_admin_command`).
+pub(super) fn smart(_: &Context<'_>) -> CommandResult {
+    Err(enoent("could not determine device name for the metadata"))
 }
 
 /// `heap ...`: there is no heap profiler.

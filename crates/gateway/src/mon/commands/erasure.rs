@@ -1,10 +1,10 @@
-//! `osd erasure-code-profile ...`, and the CRUSH rules made after profiles.
+//! `osd erasure-code-profile ...`.
 
 use serde_json::json;
 
 use super::{CommandResult, Context};
 use crate::{
-    cluster::erasure_code::{DEFAULT_PROFILE, from_words},
+    cluster::erasure_code::from_words,
     mon::reply::{Reply, enoent},
 };
 
@@ -49,25 +49,4 @@ pub(super) fn profile_rm(ctx: &Context<'_>) -> CommandResult {
             false => format!("erasure-code-profile {name} does not exist"),
         },
     ))
-}
-
-/// `osd crush rule create-erasure NAME [PROFILE]`.
-pub(super) fn create_rule(ctx: &Context<'_>) -> CommandResult {
-    let name = ctx.args.need("name")?;
-    let profile = ctx.args.str("profile").unwrap_or(DEFAULT_PROFILE);
-    Ok(Reply::status(
-        match ctx.cluster().create_erasure_rule(name, profile)? {
-            Some(id) => format!("created rule {name} at {id}"),
-            None => format!("rule {name} already exists"),
-        },
-    ))
-}
-
-/// `osd crush rule rm NAME`.
-pub(super) fn remove_rule(ctx: &Context<'_>) -> CommandResult {
-    let name = ctx.args.need("name")?;
-    Ok(Reply::status(match ctx.cluster().remove_crush_rule(name)? {
-        true => String::new(),
-        false => format!("rule {name} does not exist"),
-    }))
 }

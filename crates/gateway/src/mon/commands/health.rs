@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     cluster::{Cluster, ClusterError, HealthMute},
     mon::{
+        health_log::Failing,
         reply::{Reply, einval, enoent},
         time,
     },
@@ -23,7 +25,7 @@ use crate::{
 /// What is not as it should be, and what of it nobody wants to hear of.
 pub(super) struct Health {
     checks: Vec<Check>,
-    mutes: BTreeMap<String, HealthMute>,
+    mutes: Arc<BTreeMap<String, HealthMute>>,
     now: Utime,
 }
 
@@ -175,19 +177,37 @@ pub(super) fn unmute(ctx: &Context<'_>) -> CommandResult {
     Ok(Reply::default())
 }
 
-/// Ends mutes whose time is over, or whose checks have passed or become worse. Returns what is to be said of that. Blocks.
+/// What is not as it should be at this moment.
+pub(in crate::mon) struct Reviewed {
+    /// It, in short.
+    pub(in crate::mon) failing: Vec<Failing>,
+    /// What is to be said of mutes that have ended.
+    pub(in crate::mon) unmuted: Vec<String>,
+}
+
+/// Judges health, and ends mutes whose time is over, or whose checks have passed or become worse. Blocks.
 ///
 /// # Errors
-/// If it cannot be stored.
-pub(in crate::mon) fn review_mutes(cluster: &Cluster) -> Result<Vec<String>, ClusterError> {
-    let mutes = cluster.health_mutes();
-    if mutes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (checks, now) = (checks(cluster), Utime::from_system_time(SystemTime::now()));
+/// If it cannot be stored that a mute has ended.
+pub(in crate::mon) fn review(cluster: &Cluster) -> Result<Reviewed, ClusterError> {
+    let checks = checks(cluster);
+    let unmuted = review_mutes(cluster, &checks)?;
+    let failing = |check: Check| Failing {
+        code: check.code,
+        error: check.error,
+        summary: check.summary,
+    };
+    Ok(Reviewed {
+        failing: checks.into_iter().map(failing).collect(),
+        unmuted,
+    })
+}
+
+fn review_mutes(cluster: &Cluster, checks: &[Check]) -> Result<Vec<String>, ClusterError> {
+    let (mutes, now) = (cluster.health_mutes(), Utime::from_system_time(SystemTime::now()));
     let mut lines = Vec::new();
-    for (code, mut mute) in mutes {
-        let check = checks.iter().find(|c| c.code == code);
+    for (code, mute) in &*mutes {
+        let check = checks.iter().find(|c| c.code == *code);
         let count = check.map_or(0, |c| c.count as u64);
         let why = match check {
             _ if mute.until.is_some_and(|until| until <= now) => {
@@ -200,14 +220,17 @@ pub(in crate::mon) fn review_mutes(cluster: &Cluster) -> Result<Vec<String>, Clu
             }
             Some(_) if mute.count > 0 && count < mute.count => {
                 // Less is wrong than when it was muted: as much as then would be worse now.
-                mute.count = count;
-                cluster.set_health_mute(&code, Some(&mute))?;
+                let less = HealthMute {
+                    count,
+                    ..mute.clone()
+                };
+                cluster.set_health_mute(code, Some(&less))?;
                 continue;
             }
             Some(check) if mute.count == 0 && check.summary != mute.summary => "summary changed".to_owned(),
             Some(_) => continue,
         };
-        cluster.set_health_mute(&code, None)?;
+        cluster.set_health_mute(code, None)?;
         lines.push(format!("Health alert mute {code} cleared ({why})"));
     }
     Ok(lines)
@@ -297,18 +320,15 @@ mod tests {
             .set_health_mute("SLOW_OPS", Some(&mute(Some(past), true)))
             .unwrap();
         assert_eq!(cluster.health_mutes()["SLOW_OPS"], mute(Some(past), true));
-        let lines = review_mutes(&cluster).unwrap();
+        let reviewed = review(&cluster).unwrap();
         assert_eq!(
-            lines,
+            reviewed.unmuted,
             [
                 "Health alert mute OSD_DOWN cleared (health alert cleared)",
                 "Health alert mute SLOW_OPS cleared (passed TTL 1.000000)",
             ]
         );
-        assert_eq!(
-            cluster.health_mutes().into_keys().collect::<Vec<_>>(),
-            ["OSD_FULL"]
-        );
+        assert_eq!(cluster.health_mutes().keys().collect::<Vec<_>>(), ["OSD_FULL"]);
         let health = Health::of(&cluster);
         assert_eq!(health.line(" ", "; "), "HEALTH_OK (muted: OSD_FULL)");
         assert_eq!(health.value(false)["mutes"][0]["sticky"], true);

@@ -1,12 +1,14 @@
 //! What the commands do. One table lists them all; a handler each does the work.
 
 mod auth;
+mod auth_dump;
 mod auth_keys;
 mod cluster;
 mod config;
 mod config_history;
 mod crash;
 mod crush;
+mod crush_rules;
 mod df;
 mod erasure;
 mod health;
@@ -23,6 +25,7 @@ mod pool;
 mod pool_vars;
 mod rbd_support;
 mod report;
+mod scrub;
 mod status;
 mod table;
 mod tier;
@@ -42,11 +45,11 @@ use super::{
 use crate::cluster::{Cluster, ClusterError};
 
 pub(crate) use config::option_value;
-pub(super) use health::review_mutes;
+pub(super) use health::review;
 pub(super) use mon::pong;
 pub(super) use pg::states;
 pub(crate) use pg_stats::query as group_query;
-pub(super) use status::{current_checks, io_line};
+pub(super) use status::io_line;
 pub use table::COMMANDS;
 
 /// What a handler works with.

@@ -153,23 +153,6 @@ pub(super) fn counted_group(cluster: &Cluster, name: &str) -> Result<Group, Comm
     found.ok_or_else(|| enoent(format!("pg '{name}' does not exist")))
 }
 
-/// `pg scrub|deep-scrub|repair PGID`. There is one copy, so a repair is no more than a deep scrub.
-pub(super) fn scrub(ctx: &Context<'_>) -> CommandResult {
-    let map = ctx.cluster().osdmap();
-    let group = group(&map, ctx.args.need("pgid")?)?;
-    let what = ctx.args.prefix().trim_start_matches("pg ");
-    let Some(osd) = osds(&map).map(|(id, _)| id).find(|id| map.is_up(*id)) else {
-        let text = format!("pg {} has no primary osd", group.pg);
-        return Err(CommandError::new(Errno::AGAIN, text));
-    };
-    ctx.cluster().stats().scrub(group.pg, what != "scrub");
-    let osd = group.osd.unwrap_or(osd);
-    Ok(Reply::status(format!(
-        "instructing pg {} on osd.{osd} to {what}",
-        group.pg
-    )))
-}
-
 /// The group of that name.
 pub(super) fn group(map: &OsdMap, name: &str) -> Result<Group, CommandError> {
     let parsed = name

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use encoding::maps::{CrushMap, OsdMap, pool_flags};
+use encoding::maps::{OsdMap, pool_flags};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 
@@ -88,14 +88,9 @@ fn layout(ctx: &Context<'_>, erasure: bool) -> Result<PoolLayout, CommandError> 
         return Ok(PoolLayout::Erasure { profile, rule });
     }
     // The command line's fifth word is the rule of a replicated pool, whatever the parameter is called.
-    if let Some(rule) = fifth.or(rule).filter(|r| *r != CrushMap::REPLICATED_RULE) {
-        return Err(match ctx.cluster().osdmap().crush.rule_id(rule) {
-            Some(_) => einval("(22) Invalid argument"),
-            None => enoent(format!("specified rule {rule} doesn't exist")),
-        });
-    }
+    let rule = fifth.or(rule).map(str::to_owned);
     let size = number(ctx, "size")?.unwrap_or(ctx.cluster().option_number(POOL_SIZE) as u8);
-    Ok(PoolLayout::Replicated(size))
+    Ok(PoolLayout::Replicated { size, rule })
 }
 
 /// `osd pool create POOL [PG_NUM] [PGP_NUM] [replicated|erasure] [PROFILE] [RULE] ...`.

@@ -15,7 +15,6 @@ use crate::{
     cluster::{Cluster, MGR_NAME, MON_NAME, PoolUsage, Rates},
     mon::{
         format::{Format, bytes, count},
-        health_log::Failing,
         pgmap,
         reply::Reply,
         show::{operator_flags, osd_counts, osds, pg_count},
@@ -132,16 +131,6 @@ pub(super) fn checks(cluster: &Cluster) -> Vec<Check> {
         });
     }
     out
-}
-
-/// What is not as it should be at this moment.
-pub(in crate::mon) fn current_checks(cluster: &Cluster) -> Vec<Failing> {
-    let failing = |check: Check| Failing {
-        code: check.code,
-        error: check.error,
-        summary: check.summary,
-    };
-    checks(cluster).into_iter().map(failing).collect()
 }
 
 /// Whether the backend is nearly full, or full, by the ratios of the map.

@@ -1,8 +1,9 @@
 //! The table of all commands. Rows that share words stand in the order in which clients try them.
 
 use super::{
-    Context, auth, auth_keys, cluster, config, config_history, crash, crush, df, erasure, health, mgr,
-    modules, mon, osd, osd_df, osd_dump, osd_tree, pg, pool, pool_vars, rbd_support, report, status, tier,
+    Context, auth, auth_dump, auth_keys, cluster, config, config_history, crash, crush, crush_rules, df,
+    erasure, health, mgr, modules, mon, osd, osd_df, osd_dump, osd_tree, pg, pool, pool_vars, rbd_support,
+    report, scrub, status, tier,
 };
 use crate::mon::command_table::{Command, DEPRECATED, MGR, TELL};
 
@@ -81,6 +82,10 @@ commands! {
      name=heapcmd,type=CephChoices,strings=dump|start_profiler|stop_profiler|release|get_release_rate|set_release_rate|stats \
      name=value,type=CephString,req=false",
         "show heap usage", "mon", "rw", TELL, cluster::heap;
+    "compact",
+        "make a checkpoint of the metadata and of what is in the journal", "mon", "rw", TELL, cluster::compact;
+    "smart name=devid,type=CephString,req=false",
+        "show what the monitor's disk tells of itself: it has none of its own", "mon", "rw", TELL, cluster::smart;
     "mgr dump name=epoch,type=CephInt,range=0,req=false",
         "show the manager map", "mgr", "r", 0, mgr::dump;
     "mgr stat",
@@ -246,11 +251,11 @@ commands! {
     "pg ls-by-osd name=osd,type=CephOsdName name=pool,type=CephInt,req=false name=states,type=CephString,n=N,req=false",
         "list placement groups by OSD", "pg", "r", 0, pg::ls_by_osd;
     "pg scrub name=pgid,type=CephPgid",
-        "read what is recorded of a placement group's objects", "pg", "rw", 0, pg::scrub;
+        "read what is recorded of a placement group's objects", "pg", "rw", 0, scrub::of_group;
     "pg deep-scrub name=pgid,type=CephPgid",
-        "read a placement group's objects", "pg", "rw", 0, pg::scrub;
+        "read a placement group's objects", "pg", "rw", 0, scrub::of_group;
     "pg repair name=pgid,type=CephPgid",
-        "read a placement group's objects; there is one copy and so nothing to repair from", "pg", "rw", 0, pg::scrub;
+        "read a placement group's objects; there is one copy and so nothing to repair from", "pg", "rw", 0, scrub::of_group;
     "pg map name=pgid,type=CephPgid",
         "show where a placement group is", "pg", "r", 0, pg::map;
     "pg debug name=debugop,type=CephChoices,strings=unfound_objects_exist|degraded_pgs_exist",
@@ -366,9 +371,16 @@ commands! {
         "remove an erasure code profile", "osd", "rw", 0, erasure::profile_rm;
     "osd crush rule create-erasure name=name,type=CephString,goodchars=[A-Za-z0-9-_.] \
      name=profile,type=CephString,req=false,goodchars=[A-Za-z0-9-_.=]",
-        "make a CRUSH rule for erasure-coded pools", "osd", "rw", 0, erasure::create_rule;
+        "make a CRUSH rule for erasure-coded pools", "osd", "rw", 0, crush_rules::create_erasure;
+    "osd crush rule create-replicated name=name,type=CephString,goodchars=[A-Za-z0-9-_.] \
+     name=root,type=CephString,goodchars=[A-Za-z0-9-_.] name=type,type=CephString,goodchars=[A-Za-z0-9-_.] \
+     name=class,type=CephString,goodchars=[A-Za-z0-9-_.],req=false",
+        "make a CRUSH rule for replicated pools", "osd", "rw", 0, crush_rules::create_replicated;
+    "osd crush rule rename name=srcname,type=CephString,goodchars=[A-Za-z0-9-_.] \
+     name=dstname,type=CephString,goodchars=[A-Za-z0-9-_.]",
+        "rename a CRUSH rule", "osd", "rw", 0, crush_rules::rename;
     "osd crush rule rm name=name,type=CephString,goodchars=[A-Za-z0-9-_.]",
-        "remove a CRUSH rule", "osd", "rw", 0, erasure::remove_rule;
+        "remove a CRUSH rule", "osd", "rw", 0, crush_rules::remove;
     "osd tier add name=pool,type=CephPoolname name=tierpool,type=CephPoolname \
      name=force_nonempty,type=CephBool,req=false",
         "make a pool a tier of another", "osd", "rw", 0, tier::add;
@@ -403,6 +415,18 @@ commands! {
         "list clients that are shut out", "osd", "r", DEPRECATED, osd::blocklist_ls;
     "osd blacklist clear",
         "let all clients in again", "osd", "rw", DEPRECATED, osd::blocklist_clear;
+    "osd scrub name=who,type=CephString",
+        "read what is recorded of all objects", "osd", "rw", MGR, scrub::of_osds;
+    "osd deep-scrub name=who,type=CephString",
+        "read all objects", "osd", "rw", MGR, scrub::of_osds;
+    "osd repair name=who,type=CephString",
+        "read all objects; there is one copy and so nothing to repair from", "osd", "rw", MGR, scrub::of_osds;
+    "osd pool scrub name=who,type=CephPoolname,n=N",
+        "read what is recorded of the objects of pools", "osd", "rw", MGR, scrub::of_pools;
+    "osd pool deep-scrub name=who,type=CephPoolname,n=N",
+        "read the objects of pools", "osd", "rw", MGR, scrub::of_pools;
+    "osd pool repair name=who,type=CephPoolname,n=N",
+        "read the objects of pools; there is one copy and so nothing to repair from", "osd", "rw", MGR, scrub::of_pools;
     "osd pool ls name=detail,type=CephChoices,strings=detail,req=false",
         "list pools", "osd", "r", 0, pool::ls;
     "osd pool create name=pool,type=CephPoolname name=pg_num,type=CephInt,range=0,req=false \
@@ -496,6 +520,9 @@ commands! {
         "drop the key that was to replace an entity's key", "auth", "rwx", 0, auth_keys::clear_pending;
     "auth commit-pending name=entity,type=CephString",
         "replace an entity's key by the pending one now", "auth", "rwx", 0, auth_keys::commit_pending;
+    "auth dump-keys",
+        "show which keys there are, of which types; the keys themselves are not told", "auth", "rwx", 0,
+        auth_dump::dump_keys;
     "auth wipe-rotating-service-keys",
         "make the secrets of all services anew; clients ask for new tickets", "auth", "rwx", 0,
         auth_keys::wipe_service_keys;

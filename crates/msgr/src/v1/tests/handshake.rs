@@ -46,6 +46,28 @@ fn a_client_without_cephx_v2_is_not_challenged() {
 }
 
 #[test]
+fn data_of_a_large_message_is_aligned_in_memory_as_the_disk_wants_it() {
+    let (mut c, mut s) = with_osd(Features::OURS);
+    for front in [100, 3000, 0] {
+        let mut message = RawMessage::new(MessageType::OSD_OP, 8, 3, vec![1; front].into());
+        message.data = vec![vec![3; 1 << 20].into()];
+        c.write.send(&message);
+        let mut sent = c.write.output().take();
+        let got = loop {
+            let room = s.read.read_buf();
+            let fits = (room.capacity() - room.len()).min(sent.len());
+            room.extend_from_slice(&sent.split_to(fits));
+            match s.read.poll_event().unwrap() {
+                Some(Event::Message(got)) => break got,
+                event => assert!(event.is_none() && !sent.is_empty()),
+            }
+        };
+        assert_eq!(got.data, message.data);
+        assert_eq!(got.data[0].as_ptr().addr() % 4096, 0);
+    }
+}
+
+#[test]
 fn messages_pass_signed_in_both_forms_unsigned_and_without_checksums() {
     for supported in [Features::OURS, HAMMER, UNSIGNED] {
         let (c, s) = with_osd(supported);

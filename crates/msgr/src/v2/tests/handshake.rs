@@ -87,6 +87,49 @@ fn messages_pass_in_all_modes_with_front_middle_and_data() {
     }
 }
 
+/// Receives as from a socket: what fits into the room that is made.
+fn receive_in_pieces(read: &mut ReadHalf, mut sent: Bytes) -> Option<Event> {
+    while !sent.is_empty() {
+        let room = read.read_buf();
+        let fits = (room.capacity() - room.len()).min(sent.len());
+        room.extend_from_slice(&sent.split_to(fits));
+        if let Some(event) = read.poll_event().unwrap() {
+            return Some(event);
+        }
+    }
+    None
+}
+
+#[test]
+fn data_of_large_messages_is_aligned_in_memory_as_the_disk_wants_it() {
+    for (protocol, mode) in [
+        (Protocol::V2, ConMode::CRC),
+        (Protocol::V2, ConMode::SECURE),
+        (Protocol::V20, ConMode::CRC),
+    ] {
+        let mut c = client_config(EntityType::MON, mon_auth(admin()));
+        c.modes = vec![mode];
+        c.protocol = protocol;
+        let (mut c, mut s) = establish(c, server_config(EntityType::MON, keys())).unwrap();
+        for (front, middle) in [(100, 0), (7, 5), (3000, 0), (0, 0)] {
+            let mut message = RawMessage::new(MessageType::OSD_OP, 8, 3, vec![1; front].into());
+            message.middle = vec![2; middle].into();
+            message.data = vec![vec![3; 1 << 20].into()];
+            c.write.send(&message);
+            let event = receive_in_pieces(&mut s.read, c.write.output().take());
+            let Some(Event::Message(got)) = event else {
+                panic!("{mode:?} {front} {middle}");
+            };
+            assert_eq!(got.data, message.data);
+            assert_eq!(
+                got.data[0].as_ptr().addr() % 4096,
+                0,
+                "{protocol:?} {mode:?} {front} {middle}"
+            );
+        }
+    }
+}
+
 #[test]
 fn peers_of_which_one_knows_v2_0_alone_speak_v2_0_without_secure_mode() {
     for (ours, theirs) in [(Protocol::V20, Protocol::V2), (Protocol::V2, Protocol::V20)] {

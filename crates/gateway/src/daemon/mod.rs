@@ -1,14 +1,23 @@
 //! Commands to one daemon: what `ceph tell mon.a|mgr.x|osd.0 ...` and the admin socket answer (Ceph
 //! `src/common/ceph_context.cc`). All daemons are this process, so counters are the same for each; options are each one's own.
 
+mod counters;
+mod mempools;
+mod options;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+
 use std::sync::Arc;
 
 use encoding::features::Features;
 use rustix::io::Errno;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+pub use upkeep::{compact, smart};
 
 use crate::{
-    cluster::{Cluster, KnownOption, known_option, known_options, normalized},
+    cluster::Cluster,
     mon::{self, Args, Command, CommandError, Format, Reply, TELL, describe_all},
     op_tracker::{OpTracker, dump},
     perf,
@@ -45,33 +54,33 @@ pub const DAEMON_COMMANDS: &[DaemonCommand] = &[
     row(
         "config diff",
         "dump options that differ from their defaults",
-        config_diff,
+        options::diff,
     ),
     row(
         "config diff get name=var,type=CephString",
         "dump an option if it differs from its default",
-        config_diff_get,
+        options::diff_get,
     ),
     row(
         "config get name=var,type=CephString",
         "get the value of an option",
-        config_get,
+        options::get,
     ),
     row(
         "config help name=var,type=CephString,req=false",
         "describe the options that can be set",
-        config_help,
+        options::help,
     ),
     row(
         "config set name=var,type=CephString name=val,type=CephString,n=N",
         "set an option of the running daemon",
-        config_set,
+        options::set,
     ),
-    row("config show", "dump the options in force", config_show),
+    row("config show", "dump the options in force", options::show),
     row(
         "config unset name=var,type=CephString",
         "take back what config set did",
-        config_unset,
+        options::unset,
     ),
     row(
         "dump_blocked_ops",
@@ -101,6 +110,9 @@ pub const DAEMON_COMMANDS: &[DaemonCommand] = &[
     row("dump_historic_slow_ops", "show the last slow ops", |d, _| {
         Ok(dump::slow(&d.ops()))
     }),
+    row("dump_mempools", "show what is held in memory, by kind", |d, _| {
+        Ok(mempools::dump(d.cluster))
+    }),
     row("dump_ops_in_flight", "show the ops in flight", |d, _| {
         Ok(dump::in_flight(&d.ops()))
     }),
@@ -115,7 +127,7 @@ pub const DAEMON_COMMANDS: &[DaemonCommand] = &[
     row(
         "injectargs name=injected_args,type=CephString,n=N",
         "set options of the running daemon",
-        injectargs,
+        options::inject,
     ),
     row("log dump", "write out the log: it is never held back", |_, _| {
         Ok(json!({}))
@@ -134,17 +146,22 @@ pub const DAEMON_COMMANDS: &[DaemonCommand] = &[
     row(
         "perf dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false",
         "dump counters",
-        perf_dump,
+        counters::dump,
     ),
     row(
         "perf histogram dump name=logger,type=CephString,req=false name=counter,type=CephString,req=false",
         "dump histograms: no counter has one",
-        |d, _| Ok(no_histograms(d)),
+        |d, _| Ok(counters::no_histograms(d)),
     ),
     row(
         "perf histogram schema",
         "describe the histograms: no counter has one",
-        |d, _| Ok(no_histograms(d)),
+        |d, _| Ok(counters::no_histograms(d)),
+    ),
+    row(
+        "perf reset name=var,type=CephString",
+        "begin to count anew: all, or one logger",
+        counters::reset,
     ),
     row("perf schema", "describe the counters", |d, _| {
         Ok(perf::schema(&d.counters()))
@@ -245,142 +262,6 @@ fn einval(text: impl Into<String>) -> CommandError {
     CommandError::new(Errno::INVAL, text)
 }
 
-fn value_of(daemon: &Daemon<'_>, option: KnownOption) -> String {
-    let set = daemon.cluster.config_of(daemon.name).remove(option.name);
-    set.unwrap_or_else(|| option.default.to_owned())
-}
-
-fn wanted(args: &Args) -> Result<KnownOption, CommandError> {
-    let name = normalized(args.need("var")?);
-    known_option(&name)
-        .ok_or_else(|| CommandError::new(Errno::NOENT, format!("'{name}' is no option that rbdgate heeds")))
-}
-
-fn config_show(daemon: &Daemon<'_>, _: &Args) -> Result<Value, CommandError> {
-    let mut out = Map::new();
-    out.insert("name".into(), daemon.name.into());
-    out.insert("cluster".into(), "ceph".into());
-    for &option in known_options() {
-        out.insert(option.name.into(), value_of(daemon, option).into());
-    }
-    Ok(Value::Object(out))
-}
-
-fn config_get(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
-    let option = wanted(args)?;
-    Ok(json!({option.name: value_of(daemon, option)}))
-}
-
-fn config_set(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
-    let option = wanted(args)?;
-    let text = args.list("val").join(" ");
-    let value = option
-        .kind
-        .check(&text)
-        .map_err(|why| einval(format!("error setting '{}' to '{text}': {why}", option.name)))?;
-    daemon
-        .cluster
-        .override_option(daemon.name, option.name, Some(&value));
-    Ok(json!({"success": format!("{} = '{value}' ", option.name)}))
-}
-
-fn config_unset(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
-    let option = wanted(args)?;
-    daemon.cluster.override_option(daemon.name, option.name, None);
-    Ok(json!({"success": format!("{} = '' ", option.name)}))
-}
-
-fn config_diff(daemon: &Daemon<'_>, _: &Args) -> Result<Value, CommandError> {
-    let mut out = Map::new();
-    for &option in known_options() {
-        let value = value_of(daemon, option);
-        if value != option.default {
-            out.insert(
-                option.name.into(),
-                json!({"default": option.default, "mon": value, "final": value}),
-            );
-        }
-    }
-    Ok(json!({"diff": out}))
-}
-
-fn config_diff_get(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
-    let option = wanted(args)?;
-    let mut all = config_diff(daemon, args)?;
-    if let Some(differing) = all["diff"].as_object_mut() {
-        differing.retain(|name, _| name == option.name);
-    }
-    Ok(all)
-}
-
-fn config_help(_: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
-    match args.str("var") {
-        Some(_) => Ok(json!({"option": mon::option_value(wanted(args)?)})),
-        None => {
-            Ok(json!({"options": known_options().iter().copied().map(mon::option_value).collect::<Vec<_>>()}))
-        }
-    }
-}
-
-/// The loggers, each without histograms.
-fn no_histograms(daemon: &Daemon<'_>) -> Value {
-    let loggers = daemon.counters();
-    let names = loggers.as_object().into_iter().flat_map(Map::keys);
-    Value::Object(names.map(|name| (name.clone(), json!({}))).collect())
-}
-
-/// `--name=value`, or `--name value`, several of them in one or more words.
-fn parse_injected(words: &[String]) -> Result<Vec<(String, String)>, CommandError> {
-    let mut out = Vec::new();
-    let text = words.join(" ");
-    let mut rest = text.split_whitespace().peekable();
-    while let Some(word) = rest.next() {
-        let name = word
-            .strip_prefix("--")
-            .ok_or_else(|| einval(format!("failed to parse arguments: {word}")))?;
-        let (name, value) = match name.split_once('=') {
-            Some((name, value)) => (name, value.to_owned()),
-            None => match rest.next_if(|next| !next.starts_with("--")) {
-                Some(value) => (name, value.to_owned()),
-                None => (name, "true".to_owned()),
-            },
-        };
-        out.push((normalized(name), value));
-    }
-    Ok(out)
-}
-
-fn injectargs(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
-    let pairs = parse_injected(&args.list("injected_args"))?;
-    let mut checked = Vec::new();
-    for (name, value) in pairs {
-        let option =
-            known_option(&name).ok_or_else(|| einval(format!("failed to parse arguments: --{name}")))?;
-        let value = option
-            .kind
-            .check(&value)
-            .map_err(|why| einval(format!("{name}: {why}")))?;
-        checked.push((option.name, value));
-    }
-    for (name, value) in checked {
-        daemon.cluster.override_option(daemon.name, name, Some(&value));
-    }
-    Ok(json!({}))
-}
-
-fn perf_dump(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
-    let all = daemon.counters();
-    let Some(logger) = args.str("logger").filter(|l| *l != "all") else {
-        return Ok(all);
-    };
-    let section = all.get(logger).cloned().unwrap_or(Value::Null);
-    let section = match args.str("counter") {
-        Some(counter) => json!({counter: section.get(counter)}),
-        None => section,
-    };
-    Ok(json!({logger: section}))
-}
-
 fn dump_blocklist(daemon: &Daemon<'_>, _: &Args) -> Result<Value, CommandError> {
     let map = daemon.cluster.osdmap();
     let entries = map.blocklist.iter().chain(&map.range_blocklist).map(
@@ -424,87 +305,4 @@ fn query(daemon: &Daemon<'_>, args: &Args) -> Result<Value, CommandError> {
 fn uptime(daemon: &Daemon<'_>, _: &Args) -> Result<Value, CommandError> {
     let up = daemon.cluster.started().elapsed().unwrap_or_default();
     Ok(json!({"seconds": up.as_secs()}))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cluster::{ALLOW_DELETE, tests::cluster};
-
-    fn ask(cluster: &Cluster, name: &str, request: &Value) -> Result<Value, CommandError> {
-        let daemon = Daemon {
-            cluster,
-            name,
-            sessions: 0,
-        };
-        let args = Args::parse(&[request.to_string()]).unwrap();
-        run(&daemon, &args)
-            .expect("the command is there")
-            .map(|reply| serde_json::from_slice(&reply.data).unwrap())
-    }
-
-    #[test]
-    fn options_of_one_daemon_are_set_for_it_alone_until_they_are_unset() {
-        let cluster = cluster();
-        let get = json!({"prefix": "config get", "var": "mon_allow_pool_delete"});
-        let set = json!({"prefix": "config set", "var": "mon-allow-pool-delete", "val": ["no"]});
-        assert_eq!(
-            ask(&cluster, "mon.a", &set).unwrap()["success"],
-            "mon_allow_pool_delete = 'false' "
-        );
-        assert_eq!(
-            ask(&cluster, "mon.a", &get).unwrap(),
-            json!({"mon_allow_pool_delete": "false"})
-        );
-        assert_eq!(
-            ask(&cluster, "osd.0", &get).unwrap(),
-            json!({"mon_allow_pool_delete": "true"})
-        );
-        assert!(!cluster.option_bool(ALLOW_DELETE));
-        let diff = ask(&cluster, "mon.a", &json!({"prefix": "config diff"})).unwrap();
-        assert_eq!(diff["diff"]["mon_allow_pool_delete"]["final"], "false");
-        ask(
-            &cluster,
-            "mon.a",
-            &json!({"prefix": "config unset", "var": "mon_allow_pool_delete"}),
-        )
-        .unwrap();
-        assert!(cluster.option_bool(ALLOW_DELETE));
-    }
-
-    #[test]
-    fn injected_arguments_take_effect_all_or_none() {
-        let cluster = cluster();
-        let inject = |words: &[&str]| {
-            ask(
-                &cluster,
-                "mon.a",
-                &json!({"prefix": "injectargs", "injected_args": words}),
-            )
-        };
-        assert!(inject(&["--mon_allow_pool_delete=false --no_such_option 1"]).is_err());
-        assert!(cluster.option_bool(ALLOW_DELETE));
-        assert_eq!(inject(&["--mon-allow-pool-delete false"]).unwrap(), json!({}));
-        assert!(!cluster.option_bool(ALLOW_DELETE));
-        assert!(inject(&["nonsense"]).is_err());
-    }
-
-    #[test]
-    fn every_counter_has_a_schema() {
-        let cluster = cluster();
-        let dump = ask(&cluster, "osd.0", &json!({"prefix": "perf dump"})).unwrap();
-        let schema = ask(&cluster, "osd.0", &json!({"prefix": "perf schema"})).unwrap();
-        for (section, counters) in dump.as_object().unwrap() {
-            for name in counters.as_object().unwrap().keys() {
-                assert!(schema[section][name]["type"].is_u64(), "{section}.{name}");
-            }
-        }
-        let one = ask(
-            &cluster,
-            "osd.0",
-            &json!({"prefix": "perf dump", "logger": "cluster"}),
-        )
-        .unwrap();
-        assert_eq!(one.as_object().unwrap().len(), 1);
-    }
 }

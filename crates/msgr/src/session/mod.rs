@@ -1,75 +1,32 @@
 //! A session as the daemons above the messenger see it: the peer, a way to send, and what they do on events.
 
+mod lossless;
+mod outgoing;
+mod peer;
+
 use std::{
     any::Any,
     collections::VecDeque,
-    fmt, io,
-    net::SocketAddr,
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
 };
 
-use encoding::{
-    Feature, Features, RawMessage,
-    maps::Release,
-    types::{EntityAddrVec, EntityName, Utime},
-};
-use tokio::{net::TcpStream, sync::Notify, time::timeout};
+use encoding::{RawMessage, types::Utime};
+use tokio::{net::TcpStream, sync::Notify};
 
 use crate::{
-    auth::{AuthMethod, ConMode},
     budget::{Budget, Holdings, Share},
-    cephx::{AuthCapsInfo, KeyType, MonAuthSession},
+    cephx::MonAuthSession,
     connection::WriteHalf,
-    lossless::{Attachment, Link},
-    v2::Algorithm,
 };
 
-/// Who the peer is, as proven in the handshake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerInfo {
-    /// Type and number; a client's number is its global id.
-    pub name: EntityName,
-    /// The entity that authenticated: `client.admin`. Without authentication, what the peer says.
-    pub entity: String,
-    /// The client instance.
-    pub global_id: u64,
-    /// The peer's own addresses.
-    pub addrs: EntityAddrVec,
-    /// Where it connects from.
-    pub socket: SocketAddr,
-    /// Features of both sides.
-    pub features: Features,
-    /// The peer's own features, as it said them.
-    pub supported: Features,
-    /// What it may do here.
-    pub caps: AuthCapsInfo,
-    /// How it authenticated.
-    pub method: AuthMethod,
-    /// How frames are protected.
-    pub mode: ConMode,
-    /// How frames are compressed, if they are.
-    pub compression: Option<Algorithm>,
-    /// The type of the session key; none without cephx.
-    pub key_type: Option<KeyType>,
-}
+pub use peer::PeerInfo;
 
-impl PeerInfo {
-    /// The features that monitor maps are written for. Their key types (`AuthCiphers`) are of Tentacle: a client that
-    /// knows them is told of them, though we do not offer that release's other features.
-    #[must_use]
-    pub fn monmap_features(&self) -> Features {
-        // Who hides the features of Pacific from its clients does not want them to be told more.
-        let told = self.supported.is_since(Release::TENTACLE) && self.features.has(Feature::SERVER_PACIFIC);
-        match told {
-            true => Features(self.features.0 | Feature::SERVER_TENTACLE.word().0),
-            false => self.features,
-        }
-    }
-}
+use lossless::Lossless;
+use outgoing::{Outgoing, Writer};
 
 /// What a daemon does on a session's events. Called on the connection's task, in order: it must not block, and
 /// what takes long is to be handed on.
@@ -87,61 +44,6 @@ pub trait Dispatcher: Send + Sync + 'static {
     fn on_closed(&self, session: &Arc<Session>);
 }
 
-enum Outgoing {
-    Message(RawMessage),
-    KeepaliveAck(Utime),
-}
-
-/// Bytes that a message takes on the wire beside its sections, roughly.
-const OVERHEAD: usize = 96;
-
-impl Outgoing {
-    fn cost(&self) -> usize {
-        OVERHEAD
-            + match self {
-                Self::Message(m) => m.front.len() + m.middle.len() + m.data_len(),
-                Self::KeepaliveAck(_) => 0,
-            }
-    }
-}
-
-struct Writer {
-    half: WriteHalf,
-    /// None once nothing more is to be written: the socket is closed then, whoever still holds the session.
-    socket: Option<Arc<TcpStream>>,
-}
-
-/// Pieces given to one vectored write.
-const MAX_IOV: usize = 64;
-
-impl Writer {
-    /// Writes without waiting. True if nothing is left; also returns how many bytes went out.
-    fn write(&mut self) -> io::Result<(bool, usize)> {
-        let mut written = 0;
-        let Some(socket) = &self.socket else {
-            return Ok((true, 0));
-        };
-        while !self.half.output().is_empty() {
-            let mut iov = [io::IoSlice::new(&[]); MAX_IOV];
-            let mut used = 0;
-            for (slot, piece) in iov.iter_mut().zip(self.half.output().pieces()) {
-                *slot = io::IoSlice::new(piece);
-                used += 1;
-            }
-            match socket.try_write_vectored(&iov[..used]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => {
-                    self.half.output().advance(n);
-                    written += n;
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok((false, written)),
-                Err(e) => return Err(e),
-            }
-        }
-        Ok((true, written))
-    }
-}
-
 /// What a flush came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flushed {
@@ -149,19 +51,6 @@ pub(crate) enum Flushed {
     All,
     /// The socket takes no more now.
     Blocked,
-}
-
-/// Of a session that outlives its connections.
-struct Lossless {
-    link: Arc<Link>,
-    /// The connection it has, by its count in the link.
-    transport: AtomicU64,
-    /// The last one that failed.
-    failed: AtomicU64,
-    /// Held by the task that reads: one connection after the other.
-    reading: tokio::sync::Mutex<()>,
-    announced: AtomicBool,
-    ended: AtomicBool,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -210,25 +99,15 @@ impl Session {
         socket: Arc<TcpStream>,
         budget: Arc<Budget>,
     ) -> Self {
-        let lossless = half.attachment().map(|attachment| {
-            Box::new(Lossless {
-                link: Arc::clone(attachment.link()),
-                transport: AtomicU64::new(attachment.transport()),
-                failed: AtomicU64::new(0),
-                reading: tokio::sync::Mutex::default(),
-                announced: AtomicBool::new(false),
-                ended: AtomicBool::new(false),
-            })
-        });
+        let lossless = half
+            .attachment()
+            .map(|attachment| Box::new(Lossless::new(attachment)));
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             peer,
             mon_auth: Mutex::new(mon_auth),
             outbox: Mutex::default(),
-            writer: Mutex::new(Some(Writer {
-                half,
-                socket: Some(socket),
-            })),
+            writer: Mutex::new(Some(Writer::new(half, socket))),
             deliver: None,
             pending: AtomicUsize::new(0),
             holdings: Holdings::new(budget),
@@ -508,110 +387,5 @@ impl Session {
         while self.serves(transport) {
             self.wake_reader.notified().await;
         }
-    }
-}
-
-/// What lossless sessions do beside. A connection is named by its count in the link.
-impl Session {
-    /// What is kept of the session while it has no connection, if it is lossless.
-    #[must_use]
-    pub fn link(&self) -> Option<&Arc<Link>> {
-        Some(&self.lossless.as_ref()?.link)
-    }
-
-    /// The connection that it has, by its count; 0 for a lossy session, which has but one.
-    pub(crate) fn transport(&self) -> u64 {
-        self.lossless
-            .as_ref()
-            .map_or(0, |l| l.transport.load(Ordering::Acquire))
-    }
-
-    /// Whether this connection is the session's, and works.
-    pub(crate) fn serves(&self, transport: u64) -> bool {
-        let works = |l: &Lossless| {
-            l.transport.load(Ordering::Acquire) == transport && l.failed.load(Ordering::Acquire) != transport
-        };
-        self.is_open() && self.lossless.as_deref().is_none_or(works)
-    }
-
-    /// Goes on over another connection. The older one is told to end.
-    pub(crate) fn attach(&self, half: WriteHalf, socket: Arc<TcpStream>) {
-        let (Some(lossless), Some(transport)) =
-            (&self.lossless, half.attachment().map(Attachment::transport))
-        else {
-            return;
-        };
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(writer) = &mut *writer else { return };
-        // Connections are taken over in one order, and may get here in another.
-        if transport > lossless.transport.load(Ordering::Acquire) {
-            self.drop_output(writer);
-            *writer = Writer {
-                half,
-                socket: Some(socket),
-            };
-            self.pending
-                .fetch_add(writer.half.output().len(), Ordering::Relaxed);
-            lossless.transport.store(transport, Ordering::Release);
-        }
-        self.wake_reader.notify_one();
-        self.wake_writer.notify_one();
-    }
-
-    /// The connection broke: what is sent waits for another one.
-    pub(crate) fn detach(&self, transport: u64) {
-        let Some(lossless) = &self.lossless else { return };
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if lossless.transport.load(Ordering::Acquire) == transport
-            && let Some(writer) = &mut *writer
-        {
-            self.give_up_connection(writer);
-        }
-        lossless.link.lost(transport, Instant::now());
-    }
-
-    fn give_up_connection(&self, writer: &mut Writer) {
-        self.drop_output(writer);
-        if let Some(lossless) = &self.lossless {
-            let transport = lossless.transport.load(Ordering::Acquire);
-            lossless.failed.store(transport, Ordering::Release);
-        }
-        self.wake_reader.notify_one();
-        self.wake_writer.notify_one();
-    }
-
-    fn drop_output(&self, writer: &mut Writer) {
-        let waiting = writer.half.output().len();
-        writer.half.output().clear();
-        writer.half.end();
-        writer.socket = None;
-        self.pending.fetch_sub(waiting, Ordering::Relaxed);
-    }
-
-    /// Waits for something to happen: a message to be sent, or the session to be closed.
-    pub(crate) async fn nudged(&self, at_most: Duration) {
-        // Whether it was that or the time: the caller looks.
-        let _ = timeout(at_most, self.wake_reader.notified()).await;
-    }
-
-    /// Waits for the connection before to have been read to its end.
-    pub(crate) async fn reading(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        Some(self.lossless.as_ref()?.reading.lock().await)
-    }
-
-    /// True the first time.
-    pub(crate) fn announce(&self) -> bool {
-        let announced = |l: &Lossless| l.announced.swap(true, Ordering::AcqRel);
-        !self.lossless.as_deref().is_some_and(announced)
-    }
-
-    /// Ends the session for good. True the first time, if it was announced.
-    pub(crate) fn end(&self) -> bool {
-        self.close();
-        let Some(lossless) = &self.lossless else {
-            return true;
-        };
-        lossless.link.close();
-        !lossless.ended.swap(true, Ordering::AcqRel) && lossless.announced.load(Ordering::Acquire)
     }
 }
