@@ -16,6 +16,8 @@
 #                            Ceph's own suites there, by default RBDGATE_CURVE_SUITES="trixie/test_rbd.py"
 #                            soak: half an hour of mixed clients with kills, a full disk, steps of the clock, no
 #                            descriptors left; three minutes of it are in e2e
+#                            soak-curve: ten minutes of mixed clients on a simulated CurveBS cluster in which everything
+#                            goes wrong in turn; once through is in curve
 #                            power: power lost some hundred times under stock clients; twenty times are in e2e
 #                            suites: Ceph's own suites (docs/suites.md) with the clients of their releases, all of
 #                            them; suites-part runs those that take a minute or two
@@ -120,6 +122,14 @@ stage_soak() {
         RBDGATE_SOAK_SECONDS=1800 cargo test -p rbdgate-tests --test soak -- --nocapture
 }
 
+# Ten minutes of everything going wrong in a CurveBS cluster.
+stage_soak-curve() {
+    local bin=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate}
+    cargo build --release -p curve-sim || return 1
+    RBDGATE_BIN=$bin CURVE_SIM_BIN=${CARGO_TARGET_DIR:-$PWD/target}/release/curve-sim RBDGATE_TEST_BACKEND=curve \
+        RBDGATE_SOAK_SECONDS=${RBDGATE_SOAK_SECONDS:-600} cargo test -p rbdgate-tests --test soak -- --nocapture
+}
+
 # The disk loses power again and again.
 stage_power() {
     RBDGATE_BIN=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate} \
@@ -132,14 +142,13 @@ stage_curve() {
     local bin=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate}
     cargo build --release -p curve-sim || return 1
     local sim=${CARGO_TARGET_DIR:-$PWD/target}/release/curve-sim
-    RBDGATE_BIN=$bin CURVE_SIM_BIN=$sim RBDGATE_TEST_BACKEND=curve cargo test -p rbdgate-tests --no-fail-fast \
-        --test curve_backend --test curve_faults --test curve_owners --test fsck --test rbd_lifecycle --test rbd_import_export --test snapshots --test rados --test fio \
+    RBDGATE_BIN=$bin CURVE_SIM_BIN=$sim RBDGATE_TEST_BACKEND=curve RBDGATE_SOAK_SECONDS=30 cargo test -p rbdgate-tests --no-fail-fast \
+        --test curve_backend --test curve_faults --test curve_owners --test fsck --test rbd_lifecycle --test rbd_import_export --test snapshots --test rados --test fio --test soak \
         -- --test-threads="${RBDGATE_TEST_THREADS:-2}"
 }
 
 # The rest of the end-to-end tests there, and Ceph's own suites that RBDGATE_CURVE_SUITES names (none if it is empty). Not there: full_disk and
-# failed_disk, which are about the disk of local files (curve_backend has what a full cluster does), soak, which fills that disk,
-# kernels, and what does not depend on where images lie.
+# failed_disk, which are about the disk of local files (curve_backend has what a full cluster does), kernels, and what does not depend on where images lie.
 stage_curve-all() {
     local target=${CARGO_TARGET_DIR:-$PWD/target}
     local bin=${RBDGATE_BIN:-$target/release/rbdgate}

@@ -63,7 +63,19 @@ impl Cluster {
     #[must_use]
     #[track_caller]
     pub fn start_in(folder: TempDir, extra: &[&str], environment: &[(&str, &str)]) -> Self {
-        let curve = (on_curve() && !against_ceph()).then(|| expect(CurveSim::start(&[])));
+        Self::start_above(&[], folder, extra, environment)
+    }
+
+    /// The same, and the simulated CurveBS cluster below, if there is to be one, gets these arguments.
+    #[must_use]
+    #[track_caller]
+    pub fn start_above(
+        simulator: &[&str],
+        folder: TempDir,
+        extra: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let curve = (on_curve() && !against_ceph()).then(|| expect(CurveSim::start(simulator)));
         Self::start_on(curve, BY_ROOT, folder, extra, environment)
     }
 

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
 
+use std::time::Duration;
+
 use rbdgate_tests::cluster::Cluster;
 use rbdgate_tests::curve::on_curve;
-use rbdgate_tests::exec::{Outcome, Program};
+use rbdgate_tests::exec::{Outcome, Program, until};
 use rbdgate_tests::images::bench;
 use rustix::process::Signal;
 
@@ -189,4 +191,27 @@ fn wait_for(cluster: &Cluster, text: &str) {
         assert!(since.elapsed().as_secs() < 40, "{text}: {health}");
         std::thread::sleep(std::time::Duration::from_millis(500));
     }
+}
+
+#[test]
+fn while_the_clock_is_not_the_mdss_images_go_on_and_health_says_so() {
+    let Some(cluster) = start() else { return };
+    let data = image(&cluster, "disk");
+    let told = |of: &str| cluster.ceph(&["health", "detail"]).text().contains(of);
+    let _ = cluster.curve().unwrap().tell("shift-clock -60").unwrap();
+    until("health tells of it", Duration::from_secs(30), || {
+        told("CURVE_MDS_REFUSES")
+    });
+    let _ = cluster.rbd(&bench("write", "64K", "2M", &["disk"]));
+    assert_eq!(content(&cluster, "disk")[2 << 20..data.len()], data[2 << 20..]);
+    // No place for it can be had. The client's cache hides that from its exit code.
+    let file = cluster.file("small.img", &data);
+    let late = cluster.attempt(cluster.client("rbd", &["import", &file, "late"]));
+    assert!(late.to_string().contains("Input/output error"), "{late}");
+    let _ = cluster.curve().unwrap().tell("shift-clock 0").unwrap();
+    until("it is over", Duration::from_secs(30), || {
+        !told("CURVE_MDS_REFUSES")
+    });
+    let _ = cluster.rbd(&["import", &file, "again"]);
+    assert!(content(&cluster, "again") == data);
 }

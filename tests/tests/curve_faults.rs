@@ -146,7 +146,7 @@ fn replies_requests_and_connections_are_lost() {
 
 #[test]
 fn one_in_a_hundred_is_refused_with_overload() {
-    under(|trouble| trouble.tell("fault Chunk 0.01 status 9"));
+    under(|trouble| trouble.tell("fault ChunkService 0.01 status 9"));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn writes_are_applied_after_their_time_out() {
 #[test]
 fn everything_goes_wrong_at_once() {
     under(|trouble| {
-        trouble.tell("fault Chunk 0.002 status 9");
+        trouble.tell("fault ChunkService 0.002 status 9");
         trouble.tell("fault Chunk 0.001 lose-reply");
         trouble.tell("fault Chunk 0.001 close-after");
         trouble.tell("fault WriteChunk 0.001 late 1300");

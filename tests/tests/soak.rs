@@ -1,9 +1,15 @@
 //! Mixed clients for a long time, while everything around goes wrong in turn: kills, a full disk, steps of the clock, no
 //! descriptors left. What was acknowledged is there, and memory and descriptors stay what they were.
 //!
-//! `RBDGATE_SOAK_SECONDS` says how long, three minutes if it is not set; `tests/run.sh soak` takes half an hour.
+//! With images on a simulated CurveBS cluster it is that cluster that goes wrong: chunkservers, leaders, the MDS, replies, space.
+//!
+//! `RBDGATE_SOAK_SECONDS` says how long, three minutes if it is not set; `tests/run.sh soak` takes half an hour, and
+//! `tests/run.sh soak-curve` ten minutes on CurveBS.
 
 #![allow(clippy::unwrap_used, reason = "in a test, that is the failure")]
+
+#[path = "soak/curve.rs"]
+mod curve;
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -29,6 +35,15 @@ const MEMORY: u64 = 64 << 20;
 /// Something that goes wrong.
 type Wrong = fn(&mut Soak);
 
+/// What goes wrong with images in local files.
+const WRONGS: [(&str, Wrong); 5] = [
+    ("stop and start", Soak::stopped_and_started),
+    ("the disk is full", Soak::disk_full),
+    ("the clock is stepped", Soak::clock_stepped),
+    ("no descriptors are left", Soak::no_descriptors),
+    ("kill -9", Soak::killed),
+];
+
 /// The server and what is done to it.
 struct Soak {
     cluster: Cluster,
@@ -40,7 +55,8 @@ struct Soak {
 
 impl Soak {
     fn start() -> Self {
-        let disk = SmallDisk::new(1024);
+        // On CurveBS data is not on a disk of this machine.
+        let disk = (!on_curve()).then(|| SmallDisk::new(1024)).flatten();
         let folder = match &disk {
             Some(disk) => tempfile::tempdir_in(disk.mount()).unwrap(),
             None => temporary_folder().unwrap(),
@@ -60,7 +76,8 @@ impl Soak {
         } else {
             eprintln!("the clock is not stepped: there is no {FAKETIME}");
         }
-        let cluster = Cluster::start_in(folder, &["--session-memory", "40M"], &environment);
+        let session_memory = ["--session-memory", "40M"];
+        let cluster = Cluster::start_above(&["--mds", "0,0,0"], folder, &session_memory, &environment);
         cluster.rbd(&["create", "--size", "64M", "disk"]);
         Self {
             writer: Writer::start(&cluster),
@@ -163,19 +180,13 @@ fn use_images(conf: &Path, name: &str, over: &AtomicBool) -> u32 {
 
 #[test]
 fn nothing_is_lost_and_nothing_grows_while_everything_goes_wrong() {
-    if against_ceph() || on_curve() {
+    if against_ceph() {
         return;
     }
     let seconds = std::env::var("RBDGATE_SOAK_SECONDS").ok();
     let time = Duration::from_secs(seconds.and_then(|s| s.parse().ok()).unwrap_or(180));
     let mut soak = Soak::start();
-    let wrongs: [(&str, Wrong); 5] = [
-        ("stop and start", Soak::stopped_and_started),
-        ("the disk is full", Soak::disk_full),
-        ("the clock is stepped", Soak::clock_stepped),
-        ("no descriptors are left", Soak::no_descriptors),
-        ("kill -9", Soak::killed),
-    ];
+    let wrongs = if on_curve() { &curve::WRONGS[..] } else { &WRONGS };
     let over = Arc::new(AtomicBool::new(false));
     let others = ["one", "two"].map(|name| {
         let (conf, over) = (soak.cluster.conf(), Arc::clone(&over));
@@ -216,4 +227,10 @@ fn nothing_is_lost_and_nothing_grows_while_everything_goes_wrong() {
     soak.stopped_and_started();
     soak.cluster
         .rbd(&["object-map", "check", "--no-progress", "disk"]);
+    if let Some(curve) = soak.cluster.curve() {
+        assert_eq!(curve.tell("violations").unwrap(), "");
+        let (status, _) = soak.cluster.rbdgate().stop(Signal::TERM).unwrap();
+        assert!(status.success(), "{status}");
+        soak.cluster.run(soak.cluster.command(&["fsck"]));
+    }
 }

@@ -19,7 +19,10 @@ use crate::{
     config::Config,
     copyset::{CopysetId, Copysets, Leader, Unserved},
     error::{Error, Inconsistent, Result},
-    proto::chunk::{CHUNK_SERVICE, ChunkRequest, ChunkResponse, ChunkStatus, GetChunkInfoRequest, OpType},
+    proto::chunk::{
+        ChunkRequest, ChunkResponse, ChunkStatus, GetChunkInfoRequest, GetChunkInfoResponse, OpType,
+        chunk_service,
+    },
     rpc::{Call, Frame, Rpc, RpcError, code},
 };
 
@@ -148,7 +151,8 @@ impl Chunks {
             size: Some(size),
             ..base(address)
         };
-        self.read_data("ReadChunk", address, &request, size).await
+        self.read_data(chunk_service::READ_CHUNK, address, &request, size)
+            .await
     }
 
     /// Reads a chunk as of a snapshot; `None` if it has no such version.
@@ -169,7 +173,8 @@ impl Chunks {
             sn: Some(sn),
             ..base(address)
         };
-        self.read_data("ReadChunkSnapshot", address, &request, size).await
+        self.read_data(chunk_service::READ_CHUNK_SNAPSHOT, address, &request, size)
+            .await
     }
 
     async fn read_data(
@@ -180,7 +185,7 @@ impl Chunks {
         size: u32,
     ) -> Result<Option<Bytes>> {
         let call = Call {
-            service: CHUNK_SERVICE,
+            service: chunk_service::NAME,
             method,
             payload: request.encode_to_vec().into(),
             attachment: Buffers::new(),
@@ -215,7 +220,7 @@ impl Chunks {
         data: Buffers,
         version: &impl Version,
     ) -> Result<Result<(), EpochTooOld>> {
-        const METHOD: &str = "WriteChunk";
+        const METHOD: &str = chunk_service::WRITE_CHUNK;
         let size =
             u32::try_from(data.len()).map_err(|_| refused(METHOD, address, ChunkStatus::InvalidRequest))?;
         let mut tries = self.tries();
@@ -231,7 +236,7 @@ impl Chunks {
                 ..base(address)
             };
             let call = Call {
-                service: CHUNK_SERVICE,
+                service: chunk_service::NAME,
                 method: METHOD,
                 payload: request.encode_to_vec().into(),
                 attachment: data.clone(),
@@ -282,8 +287,8 @@ impl Chunks {
             chunk_id: address.chunk,
         };
         let call = Call {
-            service: CHUNK_SERVICE,
-            method: "GetChunkInfo",
+            service: chunk_service::NAME,
+            method: chunk_service::GET_CHUNK_INFO,
             payload: request.encode_to_vec().into(),
             attachment: Buffers::new(),
             expect: 0,
@@ -292,10 +297,12 @@ impl Chunks {
         loop {
             match self.attempt(address, &call, &mut tries).await? {
                 Verdict::Done(frame) => {
-                    let reply = crate::proto::chunk::GetChunkInfoResponse::decode(frame.payload);
+                    let reply = GetChunkInfoResponse::decode(frame.payload);
                     return Ok(reply.map_err(|_| RpcError::Reply)?.chunk_sn);
                 }
-                Verdict::Status(status) => return Err(refused("GetChunkInfo", address, status)),
+                Verdict::Status(status) => {
+                    return Err(refused(chunk_service::GET_CHUNK_INFO, address, status));
+                }
                 Verdict::Retry(pause) => tokio::time::sleep(pause).await,
             }
         }

@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 
 use crate::{
     config::Config,
-    error::{Inconsistent, Result},
+    error::{Error, Inconsistent, Result},
     mds::{Mds, Segment},
-    proto::{chunk::GetLeaderRequest, topology::ChunkServerLocation},
+    proto::{chunk::GetLeaderRequest, common::ChunkServerLocation},
     rpc::Rpc,
 };
 
@@ -183,10 +183,11 @@ impl Copysets {
         sets.entry(id).or_default().clone()
     }
 
-    /// The leader. While there is none this waits: the caller decides for how long.
+    /// The leader. While there is none this waits, and while the MDS does not tell who the members are: the caller decides for how
+    /// long.
     ///
     /// # Errors
-    /// The copyset does not exist any more.
+    /// [`Inconsistent::Address`]; [`Error::Rpc`] for what a retry cannot mend.
     pub async fn leader(&self, id: CopysetId) -> Result<Leader> {
         let copyset = self.copyset(id);
         if let Some(leader) = copyset.leader() {
@@ -201,7 +202,14 @@ impl Copysets {
             }
             if copyset.known().peers.is_empty() || round % ROUNDS_BEFORE_REFETCH == ROUNDS_BEFORE_REFETCH - 1
             {
-                self.fetch_peers(id.pool, &[id.copyset]).await?;
+                match self.fetch_peers(id.pool, &[id.copyset]).await {
+                    // Whatever keeps the MDS from telling, I/O waits for it, as it does without a leader: the peers that were known are
+                    // asked again.
+                    Err(error @ Error::Topology { .. }) => {
+                        tracing::warn!(?id, %error, "peers of a copyset not told, trying again");
+                    }
+                    fetched => fetched?,
+                }
             }
             if let Some(address) = self.ask_peers(id, &copyset).await? {
                 let mut known = copyset.known();
@@ -236,10 +244,11 @@ impl Copysets {
         }
     }
 
-    /// Fetches the peers of all copysets of a segment that are not known, with one call.
+    /// Fetches the peers of all copysets of a segment that are not known, with one call. Those of which the MDS tells nothing are
+    /// left to [`Copysets::leader`].
     ///
     /// # Errors
-    /// The MDS does not know one of them.
+    /// [`Inconsistent::Address`]; [`Error::Rpc`] for what a retry cannot mend.
     pub async fn prefetch(&self, segment: &Segment) -> Result<()> {
         let mut unknown: Vec<u32> = segment.chunks.iter().map(|chunk| chunk.copyset).collect();
         unknown.sort_unstable();
@@ -257,7 +266,13 @@ impl Copysets {
         if unknown.is_empty() {
             return Ok(());
         }
-        self.fetch_peers(pool, &unknown).await
+        match self.fetch_peers(pool, &unknown).await {
+            Err(error @ Error::Topology { .. }) => {
+                tracing::debug!(pool, ?unknown, %error, "peers not fetched ahead");
+                Ok(())
+            }
+            fetched => fetched,
+        }
     }
 
     async fn fetch_peers(&self, pool: u32, copysets: &[u32]) -> Result<()> {

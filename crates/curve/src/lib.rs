@@ -21,6 +21,7 @@
 //! # What it does
 //!
 //! - [`rpc`]: brpc's baidu_std. The codec ([`rpc::frame`]) does no I/O; one connection a peer carries all calls.
+//! - [`proto`]: the messages, made of this crate's own proto files.
 //! - [`mds`]: finds the leading MDS, files and directories, segments, snapshots; [`topology`]: pools, chunkservers, space.
 //! - [`copyset`]: who leads each raft group; [`chunk`]: reads and writes with every answer a chunkserver may give.
 //! - [`volume`]: offsets to chunks, striped or not; large requests in parallel; data is never copied.

@@ -172,7 +172,6 @@ impl Mds {
         for physical in self.physical_pools().await? {
             for pool in self.logical_pools(physical.physical_pool_id.unwrap_or(0)).await? {
                 let id = pool.logical_pool_id.unwrap_or(0);
-                let of_pool = by_pool.iter().find(|(pool, _)| *pool == id);
                 pools.push(PoolUse {
                     id,
                     name: pool.logical_pool_name.unwrap_or_default(),
@@ -181,7 +180,7 @@ impl Mds {
                             .as_deref()
                             .unwrap_or_default(),
                     ),
-                    allocated: of_pool.map_or(0, |(_, bytes)| *bytes),
+                    allocated: by_pool.get(&id).copied().unwrap_or(0),
                 });
             }
         }

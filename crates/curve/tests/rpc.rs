@@ -11,7 +11,7 @@ use prost::Message;
 use rbdgate_curve::{
     Buffers,
     proto::{
-        chunk::{CHUNK_SERVICE, ChunkRequest, OpType, UpdateEpochRequest, UpdateEpochResponse},
+        chunk::{ChunkRequest, OpType, UpdateEpochRequest, UpdateEpochResponse, chunk_service},
         meta::{RpcMeta, RpcResponseMeta},
     },
     rpc::{
@@ -187,7 +187,7 @@ async fn what_is_not_a_frame_ends_the_connection_and_its_calls() {
 async fn a_write_with_the_wrong_size_never_reaches_the_peer() {
     let (connection, mut peer) = connected().await;
     let write = Call {
-        service: CHUNK_SERVICE,
+        service: chunk_service::NAME,
         method: "WriteChunk",
         payload: ChunkRequest {
             op_type: OpType::Write.0,

@@ -15,9 +15,9 @@ use curve::{
     proto::{
         Request,
         chunk::{
-            CHUNK_SERVICE, CLI_SERVICE, ChunkRequest, ChunkResponse, ChunkStatus, GetChunkInfoRequest,
-            GetChunkInfoResponse, GetLeaderRequest, GetLeaderResponse, OpType, Peer, UpdateEpochRequest,
-            UpdateEpochResponse,
+            ChunkRequest, ChunkResponse, ChunkStatus, GetChunkInfoRequest, GetChunkInfoResponse,
+            GetLeaderRequest, GetLeaderResponse, OpType, UpdateEpochRequest, UpdateEpochResponse,
+            chunk_service, cli_service2,
         },
     },
     rpc::{Frame, code},
@@ -61,27 +61,29 @@ impl Service for ChunkServer {
         };
         let method = meta.method_name.as_str();
         match (meta.service_name.as_str(), method) {
-            (CLI_SERVICE, GetLeaderRequest::METHOD) => {
+            (cli_service2::NAME, GetLeaderRequest::METHOD) => {
                 decode_request(&request.payload).map_or_else(|no| no, |r| self.leader(&r))
             }
-            (CHUNK_SERVICE, UpdateEpochRequest::METHOD) => {
+            (chunk_service::NAME, UpdateEpochRequest::METHOD) => {
                 decode_request(&request.payload).map_or_else(|no| no, |r| self.update_epoch(&r))
             }
-            (CHUNK_SERVICE, GetChunkInfoRequest::METHOD) => {
+            (chunk_service::NAME, GetChunkInfoRequest::METHOD) => {
                 decode_request(&request.payload).map_or_else(|no| no, |r| self.chunk_info(&r))
             }
-            (CHUNK_SERVICE, _) => match decode::<ChunkRequest>(&request.payload, ChunkRequest::REQUIRED) {
-                Ok(chunk) => {
-                    self.chunk_operation(method, chunk, &request.attachment, late)
-                        .await
+            (chunk_service::NAME, _) => {
+                match decode::<ChunkRequest>(&request.payload, ChunkRequest::REQUIRED) {
+                    Ok(chunk) => {
+                        self.chunk_operation(method, chunk, &request.attachment, late)
+                            .await
+                    }
+                    Err(refusal) => refusal,
                 }
-                Err(refusal) => refusal,
-            },
+            }
             (service, method) => no_method(service, method),
         }
     }
 
-    fn status(&self, method: &str, status: i32) -> Option<Vec<u8>> {
+    fn status(&self, _service: &str, method: &str, status: i32) -> Option<Vec<u8>> {
         let reply = ChunkResponse {
             status: Some(status),
             ..Default::default()
@@ -118,7 +120,7 @@ impl ChunkServer {
             return Answer::Error(code::EAGAIN, "Unknown leader".into());
         };
         let reply = GetLeaderResponse {
-            leader: Some(Peer {
+            leader: Some(curve::proto::common::Peer {
                 id: None,
                 address: Some(format!("{}:0", self.shared.address(named))),
             }),
@@ -170,7 +172,7 @@ impl ChunkServer {
     ) -> Answer {
         let op = OpType(request.op_type);
         if !ops().iter().any(|op| ChunkRequest::method(*op) == Some(method)) {
-            return no_method(CHUNK_SERVICE, method);
+            return no_method(chunk_service::NAME, method);
         }
         if ChunkRequest::method(op) != Some(method) {
             // The log holds the request and not the method: replicas would run something else than the leader.

@@ -16,8 +16,9 @@ shuffle-leaders N                     one in N, at random
 copyset PATH OFFSET                   which one holds a volume's byte
 owner PATH                            whose a file is
 hold COPYSET | let-go COPYSET         no leader, and none is elected
-fault METHOD PROBABILITY ACTION       METHOD may be a part of a name, or *
+fault METHOD PROBABILITY ACTION       METHOD is a part of Service/Method, or *
 next METHOD ACTION                    the same, once
+shift-clock SECONDS                   the MDS's clock ahead of the machine's, or behind
 clear                                 no more faults; how many struck so far
 violations                            what no client must do
 ACTION: delay MS | status N | rpc-error N | lose-reply | lose-request | close-before | close-after | late MS";
@@ -122,6 +123,7 @@ impl Sim {
                 let method = words.method()?;
                 self.faults().add(Fault::next(method, words.action()?));
             }
+            "shift-clock" => self.clock().shift(words.number("seconds")?),
             "clear" => {
                 self.faults().clear();
                 answer = self.faults().count().to_string();
@@ -179,6 +181,7 @@ mod tests {
             "start-mds 1",
             "shuffle-leaders 0",
             "copyset /none 0",
+            "shift-clock soon",
             "fault * 2 lose-reply",
             "fault Write 0.5 explode",
             "next Write delay",

@@ -32,7 +32,7 @@ pub enum Action {
 /// A fault and when it strikes.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// Method, or part of its name; empty is all.
+    /// `Service/Method`, or part of it; empty is all.
     pub method: String,
     /// Of how many requests, 0 to 1.
     pub probability: f64,
@@ -93,9 +93,13 @@ impl Faults {
         self.set().1
     }
 
-    pub(crate) fn strike(&self, method: &str) -> Option<Action> {
+    pub(crate) fn strike(&self, service: &str, method: &str) -> Option<Action> {
         let mut set = self.set();
         let (faults, count) = &mut *set;
+        if faults.is_empty() {
+            return None;
+        }
+        let method = format!("{service}/{method}");
         let struck = faults.iter_mut().find(|fault| {
             fault.times != Some(0)
                 && method.contains(&fault.method)

@@ -9,6 +9,7 @@ use curve::{
     proto::{
         Request,
         namespace::{self as ns, *},
+        topology::{ClusterInfoResponse, topology_service},
     },
     rpc::Frame,
 };
@@ -51,14 +52,14 @@ macro_rules! methods {
                 }
                 Err(refusal) => refusal,
             },)*
-            method => no_method(ns::SERVICE, method),
+            method => no_method(ns::curve_fs_service::NAME, method),
         }
     };
 }
 
 fn status<T>(outcome: &Outcome<T>) -> Option<i32> {
     Some(match outcome {
-        Ok(_) => StatusCode::OK.0,
+        Ok(_) => StatusCode::Ok.0,
         Err(status) => status.0,
     })
 }
@@ -78,14 +79,24 @@ impl Service for Mds {
             return Answer::Close;
         };
         match meta.service_name.as_str() {
-            ns::SERVICE => self.namespace(&meta.method_name, &request.payload, peer),
-            curve::proto::topology::SERVICE => self.topology(&meta.method_name, &request.payload),
+            ns::curve_fs_service::NAME => self.namespace(&meta.method_name, &request.payload, peer),
+            topology_service::NAME => self.topology(&meta.method_name, &request.payload),
             service => no_method(service, &meta.method_name),
         }
     }
 
-    fn status(&self, _method: &str, status: i32) -> Option<Vec<u8>> {
+    fn status(&self, service: &str, _method: &str, status: i32) -> Option<Vec<u8>> {
         let status_code = Some(status);
+        if service == topology_service::NAME {
+            // All replies of the topology have their status at the same place.
+            return Some(
+                ClusterInfoResponse {
+                    status_code,
+                    cluster_id: None,
+                }
+                .encode_to_vec(),
+            );
+        }
         Some(StatusResponse { status_code }.encode_to_vec())
     }
 }
@@ -153,7 +164,7 @@ impl Mds {
                     Err(status) => Err((status, None)),
                 };
                 let (status, info) = match made {
-                    Ok(info) => (StatusCode::OK, Some(info)),
+                    Ok(info) => (StatusCode::Ok, Some(info)),
                     Err((status, info)) => (status, info.map(|info| *info)),
                 };
                 CreateSnapShotResponse { status_code: Some(status.0), snap_shot_file_info: info }
@@ -205,9 +216,7 @@ impl Mds {
                 AllocatedSizeResponse {
                     status_code: status(&volumes),
                     allocated_size: bytes.ok(),
-                    alloc_size_map: bytes.ok().filter(|bytes| *bytes > 0).into_iter().map(|bytes| PoolSize {
-                        key: Some(self.shared.config.logical_pool), value: Some(bytes),
-                    }).collect(),
+                    alloc_size_map: bytes.ok().filter(|bytes| *bytes > 0).into_iter().map(|bytes| (self.shared.config.logical_pool, bytes)).collect(),
                 }
             };
             GetFileSizeRequest => |r: GetFileSizeRequest| {

@@ -1,6 +1,6 @@
 //! A brpc server: frames in, answers out, any number of connections.
 
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, task::Poll};
 
 use bytes::{Buf, Bytes};
 use curve::{
@@ -44,7 +44,7 @@ pub trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Answer> + Send;
 
     /// A reply that is only a status, for a method; not all have one.
-    fn status(&self, method: &str, status: i32) -> Option<Vec<u8>>;
+    fn status(&self, service: &str, method: &str, status: i32) -> Option<Vec<u8>>;
 }
 
 /// A server that can be killed.
@@ -142,7 +142,7 @@ async fn serve<S: Service>(
                     }
                 };
                 let (service, faults, answers) = (service.clone(), faults.clone(), answers.clone());
-                running.spawn(async move {
+                let mut run = Box::pin(tokio::task::unconstrained(async move {
                     let id = frame.correlation_id();
                     match answer(&*service, &faults, &frame, peer).await {
                         Answer::Nothing => {}
@@ -154,7 +154,11 @@ async fn serve<S: Service>(
                             let _ = answers.send(encode(id, local, answer));
                         }
                     }
-                });
+                }));
+                // Begun here, so that requests take their places in a log in the order of their arrival however busy the machine is.
+                if poll_once(&mut run).await.is_pending() {
+                    running.spawn(run);
+                }
             }
             while running.try_join_next().is_some() {}
             let missing = decoder.missing().unwrap_or(0);
@@ -173,18 +177,21 @@ async fn serve<S: Service>(
     }
 }
 
+/// What a future says when it is asked for the first time. It has to be asked again if it is not ready, by whoever runs it then.
+async fn poll_once(future: &mut (impl Future<Output = ()> + Unpin)) -> Poll<()> {
+    std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context))).await
+}
+
 async fn answer<S: Service>(service: &S, faults: &Faults, request: &Frame, peer: SocketAddr) -> Answer {
-    let method = request
-        .meta
-        .request
-        .as_ref()
-        .map_or("", |meta| meta.method_name.as_str());
+    let (named, method) = request.meta.request.as_ref().map_or(("", ""), |meta| {
+        (meta.service_name.as_str(), meta.method_name.as_str())
+    });
     let mut late = None;
     let mut after = None;
-    match faults.strike(method) {
+    match faults.strike(named, method) {
         None => {}
         Some(Action::Delay(delay)) => tokio::time::sleep(delay).await,
-        Some(Action::Status(status)) => match service.status(method, status) {
+        Some(Action::Status(status)) => match service.status(named, method, status) {
             Some(reply) => return Answer::Reply(reply, Bytes::new()),
             None => return Answer::Error(code::EINTERNAL, "fault".into()),
         },

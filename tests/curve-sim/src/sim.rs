@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use curve::proto::topology::ChunkServerLocation;
+use curve::proto::common::ChunkServerLocation;
 use rand::{RngExt as _, seq::IndexedRandom as _};
-use tokio::sync::Notify;
+use tokio::{net::TcpSocket, sync::Notify};
 
 use crate::{
     chunkserver::ChunkServer,
@@ -122,6 +122,8 @@ pub struct Sim {
     mds: Mutex<Option<(usize, Server)>>,
     chunkservers: Mutex<HashMap<u32, Server>>,
     cleaner: tokio::task::JoinHandle<()>,
+    /// They keep the ports of servers that do not run.
+    _ports: Vec<TcpSocket>,
 }
 
 impl Drop for Sim {
@@ -169,22 +171,25 @@ impl Sim {
             poisoned: Mutex::default(),
             config,
         });
+        let (mds_addresses, mut ports) = free_addresses(&shared.config, &shared.config.mds_ports)?;
+        let (addresses, more) = free_addresses(&shared.config, &shared.config.chunkserver_ports)?;
+        ports.extend(more);
+        shared.addresses.get_or_init(|| addresses);
         let cleaner = tokio::spawn(clean(shared.clone()));
-        let mut sim = Self {
-            mds_addresses: free_addresses(&shared.config, &shared.config.mds_ports)?,
+        let sim = Self {
+            mds_addresses,
             faults: Arc::default(),
             mds: Mutex::default(),
             chunkservers: Mutex::default(),
             cleaner,
+            _ports: ports,
             shared,
         };
         sim.start_all(count).await?;
         Ok(sim)
     }
 
-    async fn start_all(&mut self, count: u32) -> io::Result<()> {
-        let addresses = free_addresses(&self.shared.config, &self.shared.config.chunkserver_ports)?;
-        self.shared.addresses.get_or_init(|| addresses);
+    async fn start_all(&self, count: u32) -> io::Result<()> {
         for id in 1..=count {
             self.start_chunkserver(id).await?;
         }
@@ -400,10 +405,9 @@ impl Sim {
     }
 }
 
-/// Addresses with ports that are free now, where none is given. Below those that the system gives to clients: a killed server must find
-/// its port free when it starts again.
-fn free_addresses(config: &SimConfig, ports: &[u16]) -> io::Result<Vec<SocketAddr>> {
-    // Held until all are found, so that they differ.
+/// Addresses with ports that nobody has, where none is given. Below those that the system gives to clients: a killed server must find
+/// its port free when it starts again. The sockets keep others who look for a port this way from taking one.
+fn free_addresses(config: &SimConfig, ports: &[u16]) -> io::Result<(Vec<SocketAddr>, Vec<TcpSocket>)> {
     let mut held = Vec::new();
     let mut addresses = Vec::new();
     for port in ports {
@@ -414,15 +418,20 @@ fn free_addresses(config: &SimConfig, ports: &[u16]) -> io::Result<Vec<SocketAdd
         let mut tries = 0;
         let socket = loop {
             let port = rand::rng().random_range(10_240..32_000);
-            match std::net::TcpListener::bind((config.address, port)) {
+            // Without this option, a port is refused that any other socket is bound to,
+            let socket = TcpSocket::new_v4()?;
+            socket.set_reuseaddr(false)?;
+            match socket.bind((config.address, port).into()) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < 100 => tries += 1,
-                bound => break bound?,
+                bound => break bound.map(|()| socket)?,
             }
         };
+        // and with it, the server can be bound to the same as this.
+        socket.set_reuseaddr(true)?;
         addresses.push(socket.local_addr()?);
         held.push(socket);
     }
-    Ok(addresses)
+    Ok((addresses, held))
 }
 
 /// Deletes in the background what is not needed any more.
@@ -462,4 +471,20 @@ fn correct_versions(shared: &Shared, chunks: &[u64], sn: u64) -> io::Result<()> 
         lock(&chunk).delete_snapshot(sn)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_port_of_a_killed_server_is_kept_for_it() {
+        let sim = Sim::start(SimConfig::default()).await.expect("cluster");
+        sim.kill_chunkserver(1).await;
+        let other = TcpSocket::new_v4().expect("socket");
+        other.set_reuseaddr(false).expect("set");
+        let refused = other.bind(sim.chunkserver_address(1)).expect_err("taken");
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+        sim.start_chunkserver(1).await.expect("started");
+    }
 }

@@ -99,7 +99,9 @@ fn is_played(recorded: &Recorded) -> bool {
     let clone = b"/demo/clone";
     let of_clone =
         |request: ChunkRequest| request.clone_file_source.is_some() || request.file_id == Some(CLONE);
-    if service == CHUNK_SERVICE && ChunkRequest::decode(recorded.frame.payload.clone()).is_ok_and(of_clone) {
+    if service == chunk_service::NAME
+        && ChunkRequest::decode(recorded.frame.payload.clone()).is_ok_and(of_clone)
+    {
         return false;
     }
     !matches!(
@@ -236,50 +238,62 @@ fn words(player: &Player, service: &str, method: &str, payload: Bytes) -> String
         edit(&mut message);
         format!("{message:?}")
     }
-    let location = |location: &mut ChunkServerLocation| location.port = player.recorded_port(location.port);
+    let location = |location: &mut curve::proto::common::ChunkServerLocation| {
+        location.port = player.recorded_port(location.port);
+    };
     match (service, method) {
-        (ns::SERVICE, "GetFileInfo") => of(payload, |r: &mut FileInfoResponse| {
+        (ns::curve_fs_service::NAME, "GetFileInfo") => of(payload, |r: &mut FileInfoResponse| {
             r.file_info.iter_mut().for_each(without_times);
         }),
-        (ns::SERVICE, "ListDir" | "ListSnapShot") => of(payload, |r: &mut FileListResponse| {
-            r.file_info.retain(|info| info.id != Some(CLONE));
-            r.file_info.iter_mut().for_each(without_times);
-        }),
-        (ns::SERVICE, "GetOrAllocateSegment" | "GetSnapShotFileSegment") => {
+        (ns::curve_fs_service::NAME, "ListDir" | "ListSnapShot") => {
+            of(payload, |r: &mut FileListResponse| {
+                r.file_info.retain(|info| info.id != Some(CLONE));
+                r.file_info.iter_mut().for_each(without_times);
+            })
+        }
+        (ns::curve_fs_service::NAME, "GetOrAllocateSegment" | "GetSnapShotFileSegment") => {
             of(payload, |_: &mut SegmentResponse| {})
         }
-        (ns::SERVICE, "CreateSnapShot") => of(payload, |r: &mut CreateSnapShotResponse| {
+        (ns::curve_fs_service::NAME, "CreateSnapShot") => of(payload, |r: &mut CreateSnapShotResponse| {
             r.snap_shot_file_info.iter_mut().for_each(without_times);
         }),
-        (ns::SERVICE, "CheckSnapShotStatus") => of(payload, |_: &mut CheckSnapShotStatusResponse| {}),
-        (ns::SERVICE, "OpenFile") => of(payload, |r: &mut OpenFileResponse| {
+        (ns::curve_fs_service::NAME, "CheckSnapShotStatus") => {
+            of(payload, |_: &mut CheckSnapShotStatusResponse| {})
+        }
+        (ns::curve_fs_service::NAME, "OpenFile") => of(payload, |r: &mut OpenFileResponse| {
             r.file_info.iter_mut().for_each(without_times);
             r.proto_session
                 .iter_mut()
                 .for_each(|session| session.create_time = None);
         }),
-        (ns::SERVICE, "RefreshSession") => of(payload, |r: &mut RefreshSessionResponse| {
+        (ns::curve_fs_service::NAME, "RefreshSession") => of(payload, |r: &mut RefreshSessionResponse| {
             r.file_info.iter_mut().for_each(without_times);
         }),
-        (ns::SERVICE, "IncreaseFileEpoch") => of(payload, |r: &mut IncreaseFileEpochResponse| {
-            r.file_info.iter_mut().for_each(without_times);
-            r.cs_locs.iter_mut().for_each(location);
-            r.cs_locs.sort_by_key(|location| location.chunk_server_id);
-        }),
-        (ns::SERVICE, _) => of(payload, |_: &mut StatusResponse| {}),
-        (topo::SERVICE, "GetClusterInfo") => of(payload, |_: &mut ClusterInfoResponse| {}),
-        (topo::SERVICE, "GetChunkServerListInCopySets") => of(payload, |r: &mut CopySetServersResponse| {
-            r.cs_info
-                .iter_mut()
-                .flat_map(|info| &mut info.cs_locs)
-                .for_each(location);
-        }),
-        (CLI_SERVICE, "GetLeader") => player.recorded_ports(&of(payload, |_: &mut GetLeaderResponse| {})),
-        (CHUNK_SERVICE, "GetChunkInfo") => {
+        (ns::curve_fs_service::NAME, "IncreaseFileEpoch") => {
+            of(payload, |r: &mut IncreaseFileEpochResponse| {
+                r.file_info.iter_mut().for_each(without_times);
+                r.cs_locs.iter_mut().for_each(location);
+                r.cs_locs.sort_by_key(|location| location.chunk_server_id);
+            })
+        }
+        (ns::curve_fs_service::NAME, _) => of(payload, |_: &mut StatusResponse| {}),
+        (topo::topology_service::NAME, "GetClusterInfo") => of(payload, |_: &mut ClusterInfoResponse| {}),
+        (topo::topology_service::NAME, "GetChunkServerListInCopySets") => {
+            of(payload, |r: &mut CopySetServersResponse| {
+                r.cs_info
+                    .iter_mut()
+                    .flat_map(|info| &mut info.cs_locs)
+                    .for_each(location);
+            })
+        }
+        (cli_service2::NAME, "GetLeader") => {
+            player.recorded_ports(&of(payload, |_: &mut GetLeaderResponse| {}))
+        }
+        (chunk_service::NAME, "GetChunkInfo") => {
             player.recorded_ports(&of(payload, |_: &mut GetChunkInfoResponse| {}))
         }
-        (CHUNK_SERVICE, "UpdateEpoch") => of(payload, |_: &mut UpdateEpochResponse| {}),
-        (CHUNK_SERVICE, _) => of(payload, |r: &mut ChunkResponse| {
+        (chunk_service::NAME, "UpdateEpoch") => of(payload, |_: &mut UpdateEpochResponse| {}),
+        (chunk_service::NAME, _) => of(payload, |r: &mut ChunkResponse| {
             r.applied_index = r.applied_index.map(|_| 0);
         }),
         (service, method) => panic!("{service}.{method} is not known here"),
@@ -289,7 +303,7 @@ fn words(player: &Player, service: &str, method: &str, payload: Bytes) -> String
 /// Before a request that a leader answered, that chunkserver leads; the recording says who did.
 fn arrange_leader(player: &Player, request: &Recorded, reply: &Recorded) {
     let (service, method) = method(&request.frame);
-    if (service, method) == (CLI_SERVICE, "GetLeader") {
+    if (service, method) == (cli_service2::NAME, "GetLeader") {
         let wanted = GetLeaderRequest::decode(request.frame.payload.clone()).expect("message");
         let named = GetLeaderResponse::decode(reply.frame.payload.clone())
             .expect("message")

@@ -96,7 +96,7 @@ impl Probe {
         data: &[u8],
     ) -> Result<Frame, RpcError> {
         let call = Call {
-            service: CHUNK_SERVICE,
+            service: chunk_service::NAME,
             method,
             payload: request.encode_to_vec().into(),
             attachment: Buffers::from(Bytes::copy_from_slice(data)),
@@ -378,8 +378,8 @@ async fn the_namespace_refuses_what_the_real_one_does() {
         ),
         (create(0, 0, "", "/v/d"), StatusCode::NotDirectory),
         (create(1, 10 << 30, "", "/v"), StatusCode::FileExists),
-        (create(1, 10 << 30, "", "/w"), StatusCode::OK),
-        (create(1, 10 << 30, "", "/name with spaces: @ü"), StatusCode::OK),
+        (create(1, 10 << 30, "", "/w"), StatusCode::Ok),
+        (create(1, 10 << 30, "", "/name with spaces: @ü"), StatusCode::Ok),
     ] {
         assert_eq!(
             probe.mds(&request).await.status_code,
@@ -400,7 +400,7 @@ async fn the_namespace_refuses_what_the_real_one_does() {
     );
     assert_eq!(
         probe.mds(&delete(false)).await.status_code,
-        status(StatusCode::OK)
+        status(StatusCode::Ok)
     );
     let unknown = GetChunkServerListInCopySetsRequest {
         logical_pool_id: 2,
@@ -462,7 +462,7 @@ async fn a_write_with_the_wrong_size_ends_all_replicas() {
     let payload = io(OpType::Write, 1, 0, 8192).encode_to_vec();
     let meta = RpcMeta {
         request: Some(RpcRequestMeta {
-            service_name: CHUNK_SERVICE.into(),
+            service_name: chunk_service::NAME.into(),
             method_name: "WriteChunk".into(),
             log_id: None,
         }),

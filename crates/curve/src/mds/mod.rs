@@ -3,6 +3,7 @@
 //! All MDS processes race for an election, and only the winner listens. There is no redirect: a follower refuses the
 //! connection. [`Search`] holds the rules by which the next one is tried.
 
+mod admission;
 mod file;
 mod namespace;
 mod search;
@@ -182,7 +183,7 @@ fn refusal(method: &'static str, path: &str, status: StatusCode) -> Error {
 
 fn namespace_ok<R: Request>(path: &str, reply: &R::Reply) -> Result<()> {
     match status_of(reply) {
-        StatusCode::OK => Ok(()),
+        StatusCode::Ok => Ok(()),
         status => Err(refusal(R::METHOD, path, status)),
     }
 }

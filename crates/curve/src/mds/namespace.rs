@@ -3,7 +3,10 @@
 //! The MDS does not recognise a repeated call. Where an earlier try may have been run, a refusal that it would explain is
 //! taken for success.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use super::{Answer, File, Geometry, Mds, Patience, check_path, namespace_ok, present, refusal, status_of};
 use crate::{
@@ -11,6 +14,7 @@ use crate::{
     error::{Inconsistent, Result},
     proto::{
         Request,
+        common::ChunkServerLocation,
         namespace::{
             ChangeOwnerRequest, CloseFileRequest, CreateFileRequest, DeAllocateSegmentRequest,
             DeleteFileRequest, ExtendFileRequest, FileInfo, FileType, FindFileMountPointRequest,
@@ -18,7 +22,6 @@ use crate::{
             IncreaseFileEpochRequest, ListDirRequest, OpenFileRequest, PageFileSegment,
             RefreshSessionRequest, RenameFileRequest, StatusCode,
         },
-        topology::ChunkServerLocation,
     },
 };
 
@@ -63,7 +66,7 @@ pub struct Segment {
     pub chunks: Vec<SegmentChunk>,
 }
 
-fn stamped(path: &str, stamp: Stamp) -> (String, String, Option<String>, u64) {
+pub(super) fn stamped(path: &str, stamp: Stamp) -> (String, String, Option<String>, u64) {
     (path.to_owned(), stamp.owner, Some(stamp.signature), stamp.date)
 }
 
@@ -104,7 +107,7 @@ impl Mds {
             })
             .await?;
         match status_of(&answer.reply) {
-            StatusCode::OK => Ok(()),
+            StatusCode::Ok => Ok(()),
             StatusCode::FileExists
                 if answer.repeated && self.is_as_created(path, file_type, volume).await? =>
             {
@@ -147,7 +150,7 @@ impl Mds {
             })
             .await?;
         match status_of(&answer.reply) {
-            StatusCode::OK => Ok(()),
+            StatusCode::Ok => Ok(()),
             StatusCode::FileNotExists | StatusCode::FileUnderDeleting if answer.repeated => Ok(()),
             status => Err(refusal(DeleteFileRequest::METHOD, path, status)),
         }
@@ -174,7 +177,7 @@ impl Mds {
             })
             .await?;
         match status_of(&answer.reply) {
-            StatusCode::OK => Ok(()),
+            StatusCode::Ok => Ok(()),
             StatusCode::FileNotExists if answer.repeated && self.file(to).await.is_ok() => Ok(()),
             status => Err(refusal(RenameFileRequest::METHOD, from, status)),
         }
@@ -399,7 +402,7 @@ impl Mds {
                 })
                 .await?;
             match status_of(&answer.reply) {
-                StatusCode::OK => {}
+                StatusCode::Ok => {}
                 StatusCode::SegmentNotAllocated if !allocate => return Ok(None),
                 status => return Err(refusal(GetOrAllocateSegmentRequest::METHOD, path, status)),
             }
@@ -435,7 +438,7 @@ impl Mds {
             })
             .await?;
         match status_of(&answer.reply) {
-            StatusCode::OK | StatusCode::SegmentNotAllocated => Ok(()),
+            StatusCode::Ok | StatusCode::SegmentNotAllocated => Ok(()),
             status => Err(refusal(DeAllocateSegmentRequest::METHOD, path, status)),
         }
     }
@@ -444,17 +447,14 @@ impl Mds {
     ///
     /// # Errors
     /// `FileNotExists`.
-    pub async fn allocated_size(&self, path: &str) -> Result<(u64, Vec<(u32, u64)>)> {
+    pub async fn allocated_size(&self, path: &str) -> Result<(u64, BTreeMap<u32, u64>)> {
         check_path(path)?;
         let answer = self
             .namespace(path, |_| GetAllocatedSizeRequest {
                 file_name: path.to_owned(),
             })
             .await?;
-        let pools = answer.reply.alloc_size_map.iter();
-        let pools = pools
-            .map(|pool| (pool.key.unwrap_or(0), pool.value.unwrap_or(0)))
-            .collect();
+        let pools = answer.reply.alloc_size_map;
         Ok((answer.reply.allocated_size.unwrap_or(0), pools))
     }
 

@@ -44,7 +44,7 @@ impl Mds {
         let snapshot = answer.reply.snap_shot_file_info;
         let ours = answer.repeated && snapshot.as_ref().and_then(|info| info.seq_num) == Some(before.seq_num);
         match status {
-            StatusCode::OK => described::<CreateSnapShotRequest>(path, snapshot),
+            StatusCode::Ok => described::<CreateSnapShotRequest>(path, snapshot),
             StatusCode::FileUnderSnapShot if ours => described::<CreateSnapShotRequest>(path, snapshot),
             status => Err(refusal(CreateSnapShotRequest::METHOD, path, status)),
         }
@@ -108,7 +108,7 @@ impl Mds {
             .await?;
         match status_of(&answer.reply) {
             StatusCode::SnapshotFileNotExists => Ok(SnapshotState::Absent),
-            StatusCode::OK => Ok(match answer.reply.file_status {
+            StatusCode::Ok => Ok(match answer.reply.file_status {
                 Some(1) => SnapshotState::Deleting(answer.reply.progress.unwrap_or(0)),
                 _ => SnapshotState::Present,
             }),

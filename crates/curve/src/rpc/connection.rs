@@ -27,7 +27,6 @@ use super::{
     error::{Closed, RpcError},
     frame::{Decoder, Frame, MAX_BODY, encode_head},
     outlet::Outlet,
-    pool::RpcConfig,
 };
 use crate::{
     buffers::Buffers,
@@ -48,6 +47,25 @@ const OWN_BYTES: usize = 64 * 1024;
 const READ_BUFFER: usize = 64 * 1024;
 /// A reply's bytes besides what its caller asked for.
 const REPLY_OVERHEAD: usize = 4 * 1024;
+
+/// Settings of connections.
+#[derive(Debug, Clone)]
+pub struct RpcConfig {
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// How long calls may time out, without a single byte from the peer, before its connection is given up.
+    pub silence: Duration,
+}
+
+impl Default for RpcConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(1),
+            silence: Duration::from_secs(8),
+        }
+    }
+}
+
 /// A call to be made.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -158,13 +176,21 @@ struct Outgoing {
     call: Call,
 }
 
+/// The socket, and then the end of `gone`: when the last task drops this, both go in this order.
+struct Wire {
+    stream: TcpStream,
+    _gone: watch::Sender<()>,
+}
+
 /// A connection. Clones share it; it closes when the last one is dropped.
 #[derive(Clone)]
 pub struct Connection {
     shared: Arc<Shared>,
     queue: mpsc::Sender<Outgoing>,
     /// The tasks hold it, and it closes when they end.
-    stream: Weak<TcpStream>,
+    wire: Weak<Wire>,
+    /// Its sender goes when the socket is closed.
+    gone: watch::Receiver<()>,
 }
 
 impl Connection {
@@ -189,13 +215,18 @@ impl Connection {
             closing: watch::Sender::new(false),
             outlet: Outlet::default(),
         });
-        let stream = Arc::new(stream);
-        tokio::spawn(write_calls(shared.clone(), stream.clone(), calls));
-        tokio::spawn(read_replies(shared.clone(), stream.clone()));
+        let (sender, gone) = watch::channel(());
+        let wire = Arc::new(Wire {
+            stream,
+            _gone: sender,
+        });
+        tokio::spawn(write_calls(shared.clone(), wire.clone(), calls));
+        tokio::spawn(read_replies(shared.clone(), wire.clone()));
         Ok(Self {
             shared,
             queue,
-            stream: Arc::downgrade(&stream),
+            wire: Arc::downgrade(&wire),
+            gone,
         })
     }
 
@@ -211,9 +242,12 @@ impl Connection {
         self.shared.pending().closed.is_none()
     }
 
-    /// Gives the connection up. What has not been sent never will be; all calls end with [`Closed::GivenUp`].
-    pub fn abort(&self) {
+    /// Gives the connection up; all calls end with [`Closed::GivenUp`]. When this returns the socket is closed, with a reset: what was
+    /// not sent never will be.
+    pub async fn abort(&self) {
         self.shared.close(Closed::GivenUp);
+        // Nothing is ever sent to it: this is the end of its sender.
+        let _ = self.gone.clone().changed().await;
     }
 
     /// Makes a call and waits for its reply.
@@ -274,11 +308,11 @@ impl Connection {
     /// Writes a call, without waiting, if nobody else writes; returns it if somebody does. What the socket does not take is left to
     /// the writer.
     fn write_now(&self, outgoing: Outgoing) -> Option<Outgoing> {
-        let (Some(mut turn), Some(stream)) = (self.shared.outlet.try_turn(), self.stream.upgrade()) else {
+        let (Some(mut turn), Some(wire)) = (self.shared.outlet.try_turn(), self.wire.upgrade()) else {
             return Some(outgoing);
         };
         encode_call(&self.shared, outgoing, turn.pieces());
-        match try_write(&stream, turn.pieces()) {
+        match try_write(&wire.stream, turn.pieces()) {
             Ok(()) => turn.end(),
             Err(error) => self.shared.close(Closed::Socket(error.kind())),
         }
@@ -292,7 +326,7 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-async fn write_calls(shared: Arc<Shared>, stream: Arc<TcpStream>, mut calls: mpsc::Receiver<Outgoing>) {
+async fn write_calls(shared: Arc<Shared>, wire: Arc<Wire>, mut calls: mpsc::Receiver<Outgoing>) {
     let mut closing = shared.closing.subscribe();
     let mut batch = Vec::with_capacity(BATCH);
     let mut pieces = Vec::new();
@@ -308,7 +342,7 @@ async fn write_calls(shared: Arc<Shared>, stream: Arc<TcpStream>, mut calls: mps
             encode_call(&shared, outgoing, &mut pieces);
         }
         let written = tokio::select! {
-            written = write_all(&stream, &mut pieces) => written,
+            written = write_all(&wire.stream, &mut pieces) => written,
             _ = closing.wait_for(|closing| *closing) => break Closed::GivenUp,
         };
         if let Err(error) = written {
@@ -385,16 +419,16 @@ fn try_write(stream: &TcpStream, pieces: &mut Vec<Bytes>) -> io::Result<()> {
     Ok(())
 }
 
-async fn read_replies(shared: Arc<Shared>, stream: Arc<TcpStream>) {
+async fn read_replies(shared: Arc<Shared>, wire: Arc<Wire>) {
     let mut closing = shared.closing.subscribe();
     let mut decoder = Decoder::new(MAX_BODY);
     let reason = loop {
         tokio::select! {
-            ready = stream.readable() => if let Err(error) = ready { break Closed::Socket(error.kind()) },
+            ready = wire.stream.readable() => if let Err(error) = ready { break Closed::Socket(error.kind()) },
             _ = closing.wait_for(|closing| *closing) => break Closed::GivenUp,
         }
         make_room(&shared, &mut decoder);
-        match stream.try_read_buf(decoder.buffer()) {
+        match wire.stream.try_read_buf(decoder.buffer()) {
             Ok(0) => break Closed::ByPeer,
             Ok(_) => shared.heard(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,

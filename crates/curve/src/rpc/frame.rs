@@ -5,7 +5,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::Message;
 
 use crate::proto::{
-    chunk::{CHUNK_SERVICE, ChunkRequest},
+    chunk::{ChunkRequest, chunk_service},
     meta::RpcMeta,
 };
 
@@ -211,7 +211,7 @@ pub fn encode_head(meta: &RpcMeta, payload: &[u8], attachment: usize) -> Result<
 }
 
 fn check_write(service: &str, method: &str, payload: &[u8], attachment: usize) -> Result<(), Unsendable> {
-    if method != "WriteChunk" || service != CHUNK_SERVICE {
+    if method != chunk_service::WRITE_CHUNK || service != chunk_service::NAME {
         return Ok(());
     }
     let size = ChunkRequest::decode(payload)

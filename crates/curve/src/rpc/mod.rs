@@ -9,7 +9,7 @@ pub mod frame;
 mod outlet;
 mod pool;
 
-pub use connection::{Call, Connection};
+pub use connection::{Call, Connection, RpcConfig};
 pub use error::{RpcError, code};
 pub use frame::{Decoder, Frame, FrameError};
-pub use pool::{Rpc, RpcConfig};
+pub use pool::Rpc;

@@ -14,29 +14,11 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    connection::{Call, Connection},
+    connection::{Call, Connection, RpcConfig},
     error::RpcError,
     frame::Frame,
 };
 use crate::proto::{Reply, Request};
-
-/// Settings of connections.
-#[derive(Debug, Clone)]
-pub struct RpcConfig {
-    /// How long a connection may take to be made.
-    pub connect_timeout: Duration,
-    /// How long calls may time out, without a single byte from the peer, before its connection is given up.
-    pub silence: Duration,
-}
-
-impl Default for RpcConfig {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(1),
-            silence: Duration::from_secs(8),
-        }
-    }
-}
 
 #[derive(Default)]
 struct Slot {
@@ -109,7 +91,7 @@ impl Rpc {
     /// as [`RpcError::Closed`].
     pub async fn abort(&self, peer: SocketAddr) {
         if let Some(connection) = self.slot(peer).state.lock().await.connection.take() {
-            connection.abort();
+            connection.abort().await;
         }
     }
 

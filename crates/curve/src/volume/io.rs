@@ -42,10 +42,8 @@ impl Inner {
         }
         let offset = number * u64::from(self.geometry.segment_size);
         let mds = &self.client.mds;
-        let segment = mds
-            .segment(&self.path, &self.geometry, offset, allocate, self.epoch)
-            .await;
-        let segment = segment.map_err(|error| self.refused(error))?.map(Arc::new);
+        let ask = || mds.segment(&self.path, &self.geometry, offset, allocate, self.epoch);
+        let segment = self.told(ask).await?.map(Arc::new);
         if let Some(segment) = &segment {
             self.client.chunks.copysets().prefetch(segment).await?;
         }

@@ -386,15 +386,15 @@ impl Inner {
     }
 
     async fn refresh_info(&self) -> Result<()> {
-        let file = self.client.mds.file(&self.path).await;
-        self.learn(&file.map_err(|error| self.refused(error))?);
+        let file = self.told(|| self.client.mds.file(&self.path)).await?;
+        self.learn(&file);
         Ok(())
     }
 
     async fn spread(
         self: &Arc<Self>,
         epoch: u64,
-        servers: &[crate::proto::topology::ChunkServerLocation],
+        servers: &[crate::proto::common::ChunkServerLocation],
     ) -> Result<()> {
         let config = &self.client.config;
         let request = UpdateEpochRequest {
@@ -405,8 +405,7 @@ impl Inner {
             limit: config.leader_timeout,
             budget: config.epoch_budget,
         };
-        let down =
-            session::spread_epoch(&self.client.rpc, &self.path, request.clone(), servers, timing).await?;
+        let down = session::spread_epoch(&self.client.rpc, &self.path, request, servers, timing).await?;
         if !down.is_empty() {
             tracing::warn!(
                 path = self.path,

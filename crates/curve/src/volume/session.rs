@@ -1,6 +1,7 @@
 //! An open volume's record at the MDS, and what the MDS tells about the volume meanwhile.
 
 use std::{
+    future::Future,
     net::SocketAddr,
     sync::Weak,
     time::{Duration, Instant},
@@ -15,8 +16,8 @@ use crate::{
     mds::File,
     proto::{
         chunk::{ChunkStatus, UpdateEpochRequest},
+        common::ChunkServerLocation,
         namespace::StatusCode,
-        topology::ChunkServerLocation,
     },
     rpc::{Rpc, RpcError},
 };
@@ -24,6 +25,8 @@ use crate::{
 /// A chunkserver that refuses connections for so long is taken for one that does not run. It asks the MDS for all epochs
 /// before it serves again.
 const DOWN_AFTER: Duration = Duration::from_secs(2);
+/// Pause before an MDS that refuses everything is asked again.
+const SHUT_OUT_PAUSE: Duration = Duration::from_millis(500);
 /// Pause before a chunkserver is told again.
 const EPOCH_PAUSE: Duration = Duration::from_millis(200);
 
@@ -50,7 +53,31 @@ impl Inner {
                 self.learn(&file);
                 Ok(())
             }
+            Err(error) if self.is_shut_out(&error).await => Err(error),
             Err(error) => Err(self.refused(error)),
+        }
+    }
+
+    /// Whether an MDS's refusal says nothing about the volume, because it refuses whatever this client asks for.
+    async fn is_shut_out(&self, error: &Error) -> bool {
+        error.mds_status() == Some(StatusCode::OwnerAuthFail)
+            && self.client.mds.is_shut_out().await.unwrap_or(true)
+    }
+
+    /// What the MDS answers that I/O waits for. While it refuses whatever this client asks for, I/O goes on waiting, as libcurve's does: a
+    /// clock that was stepped will be set right, and failing a write is for good.
+    pub(super) async fn told<T, F>(&self, ask: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        loop {
+            match ask().await {
+                Err(error) if self.is_shut_out(&error).await => {
+                    tracing::warn!(path = self.path, %error, "the MDS refuses everything: is the clock right? Trying again");
+                    tokio::time::sleep(SHUT_OUT_PAUSE).await;
+                }
+                answer => return answer.map_err(|error| self.refused(error)),
+            }
         }
     }
 
@@ -98,11 +125,7 @@ pub(super) async fn spread_epoch(
 ) -> Result<Vec<SocketAddr>> {
     let mut telling = JoinSet::new();
     for server in servers {
-        let (rpc, request, peer) = (
-            rpc.clone(),
-            request.clone(),
-            Peer::from_location(server)?.external,
-        );
+        let (rpc, request, peer) = (rpc.clone(), request, Peer::from_location(server)?.external);
         telling.spawn(async move { (peer, tell(&rpc, &request, peer, timing).await) });
     }
     let mut down = Vec::new();

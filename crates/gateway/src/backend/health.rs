@@ -1,7 +1,7 @@
 //! How the cluster below is: space, servers, operations that wait. Asked for now and then, told at once.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -10,18 +10,13 @@ use std::{
 };
 
 use curve::{Client, copyset::CopysetId, topology::Capacity};
-use encoding::types::Pg;
 use parking_lot::Mutex;
-use store::{DeviceSpace, Held};
+use store::DeviceSpace;
 
-use super::{CurveDevices, curve::SLOW};
-use crate::{
-    cluster::{
-        BackendCheck, ClusterStats, DataDamage, Latency, PoolUsage, Rates, ScrubState, Space, WatcherAt,
-    },
-    op_tracker::OpTracker,
-};
+use crate::cluster::BackendCheck;
 
+/// How long an operation on a volume may take before it is reported.
+pub(super) const SLOW: Duration = Duration::from_secs(10);
 /// How often the cluster is asked.
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -38,6 +33,8 @@ struct State {
     capacity: Option<Capacity>,
     /// Why the last question was not answered.
     silent: Option<String>,
+    /// The MDS refuses whatever it is asked in an owner's name.
+    shut_out: bool,
 }
 
 /// An operation under way.
@@ -64,10 +61,13 @@ impl Health {
     }
 
     pub(super) fn measured(&self, capacity: Capacity) {
-        *self.state.lock() = State {
-            capacity: Some(capacity),
-            silent: None,
-        };
+        let mut state = self.state.lock();
+        state.capacity = Some(capacity);
+        state.silent = None;
+    }
+
+    fn shut_out(&self, shut_out: bool) {
+        self.state.lock().shut_out = shut_out;
     }
 
     fn silent(&self, why: String) {
@@ -96,6 +96,16 @@ impl Health {
                 error: true,
                 summary: "no MDS of the CurveBS cluster answers".to_owned(),
                 detail: vec![why.clone()],
+            });
+        }
+        if state.shut_out {
+            checks.push(BackendCheck {
+                code: "CURVE_MDS_REFUSES",
+                error: true,
+                summary: "the MDS of the CurveBS cluster refuses every call: this host's clock is 15 s off, or the root owner's \
+                          password is wrong"
+                    .to_owned(),
+                detail: Vec::new(),
             });
         }
         if let Some(capacity) = &state.capacity
@@ -169,7 +179,12 @@ pub(super) async fn watch(client: Client, health: Weak<Health>) {
     loop {
         tokio::time::sleep(EVERY).await;
         let answer = client.mds().capacity().await;
+        let shut_out = client.mds().is_shut_out().await;
         let Some(health) = health.upgrade() else { return };
+        // Without an answer, what was known stays.
+        if let Ok(shut_out) = shut_out {
+            health.shut_out(shut_out);
+        }
         match answer {
             Ok(capacity) => health.measured(capacity),
             Err(error) => {
@@ -177,82 +192,6 @@ pub(super) async fn watch(client: Client, health: Weak<Health>) {
                 health.silent(error.to_string());
             }
         }
-    }
-}
-
-/// The OSD's measurements, with the cluster's below.
-pub struct BackendStats {
-    inner: Arc<dyn ClusterStats>,
-    devices: CurveDevices,
-}
-
-impl BackendStats {
-    /// Adds the cluster's state to what `inner` measures.
-    #[must_use]
-    pub fn new(inner: Arc<dyn ClusterStats>, devices: CurveDevices) -> Self {
-        Self { inner, devices }
-    }
-}
-
-impl ClusterStats for BackendStats {
-    fn space(&self) -> Space {
-        self.inner.space()
-    }
-
-    fn pool(&self, id: i64) -> PoolUsage {
-        self.inner.pool(id)
-    }
-
-    fn rates(&self, pool: i64) -> Rates {
-        self.inner.rates(pool)
-    }
-
-    fn latency(&self, osd: i32) -> Latency {
-        self.inner.latency(osd)
-    }
-
-    fn ops(&self, osd: Option<i32>) -> Vec<Arc<OpTracker>> {
-        self.inner.ops(osd)
-    }
-
-    fn groups(&self, pool: i64) -> Vec<PoolUsage> {
-        self.inner.groups(pool)
-    }
-
-    fn scrub(&self, pg: Pg, deep: bool) {
-        self.inner.scrub(pg, deep);
-    }
-
-    fn scrubs(&self) -> BTreeMap<Pg, ScrubState> {
-        self.inner.scrubs()
-    }
-
-    fn damage(&self) -> DataDamage {
-        self.inner.damage()
-    }
-
-    fn watchers(&self) -> Vec<WatcherAt> {
-        self.inner.watchers()
-    }
-
-    fn memory(&self) -> BTreeMap<&'static str, Held> {
-        self.inner.memory()
-    }
-
-    fn compact(&self) -> Result<(), String> {
-        self.inner.compact()
-    }
-
-    fn pool_counters(&self, id: i64) -> PoolUsage {
-        self.inner.pool_counters(id)
-    }
-
-    fn reset_pool_counters(&self, id: i64) {
-        self.inner.reset_pool_counters(id);
-    }
-
-    fn checks(&self) -> Vec<BackendCheck> {
-        self.devices.checks()
     }
 }
 
@@ -274,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_cluster_and_lost_servers_are_told() {
+    fn a_silent_or_refusing_cluster_and_lost_servers_are_told() {
         let health = Arc::new(Health::default());
         health.measured(Capacity {
             raw_total: 300,
@@ -292,6 +231,7 @@ mod tests {
                 used: 30
             }
         );
+        health.shut_out(true);
         health.silent("refused".to_owned());
         let codes: Vec<_> = health
             .checks(Instant::now(), &[])
@@ -300,7 +240,11 @@ mod tests {
             .collect();
         assert_eq!(
             codes,
-            [("CURVE_MDS_UNREACHABLE", true), ("CURVE_CHUNKSERVER_DOWN", false)]
+            [
+                ("CURVE_MDS_UNREACHABLE", true),
+                ("CURVE_MDS_REFUSES", true),
+                ("CURVE_CHUNKSERVER_DOWN", false)
+            ]
         );
     }
 

@@ -2,10 +2,13 @@
 
 pub mod commands;
 pub mod curve;
+mod device;
 mod health;
 pub mod images;
+mod link;
 mod names;
 mod owners;
+mod stats;
 
 pub use curve::CurveDevices;
-pub use health::BackendStats;
+pub use stats::BackendStats;

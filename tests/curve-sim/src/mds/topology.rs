@@ -60,7 +60,7 @@ impl Mds {
                 Ok(request) => reply(&self.find_chunkserver(&request)),
                 Err(refusal) => refusal,
             },
-            method => no_method(topo::SERVICE, method),
+            method => no_method(topo::topology_service::NAME, method),
         }
     }
 

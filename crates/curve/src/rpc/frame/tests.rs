@@ -140,7 +140,7 @@ fn recorded_requests_are_what_we_would_send() {
 #[test]
 fn recorded_replies_say_what_the_cluster_said() {
     let info = reply::<FileInfoResponse>(golden!("get_file_info_reply"));
-    assert_eq!(info.status(), Some(StatusCode::OK.0));
+    assert_eq!(info.status(), Some(StatusCode::Ok.0));
     let info = info.file_info.expect("file");
     assert_eq!((info.id, info.length), (Some(10), Some(10 << 30)));
     assert_eq!(
@@ -208,7 +208,7 @@ fn request_meta(service: &str, method: &str) -> RpcMeta {
 
 #[test]
 fn a_write_whose_attachment_is_not_its_size_is_never_encoded() {
-    let meta = request_meta(CHUNK_SERVICE, "WriteChunk");
+    let meta = request_meta(chunk_service::NAME, "WriteChunk");
     let request = |size| {
         ChunkRequest {
             op_type: OpType::Write.0,
