@@ -1,6 +1,12 @@
 //! What the store holds in memory.
 
-use crate::{core::DataKind, store::Store, sums::PAGE_SUMS, sums::SUM};
+use std::ops::Add;
+
+use crate::{
+    core::DataKind,
+    store::Store,
+    sums::{PAGE_SUMS, SUM},
+};
 
 /// Things of a kind that are held in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,6 +24,17 @@ impl Held {
         Self {
             items: items as u64,
             bytes: bytes as u64,
+        }
+    }
+}
+
+impl Add for Held {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            items: self.items + other.items,
+            bytes: self.bytes + other.bytes,
         }
     }
 }

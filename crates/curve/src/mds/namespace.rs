@@ -66,8 +66,19 @@ pub struct Segment {
     pub chunks: Vec<SegmentChunk>,
 }
 
-pub(super) fn stamped(path: &str, stamp: Stamp) -> (String, String, Option<String>, u64) {
+fn stamped(path: &str, stamp: Stamp) -> (String, String, Option<String>, u64) {
     (path.to_owned(), stamp.owner, Some(stamp.signature), stamp.date)
+}
+
+/// Asks for what is at a path.
+pub(super) fn file_info_request(path: &str, stamp: Stamp) -> GetFileInfoRequest {
+    let (file_name, owner, signature, date) = stamped(path, stamp);
+    GetFileInfoRequest {
+        file_name,
+        owner,
+        signature,
+        date,
+    }
 }
 
 impl Mds {
@@ -247,15 +258,7 @@ impl Mds {
     pub async fn file(&self, path: &str) -> Result<File> {
         check_path(path)?;
         let answer = self
-            .namespace(path, |stamp| {
-                let (file_name, owner, signature, date) = stamped(path, stamp);
-                GetFileInfoRequest {
-                    file_name,
-                    owner,
-                    signature,
-                    date,
-                }
-            })
+            .namespace(path, |stamp| file_info_request(path, stamp))
             .await?;
         described::<GetFileInfoRequest>(path, answer.reply.file_info)
     }

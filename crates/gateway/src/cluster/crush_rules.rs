@@ -3,7 +3,7 @@
 use encoding::maps::{CrushMap, CrushRule, OsdMap};
 use rustix::io::Errno;
 
-use super::{Cluster, ClusterError, Edit};
+use super::{Cluster, ClusterError, Edit, error::refused};
 
 /// Where a rule chooses OSDs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +23,6 @@ pub enum RenamedRule {
     Now,
     /// It has it already.
     Before,
-}
-
-fn refused(errno: Errno, text: impl Into<String>) -> ClusterError {
-    let text = text.into();
-    ClusterError::Refused { errno, text }
 }
 
 /// The number of a type of nodes.

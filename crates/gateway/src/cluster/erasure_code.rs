@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rustix::io::Errno;
 
-use super::ClusterError;
+use super::{ClusterError, error::refused};
 
 /// A profile: keys and values.
 pub type Profile = BTreeMap<String, String>;
@@ -304,10 +304,6 @@ fn truth(profile: &mut Profile, key: &str) -> bool {
 
 fn invalid(text: impl Into<String>) -> ClusterError {
     ClusterError::Invalid(text.into())
-}
-
-fn refused(errno: Errno, text: String) -> ClusterError {
-    ClusterError::Refused { errno, text }
 }
 
 #[cfg(test)]

@@ -7,15 +7,11 @@ use super::{
     Cluster, ClusterError,
     crush_rules::{self, RulePlace, type_id},
     erasure_code::{DEFAULT_PROFILE, ErasureCode, Profile, default_profile, shown},
+    error::refused,
 };
 
 /// The name of the rule of pools with the default profile.
 const DEFAULT_RULE: &str = "erasure-code";
-
-fn refused(errno: Errno, text: impl Into<String>) -> ClusterError {
-    let text = text.into();
-    ClusterError::Refused { errno, text }
-}
 
 /// The id of the rule `name`, made after the profile if there is none.
 fn rule_for(map: &mut OsdMap, name: &str, profile: &Profile) -> Result<u8, ClusterError> {

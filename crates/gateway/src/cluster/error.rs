@@ -53,6 +53,12 @@ pub enum ClusterError {
     },
 }
 
+/// A refusal for a reason of its own.
+pub(super) fn refused(errno: Errno, text: impl Into<String>) -> ClusterError {
+    let text = text.into();
+    ClusterError::Refused { errno, text }
+}
+
 impl ClusterError {
     /// The error number that a peer is answered with.
     #[must_use]

@@ -4,7 +4,7 @@
 use encoding::maps::{OsdMap, PgPool, pool_flags};
 use rustix::io::Errno;
 
-use super::{Cluster, ClusterError};
+use super::{Cluster, ClusterError, error::refused};
 
 /// How a cache tier would work (`pg_pool_t::cache_mode_t`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +55,6 @@ impl CacheMode {
         let row = Self::ALL.iter().find(|(mode, _, _)| *mode == self);
         row.map_or(0, |(_, number, _)| *number)
     }
-}
-
-fn refused(errno: Errno, text: String) -> ClusterError {
-    ClusterError::Refused { errno, text }
 }
 
 fn name_of(map: &OsdMap, id: i64) -> &str {

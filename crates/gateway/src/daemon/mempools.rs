@@ -51,10 +51,7 @@ pub(super) fn dump(cluster: &Cluster) -> Value {
     let mut by_pool = Map::new();
     for pool in POOLS {
         let of = held.remove(pool).unwrap_or_default();
-        total = Held {
-            items: total.items + of.items,
-            bytes: total.bytes + of.bytes,
-        };
+        total = total + of;
         by_pool.insert(pool.into(), value(of));
     }
     debug_assert!(held.is_empty(), "pools without a name: {held:?}");

@@ -258,12 +258,7 @@ impl ClusterStats for Osd {
     fn memory(&self) -> BTreeMap<&'static str, Held> {
         let store = self.objects.store().memory();
         let trackers: Vec<_> = self.ops.lock().values().cloned().collect();
-        let sum = |of: fn(&OpTracker) -> Held| {
-            trackers.iter().map(|t| of(t)).fold(Held::default(), |a, b| Held {
-                items: a.items + b.items,
-                bytes: a.bytes + b.bytes,
-            })
-        };
+        let sum = |of: fn(&OpTracker) -> Held| trackers.iter().fold(Held::default(), |all, t| all + of(t));
         BTreeMap::from([
             ("bluestore_cache_data", store.buffers),
             ("bluestore_cache_onode", self.cache.held()),
