@@ -302,7 +302,8 @@ mod tests {
         let mut memory = vec![fill; (count + 1) * BLOCK as usize];
         let start = memory.as_ptr().align_offset(BLOCK as usize);
         // No two blocks are the same.
-        for (n, block) in memory[start..].chunks_mut(BLOCK as usize).enumerate() {
+        let whole = &mut memory[start..start + count * BLOCK as usize];
+        for (n, block) in whole.chunks_mut(BLOCK as usize).enumerate() {
             block[100] = n as u8;
         }
         Bytes::from(memory).slice(start..start + count * BLOCK as usize)

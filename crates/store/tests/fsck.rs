@@ -130,12 +130,12 @@ fn data_behind_the_records_is_checked_as_they_are() {
     assert_eq!(check(&options(&killed())).unwrap().damage, []);
     // In the midst: it was acknowledged.
     let damaged = killed();
-    damaged.damage(&path("journal"), batches[2] + 2 * 4096 + 5, &[9]);
+    damaged.damage(&path("journal"), batches[1] + 2 * 4096 + 5, &[9]);
     let report = check(&options(&damaged)).unwrap();
     assert!(report.damage[0].what.contains("transaction 3 "), "{report:?}");
     // At the end: it was not.
     let torn = killed();
-    torn.damage(&path("journal"), batches[3] + 4 * 4096, &[0; 512]);
+    torn.damage(&path("journal"), batches[2] + 4 * 4096, &[0; 512]);
     assert_eq!(check(&options(&torn)).unwrap().damage, []);
     assert_eq!(last(&Store::open(options(&torn)).unwrap()), Some(2));
 }

@@ -358,7 +358,7 @@ impl State {
         let (offset, len) = range(random, longest);
         let data = content(random, len);
         // Where it is aligned, the journal may have it behind its records.
-        let behind = random.below(2) as usize;
+        let behind = usize::from(random.one_in(4));
         tx.write(store.volume(&volume)?, offset, placed(&data, behind));
         let pages = self.volumes.entry(volume.clone()).or_default();
         pages.write(offset, &data);
