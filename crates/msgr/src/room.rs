@@ -134,10 +134,10 @@ impl Spares {
         buffer
     }
 
-    /// A buffer of that size, or not much more, that nobody uses any more.
+    /// A buffer of that size, or not much more, that nobody uses any more: one of the latest, which the processor's cache may still have.
     fn reuse(&mut self, size: usize) -> Option<BytesMut> {
         let fits = |spare: &Spare| (size..=2 * size).contains(&spare.size) && spare.first.is_unique();
-        let spare = self.known.remove(self.known.iter().position(fits)?)?;
+        let spare = self.known.remove(self.known.iter().rposition(fits)?)?;
         self.bytes -= spare.size;
         let mut buffer = spare.first.try_into_mut().ok()?;
         buffer.clear();
