@@ -219,6 +219,13 @@ impl Queue {
         }
     }
 
+    /// Whether the journal may have something, up to `last`.
+    pub(crate) fn has_ready(&self, last: Option<Seq>) -> bool {
+        let mut ready = self.ready.iter();
+        let first = ready.find(|seq| self.waiting.contains_key(seq));
+        first.is_some_and(|seq| last.is_none_or(|last| *seq <= last))
+    }
+
     /// Takes what the journal may have, up to `last`, as much as fits into a batch. What builds on others comes behind them.
     pub(crate) fn take(&mut self, last: Option<Seq>, max_batch: u64) -> Vec<Queued> {
         let mut batch: Vec<Queued> = Vec::new();
