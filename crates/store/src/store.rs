@@ -86,7 +86,8 @@ impl Store {
             *this.core().stepper.lock() = Some(Stepper::new(journal));
             return Ok(this);
         }
-        this.spawn("store-journal", move |core| stages::run_journal(core, journal))?;
+        *this.core().journal.lock() = Some(journal);
+        this.spawn("store-journal", stages::run_journal)?;
         if !this.core().without_threads() {
             for _ in 0..this.core().options.direct_writers {
                 this.spawn("store-direct", |core| run_directs(core))?;
