@@ -16,7 +16,7 @@ const CHUNK: usize = 64 << 10;
 /// grows as bytes arrive.
 const AT_ONCE: usize = 8 << 20;
 /// With so much data, in bytes, a message gets a buffer in which it is aligned.
-const LARGE: usize = 32 << 10;
+const LARGE: usize = 16 << 10;
 /// What the data of large messages is aligned to: a page, as `O_DIRECT` wants it.
 const ALIGNMENT: usize = 4096;
 /// The longest message, in bytes, that the next one is expected to look like: a session that waits holds a buffer for it. Of longer ones, what

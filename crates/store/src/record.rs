@@ -232,7 +232,8 @@ pub(crate) fn decode(payload: &mut Bytes) -> Option<Vec<Op>> {
                 volume: VolumeId(take_u64(payload)?),
                 offset: take_u64(payload)?,
                 data: Bytes::new(),
-                sums: take_bytes(payload).filter(|sums| !sums.is_empty() && sums.len() as u64 % SUM == 0)?,
+                sums: take_bytes(payload)
+                    .filter(|sums| !sums.is_empty() && (sums.len() as u64).is_multiple_of(SUM))?,
             },
             tag @ (DIRECT | DIRECT_WITH_SUMS) => Op::Direct {
                 volume: VolumeId(take_u64(payload)?),
