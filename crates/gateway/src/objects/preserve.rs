@@ -18,7 +18,8 @@ use super::{
     keys,
     mutation::Change,
     onode::{ObjectState, Placement},
-    slots::SLOT_SIZE,
+    slots::{SLOT_SIZE, UNIT},
+    units::{KeptUnits, data_of_units},
 };
 
 /// Most bytes of attributes and omap that a clone copies in one transaction.
@@ -33,8 +34,8 @@ pub struct Preserve {
     clone: Option<CloneRecord>,
     /// That clone is new.
     made: bool,
-    /// Old blocks, those that are not all zeros.
-    blocks: Vec<(u32, Bytes)>,
+    /// What the clone comes to keep, but for units that are all zeros.
+    units: Vec<KeptUnits>,
     /// The change overwrites what that clone shared with the head.
     overwrites: bool,
 }
@@ -74,6 +75,7 @@ impl Objects {
             snaps: change.snaps.fresh.clone(),
             overlap: Extents::of(0, old.size),
             state: state_of_clone(old),
+            open: None,
         });
         if let Some(before) = made.as_ref().or(old.newest.as_deref()) {
             let touched = if new.exists {
@@ -82,7 +84,7 @@ impl Objects {
                 Extents::of(0, u64::MAX)
             };
             let lost = before.overlap.intersection(&touched);
-            if !before.state.inline && !self.read_blocks(id, old, before, &lost, access, &mut plan)? {
+            if !before.state.inline && !self.read_units(id, old, before, &lost, access, &mut plan)? {
                 return Ok(false);
             }
             if !lost.is_empty() || made.is_some() {
@@ -102,7 +104,7 @@ impl Objects {
             .iter()
             .map(super::mutation::DataChange::bytes)
             .sum();
-        let preserved: usize = plan.blocks.iter().map(|(_, data)| data.len()).sum();
+        let preserved: usize = plan.units.iter().map(|units| units.data.len()).sum();
         // Data that was inline so far moves with it. Larger changes do not fit, and are written in place after what they preserve.
         let all = (bytes + preserved) as u64 + INLINE_MAX;
         change.journaled &= all <= self.store().most_journaled();
@@ -110,8 +112,8 @@ impl Objects {
         Ok(true)
     }
 
-    /// Reads the blocks that the clone loses with `lost`.
-    fn read_blocks(
+    /// Reads the units that the clone comes to keep as it loses `lost`, those of a block at once.
+    fn read_units(
         &self,
         id: &ObjectId,
         old: &ObjectState,
@@ -120,26 +122,18 @@ impl Objects {
         access: Access<'_>,
         plan: &mut Preserve,
     ) -> Result<bool, StoreError> {
-        let mut next = 0;
         let mut lacks = false;
-        for (start, end) in lost.iter() {
-            for block in (start / SLOT_SIZE).max(next)..end.div_ceil(SLOT_SIZE) {
-                next = block + 1;
-                if clone.keeps(block) {
-                    continue;
-                }
-                let at = block * SLOT_SIZE;
-                let len = SLOT_SIZE.min(clone.state.size - at);
+        for (start, end) in newly_kept(clone, lost).iter() {
+            let mut at = start;
+            while at < end {
+                let to = ((at / SLOT_SIZE + 1) * SLOT_SIZE).min(end);
+                let len = to.min(clone.state.size) - at;
                 match self.read(id, old, at, len, access)? {
                     // All that lacks is to be noted.
                     Data::WouldBlock => lacks = true,
-                    Data::Ready(data) if data.iter().all(|b| *b == 0) => {}
-                    Data::Ready(data) => {
-                        let block =
-                            u32::try_from(block).map_err(|_| StoreError::Corrupt("a clone's size".into()))?;
-                        plan.blocks.push((block, data));
-                    }
+                    Data::Ready(data) => plan.units.extend(data_of_units(at, &data)?),
                 }
+                at = to;
             }
         }
         Ok(!lacks)
@@ -216,16 +210,7 @@ impl Objects {
                 tx.put(keys::snap(id.pool, *snap, onode), value.clone());
             }
         }
-        let volume = self.slots.volume(self.store(), id.pool)?;
-        for (block, data) in plan.blocks {
-            let slot = self.slots.take(self.store(), id.pool, tx)?;
-            slots.taken.push(slot);
-            if (data.len() as u64) < SLOT_SIZE {
-                tx.discard(volume, slot * SLOT_SIZE, SLOT_SIZE);
-            }
-            tx.write(volume, slot * SLOT_SIZE, data);
-            tx.put(keys::block(number, block), slot.to_le_bytes().to_vec());
-        }
+        self.stage_units(id.pool, &mut clone, plan.made, &plan.units, tx, slots)?;
         tx.put(keys::clone(onode, clone.id), clone.encode());
         Ok(Some(Arc::new(clone)))
     }
@@ -283,6 +268,19 @@ impl Objects {
             }
         }
     }
+}
+
+/// The units that a clone does not keep before it loses `lost`, which it shares before, and keeps then.
+fn newly_kept(clone: &CloneRecord, lost: &Extents) -> Extents {
+    let mut units = Extents::default();
+    for (start, end) in lost.iter() {
+        let (mut first, mut last) = (start / UNIT, end.div_ceil(UNIT));
+        // What lies between is shared as a whole.
+        first += u64::from(clone.keeps(first));
+        last -= u64::from(first < last && clone.keeps(last - 1));
+        units.insert(first * UNIT, last * UNIT);
+    }
+    units
 }
 
 /// The state of a clone that is made of `old`, still without a number.
