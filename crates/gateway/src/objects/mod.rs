@@ -28,6 +28,8 @@ pub mod preserve;
 pub mod scrub_records;
 pub mod slots;
 pub mod trim;
+#[cfg(test)]
+mod unit_tests;
 mod units;
 pub mod usage;
 
