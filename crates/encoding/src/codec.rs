@@ -545,7 +545,9 @@ impl<K: Encode, V: Encode> Encode for std::collections::BTreeMap<K, V> {
 /// Ceph's `ceph_crc32c`: CRC-32C with an explicit seed and no final inversion (`src/include/crc32c.h`).
 #[must_use]
 pub fn ceph_crc32c(seed: u32, data: &[u8]) -> u32 {
-    !crc32c::crc32c_append(!seed, data)
+    let mut crc = crc_fast::Digest::new_with_init_state(crc_fast::CrcAlgorithm::Crc32Iscsi, seed.into());
+    crc.update(data);
+    !(crc.finalize() as u32)
 }
 
 #[cfg(test)]
@@ -596,5 +598,29 @@ mod tests {
         // src/test/common/test_crc32c.cc: crc of "foo bar baz" from seed 0.
         assert_eq!(ceph_crc32c(0, b"foo bar baz"), 4_119_623_852);
         assert_eq!(ceph_crc32c(1234, b"foo bar baz"), 881_700_046);
+    }
+
+    #[test]
+    fn crc32c_is_the_same_bit_by_bit_for_every_length_and_start() {
+        let data: Vec<u8> = (0..5000u32)
+            .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+            .collect();
+        let bit_by_bit = |seed: u32, data: &[u8]| {
+            data.iter().fold(seed, |crc, byte| {
+                (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+                    (crc >> 1) ^ (0x82f6_3b78 * (crc & 1))
+                })
+            })
+        };
+        for len in (0..700).chain([1023, 1024, 1025, 4095, 4096, 4099]) {
+            for start in [0, 1, 7, 64] {
+                let part = &data[start..start + len];
+                assert_eq!(
+                    ceph_crc32c(77, part),
+                    bit_by_bit(77, part),
+                    "{len} bytes from {start}"
+                );
+            }
+        }
     }
 }

@@ -210,6 +210,13 @@ pub(crate) struct Header {
     pub(crate) len: u32,
 }
 
+/// The crc32c of pieces that stand one behind the other.
+fn sum_of_all(pieces: [&[u8]; 2]) -> u32 {
+    let mut crc = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+    pieces.into_iter().for_each(|piece| crc.update(piece));
+    crc.finalize() as u32
+}
+
 impl Header {
     fn words(&self) -> [u8; CRC_AT] {
         let mut out = [0; CRC_AT];
@@ -230,7 +237,7 @@ impl Header {
     pub(crate) fn seal(&self, payload: &[u8]) -> [u8; HEADER] {
         let mut out = [0; HEADER];
         let words = self.words();
-        let crc = crc32c::crc32c_append(crc32c::crc32c(&words), payload);
+        let crc = sum_of_all([&words, payload]);
         for (to, from) in out.iter_mut().zip(words.into_iter().chain(crc.to_le_bytes())) {
             *to = from;
         }
@@ -262,7 +269,7 @@ impl Header {
 
     /// Whether header and payload are what was written.
     pub(crate) fn matches(&self, payload: &[u8], crc: u32) -> bool {
-        crc32c::crc32c_append(crc32c::crc32c(&self.words()), payload) == crc
+        sum_of_all([&self.words(), payload]) == crc
     }
 }
 

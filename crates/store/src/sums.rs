@@ -34,7 +34,7 @@ pub(crate) const MAX_DIRTY: usize = 4096;
 
 /// The sum of a block, neither [`NONE`] nor [`ROTTEN`].
 pub(crate) fn sum_of(block: &[u8]) -> u32 {
-    match crc32c::crc32c(block) {
+    match crc_fast::crc32_iscsi(block) {
         NONE => 1,
         ROTTEN => ROTTEN - 1,
         sum => sum,
