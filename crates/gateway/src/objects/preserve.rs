@@ -3,7 +3,7 @@
 //! This happens in two steps: the old data is read while that may still be put off because the disk is busy, and
 //! stored by the transaction that overwrites it.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use store::{StoreError, Transaction};
@@ -13,7 +13,7 @@ use super::{
     clones::CloneRecord,
     commit::{CommitError, SlotChanges},
     extents::Extents,
-    fetched::Access,
+    fetched::{Access, Fetched},
     id::ObjectId,
     keys,
     mutation::Change,
@@ -24,6 +24,9 @@ use super::{
 
 /// Most bytes of attributes and omap that a clone copies in one transaction.
 const MAX_ROW_BYTES: usize = 64 << 20;
+/// What is read ahead, aligned, at least and at most, and as a multiple of what the clone lost already.
+const READ_AHEAD: (u64, u64) = (SLOT_SIZE, 1 << 20);
+const READ_AHEAD_OF_LOST: u64 = 16;
 /// Data is journaled in pieces of this size where it must not be written in place at once.
 pub const JOURNALED_PIECE: usize = 32 << 10;
 
@@ -127,8 +130,8 @@ impl Objects {
             let mut at = start;
             while at < end {
                 let to = ((at / SLOT_SIZE + 1) * SLOT_SIZE).min(end);
-                let len = to.min(clone.state.size) - at;
-                match self.read(id, old, at, len, access)? {
+                let range = at..to.min(clone.state.size);
+                match self.read_old(id, old, range, clone, access)? {
                     // All that lacks is to be noted.
                     Data::WouldBlock => lacks = true,
                     Data::Ready(data) => plan.units.extend(data_of_units(at, &data)?),
@@ -137,6 +140,45 @@ impl Objects {
             }
         }
         Ok(!lacks)
+    }
+
+    /// Reads old data that a clone comes to keep. Where the disk has to be waited for, what lies around is read ahead: the more of the
+    /// object was overwritten, the sooner the rest of it is.
+    fn read_old(
+        &self,
+        id: &ObjectId,
+        old: &ObjectState,
+        range: Range<u64>,
+        clone: &CloneRecord,
+        access: Access<'_>,
+    ) -> Result<Data, StoreError> {
+        let read = |access| self.read(id, old, range.start, range.end - range.start, access);
+        // Devices have no cache that would keep it.
+        if self.store().on_devices() {
+            return read(access);
+        }
+        let at_once = Fetched::default();
+        let found = match access {
+            Access::Wait => read(Access::AtOnce(&at_once))?,
+            Access::AtOnce(_) => read(access)?,
+        };
+        if matches!(found, Data::Ready(_)) {
+            return Ok(found);
+        }
+        if let Placement::Volume {
+            volume,
+            index,
+            object_size,
+        } = old.placement
+        {
+            let around = read_ahead(&range, clone);
+            let at = index * u64::from(object_size) + around.start;
+            self.store().read_ahead(volume, at, around.end - around.start)?;
+        }
+        match access {
+            Access::Wait => read(access),
+            Access::AtOnce(_) => Ok(found),
+        }
     }
 
     /// Where data is written in place at once, what a change preserves becomes durable before, as a transaction of its own after
@@ -270,6 +312,15 @@ impl Objects {
     }
 }
 
+/// What is read ahead when a range of an object has to be read of the disk: around it, within the size of the clone.
+fn read_ahead(range: &Range<u64>, clone: &CloneRecord) -> Range<u64> {
+    let lost = clone.state.size - clone.overlap.total().min(clone.state.size);
+    let (least, most) = READ_AHEAD;
+    let step = (lost * READ_AHEAD_OF_LOST).next_power_of_two().clamp(least, most);
+    let end = range.end.next_multiple_of(step).min(clone.state.size);
+    range.start / step * step..end
+}
+
 /// The units that a clone does not keep before it loses `lost`, which it shares before, and keeps then.
 fn newly_kept(clone: &CloneRecord, lost: &Extents) -> Extents {
     let mut units = Extents::default();
@@ -312,5 +363,56 @@ pub(super) fn stage_write(
     for from in (0..data.len()).step_by(JOURNALED_PIECE) {
         let to = data.len().min(from + JOURNALED_PIECE);
         tx.write(volume, offset + from as u64, data.slice(from..to));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clone(size: u64, overlap: Extents) -> CloneRecord {
+        let mut state = ObjectState::absent(Placement::Slots);
+        state.size = size;
+        CloneRecord {
+            id: 1,
+            snaps: vec![1],
+            overlap,
+            state,
+            open: None,
+        }
+    }
+
+    #[test]
+    fn more_is_read_ahead_the_more_of_an_object_was_overwritten() {
+        let size = 4 << 20;
+        let at = (1 << 20) + 5 * UNIT;
+        let around = |lost| {
+            let around = read_ahead(&(at..at + UNIT), &clone(size, Extents::of(lost, size)));
+            (around.start, around.end - around.start)
+        };
+        assert_eq!(around(0), (1 << 20, 64 << 10));
+        assert_eq!(around(4 * UNIT), (1 << 20, 256 << 10));
+        assert_eq!(around(1 << 20), (1 << 20, 1 << 20));
+    }
+
+    #[test]
+    fn nothing_is_read_ahead_behind_the_end_of_an_object() {
+        let clone = clone(70_000, Extents::of(0, 70_000));
+        assert_eq!(read_ahead(&(65_536..69_632), &clone), 65_536..70_000);
+    }
+
+    #[test]
+    fn units_become_kept_when_a_part_of_them_is_lost() {
+        let clone = clone(1 << 20, Extents::of(10_000, 1 << 20));
+        let kept = |from, to| -> Vec<_> { newly_kept(&clone, &Extents::of(from, to)).iter().collect() };
+        // The unit at 8 KiB is kept already.
+        assert_eq!(kept(10_000, 12_288), []);
+        assert_eq!(kept(10_000, 12_289), [(12_288, 16_384)]);
+        assert_eq!(kept(20_000, 20_001), [(16_384, 20_480)]);
+        assert_eq!(kept(20_000, 20_481), [(16_384, 24_576)]);
+        let mut two = Extents::of(20_000, 20_010);
+        two.insert(20_100, 20_200);
+        let found: Vec<_> = newly_kept(&clone, &two).iter().collect();
+        assert_eq!(found, [(16_384, 20_480)]);
     }
 }

@@ -282,7 +282,10 @@ impl Run {
                 }
                 model.heads[object] = head;
             }
-            let live = model.snaps.iter().filter(|(snap, _)| !self.removed.contains(snap));
+            let live = model
+                .snaps
+                .iter()
+                .filter(|(snap, _)| !self.removed.contains(snap));
             for (snap, then) in live {
                 let state = objects.at_snap(&state, *snap, false).unwrap();
                 let found = state.map(|state| content(objects, &id, &state));
