@@ -468,7 +468,7 @@ impl Fill {
             Self::Zeros => 0,
             Self::Bytes(byte) => byte,
             Self::Mixed(bits) if bits >> (at / UNIT % 64) & 1 == 0 => 0,
-            Self::Mixed(bits) => (bits ^ at / 512) as u8 | 1,
+            Self::Mixed(bits) => (bits ^ (at / 512)) as u8 | 1,
         };
         (at..at + len).map(byte).collect()
     }
