@@ -44,7 +44,7 @@ impl Default for Options {
 pub struct Reference {
     folder: PathBuf,
     options: Options,
-    _ports: Ports,
+    ports: Ports,
     daemons: Vec<(&'static str, Child)>,
 }
 
@@ -66,7 +66,7 @@ impl Reference {
         let mut cluster = Self {
             folder: folder.to_owned(),
             options,
-            _ports: ports,
+            ports,
             daemons: Vec::new(),
         };
         cluster.make_monitor(&addresses)?;
@@ -209,6 +209,18 @@ impl Reference {
     #[must_use]
     pub fn conf(&self) -> PathBuf {
         self.folder.join("ceph.conf")
+    }
+
+    /// The administrator's keyring.
+    #[must_use]
+    pub fn keyring(&self) -> PathBuf {
+        self.folder.join("keyring")
+    }
+
+    /// The ports of its monitor.
+    #[must_use]
+    pub fn ports(&self) -> &Ports {
+        &self.ports
     }
 
     /// The process ids of the running daemons.

@@ -70,6 +70,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         for secure in [false, true] {
             let load = Load {
                 writes: job == Job::Write,
+                block: 4096,
+                snapshot: None,
                 depth: options.depth,
                 secure,
                 time: Duration::from_secs(options.seconds),

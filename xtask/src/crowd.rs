@@ -45,7 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let server = Server::rbdgate(&folder(options.folder.as_deref())?)?;
     client::fill(&server, client::IMAGE, IMAGE_SIZE)?;
     let lean = Lean::of(&server, client::IMAGE, IMAGE_SIZE)?;
-    let (mon_port, keyring) = server.raw_client()?;
+    let (mon_port, keyring) = server.raw_client();
     let mut jobs = jobs(Duration::from_secs(options.seconds));
     for round in 1..=options.rounds.max(1) {
         eprintln!("round {round}");
@@ -83,8 +83,10 @@ fn jobs(time: Duration) -> Vec<Job> {
         name,
         load: Load {
             writes,
+            block: 4096,
             depth,
             secure: false,
+            snapshot: None,
             time,
         },
         alone: Vec::new(),

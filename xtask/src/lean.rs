@@ -18,21 +18,24 @@ use crate::bench::sample::Sample;
 use crate::bench::server::Server;
 use crate::{Failure, Result};
 
-const BLOCK: u64 = 4096;
 /// Bytes of an object of an image with the default options.
 pub(crate) const OBJECT: u64 = 4 << 20;
 /// How long a load runs before it is measured.
 const WARM: Duration = Duration::from_millis(200);
 
-/// A load of 4 KiB requests.
+/// A load of requests for blocks at random.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     /// Whether it writes; else it reads.
     pub(crate) writes: bool,
+    /// Bytes of a request; at most those of an object.
+    pub(crate) block: u64,
     /// Requests under way at a time.
     pub(crate) depth: usize,
     /// Secure mode, else crc.
     pub(crate) secure: bool,
+    /// The newest snapshot of the image, which writes have to preserve.
+    pub(crate) snapshot: Option<u64>,
     /// How long it runs.
     pub(crate) time: Duration,
 }
@@ -55,7 +58,7 @@ impl Lean {
             .success()?
             .json();
         let prefix = info["block_name_prefix"].as_str().unwrap_or_default();
-        let (mon_port, keyring) = server.raw_client()?;
+        let (mon_port, keyring) = server.raw_client();
         let client = RawClient::start(mon_port, &keyring, &[ConMode::CRC])?;
         let on = |object, writes| {
             let oid = format!("{prefix}.{object:016x}");
@@ -79,9 +82,11 @@ impl Lean {
         let client = RawClient::start(self.mon_port, &self.keyring, &[mode])?;
         let mut requests = Requests::over(client.osd(0)?);
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
-        let data = Bytes::from(vec![0xa5; BLOCK as usize]);
-        self.run(&mut requests, load, WARM, &mut random, &data)?;
-        requests.latencies.clear();
+        let data = Bytes::from(vec![0xa5; load.block as usize]);
+        if load.snapshot.is_none() {
+            self.run(&mut requests, load, WARM, &mut random, &data)?;
+            requests.latencies.clear();
+        }
         let (cpu, begun) = (server.cpu_micros(), Instant::now());
         self.run(&mut requests, load, load.time, &mut random, &data)?;
         let (elapsed, cpu) = (begun.elapsed(), server.cpu_micros().saturating_sub(cpu));
@@ -95,7 +100,7 @@ impl Lean {
         let iops = count / elapsed.as_secs_f64();
         Ok(Sample {
             iops,
-            bandwidth: iops * BLOCK as f64,
+            bandwidth: iops * load.block as f64,
             p50: percentile(50),
             p99: percentile(99),
             cpu: cpu as f64 / count,
@@ -114,7 +119,7 @@ impl Lean {
         let begun = Instant::now();
         while begun.elapsed() < time {
             while requests.under_way() < load.depth {
-                requests.queue(&self.next(load.writes, random, data));
+                requests.queue(&self.next(load, random, data));
             }
             requests.receive()?;
         }
@@ -122,14 +127,18 @@ impl Lean {
     }
 
     /// A request for a block at random.
-    fn next(&self, writes: bool, random: &mut Random, data: &Bytes) -> MOsdOp {
+    fn next(&self, load: Load, random: &mut Random, data: &Bytes) -> MOsdOp {
         let (read, write) = &self.objects[random.below(self.objects.len() as u64) as usize];
-        let offset = random.below(OBJECT / BLOCK) * BLOCK;
-        let mut request = if writes { write.clone() } else { read.clone() };
-        let op = if writes { OpCode::WRITE } else { OpCode::READ };
-        let mut op = on_range(op, offset, BLOCK, &[]);
-        if writes {
+        let offset = random.below(OBJECT / load.block) * load.block;
+        let (mut request, op) = match load.writes {
+            true => (write.clone(), OpCode::WRITE),
+            false => (read.clone(), OpCode::READ),
+        };
+        let mut op = on_range(op, offset, load.block, &[]);
+        if load.writes {
             op.indata = data.clone();
+            request.snap_seq = load.snapshot.unwrap_or_default();
+            request.snaps = load.snapshot.into_iter().collect();
         }
         request.ops = vec![op];
         request

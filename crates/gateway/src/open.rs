@@ -130,6 +130,8 @@ pub fn store_options(data: &Path) -> Result<Options, ServeError> {
     // On a small disk the journal and the reserve must leave room for data.
     options.journal_bytes = options.journal_bytes.min((total / 16).max(8 << 20));
     options.reserve_bytes = options.reserve_bytes.min(total / 20);
+    // The thread may be one of the runtime's: only where there is another.
+    options.journal_alone = std::thread::available_parallelism().is_ok_and(|threads| threads.get() > 1);
     // Answers to what became durable together go out together.
     options.around_callbacks = Some(Arc::new(|callbacks| msgr::gather(callbacks)));
     Ok(options)

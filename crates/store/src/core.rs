@@ -16,7 +16,7 @@ use crate::{
     damage::Damaged,
     directs::{self, DirectJob, Directs, Writing},
     error::{Context, Result, StoreError},
-    journal::batch_len,
+    journal::{Journal, batch_len},
     kv::Kv,
     meta::Meta,
     options::Options,
@@ -36,6 +36,9 @@ use crate::{
 
 /// How old the known free space may be for a transaction that allocates nothing.
 const SPACE_MAX_AGE: Duration = Duration::from_millis(250);
+
+/// The journal counts as slow until it has shown what it is.
+const SLOW: Duration = Duration::from_millis(2);
 
 /// A change of a volume that waits for the journal or for its file.
 pub(crate) struct DataOp {
@@ -135,6 +138,14 @@ pub(crate) struct Order {
     pub(crate) journaling: bool,
     /// Durable, waiting to reach the volume files.
     pub(crate) to_apply: VecDeque<Queued>,
+    /// Somebody waits for that.
+    pub(crate) apply_now: bool,
+    /// The apply thread waits for more to do, and looks by itself.
+    pub(crate) apply_lingers: bool,
+    /// How long the journal's writes took lately.
+    pub(crate) write_took: Duration,
+    /// How many of them, the last ones, were for one transaction each.
+    pub(crate) alone: u32,
     /// How many transactions are in the journal, since the store was made: the number that the journal knows the newest by. The
     /// same as its own, but on devices, where the journal's order may be another.
     pub(crate) journaled: Seq,
@@ -211,6 +222,8 @@ pub(crate) struct Core {
     pub(crate) reclaim: Reclaim,
     /// Held locked as long as the store lives.
     pub(crate) _lock: Box<dyn Send + Sync>,
+    /// Held by who writes to it; the order's lock is taken after it. None where there are no threads.
+    pub(crate) journal: Mutex<Option<Journal>>,
     /// What the threads would hold, where there are none.
     pub(crate) stepper: Mutex<Option<Stepper>>,
 }
@@ -241,6 +254,10 @@ impl Core {
             direct_bytes: 0,
             journaling: false,
             to_apply: VecDeque::new(),
+            apply_now: false,
+            apply_lingers: false,
+            write_took: SLOW,
+            alone: 0,
             journaled: seq,
             checkpointed: seq,
             head: 0,
@@ -284,6 +301,7 @@ impl Core {
             mapping: Mutex::new(()),
             reclaim: Reclaim::default(),
             _lock: lock,
+            journal: Mutex::default(),
             stepper: Mutex::default(),
         }
     }
@@ -361,6 +379,9 @@ impl Core {
             order.direct_bytes += queued.direct_bytes;
             let direct = DirectJob::of(&queued);
             let has_direct = direct.is_some();
+            if has_direct && queued.direct_after > Some(order.applied()) {
+                order.apply_at_once(self);
+            }
             {
                 let Order { directs, open, .. } = &mut *order;
                 direct.into_iter().for_each(|job| directs.add(job, open));

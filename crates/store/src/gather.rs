@@ -1,13 +1,14 @@
 //! Transactions that come together go to the journal together: who submits many in a row has the journal's thread woken once
-//! for all of them, so that it does not begin with the first alone and let the others wait for its write.
+//! for all of them, so that it does not begin with the first alone and let the others wait for its write. Who submits one alone writes the
+//! journal itself, if that has nothing to do and the disk is quick.
 
-use std::cell::Cell;
+use std::{cell::Cell, sync::Arc};
 
-use crate::{core::Core, store::Store};
+use crate::{core::Core, stages, store::Store};
 
 thread_local! {
-    /// Whose submissions this thread gathers, and whether there were any.
-    static GATHERING: Cell<Option<(usize, bool)>> = const { Cell::new(None) };
+    /// Whose submissions this thread gathers, and how many there were.
+    static GATHERING: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
 }
 
 /// What a core is known by in [`GATHERING`].
@@ -17,25 +18,28 @@ fn name_of(core: &Core) -> usize {
 
 /// Ends the gathering however its scope is left.
 struct Scope<'a> {
-    core: &'a Core,
-    before: Option<(usize, bool)>,
+    core: &'a Arc<Core>,
+    before: Option<(usize, usize)>,
 }
 
 impl Drop for Scope<'_> {
     fn drop(&mut self) {
-        if let Some((_, true)) = GATHERING.replace(self.before) {
-            self.core.work.notify_one();
+        match GATHERING.replace(self.before) {
+            None | Some((_, 0)) => {}
+            Some((_, 1)) if !std::thread::panicking() && stages::journal_alone(self.core) => {}
+            Some(_) => self.core.hurry(),
         }
     }
 }
 
 impl Store {
     /// Runs `work`. The journal's thread learns at its end, and at once if it is waited for, of what this thread submits meanwhile.
+    /// A transaction alone may be made durable before this returns, and its callbacks run: the caller holds no lock that they take.
     pub fn gather<R>(&self, work: impl FnOnce() -> R) -> R {
-        let core = &**self.core();
+        let core = self.core();
         let _scope = Scope {
             core,
-            before: GATHERING.replace(Some((name_of(core), false))),
+            before: GATHERING.replace(Some((name_of(core), 0))),
         };
         work()
     }
@@ -45,7 +49,7 @@ impl Core {
     /// A transaction waits for the journal.
     pub(crate) fn submitted(&self) {
         match GATHERING.get() {
-            Some((core, _)) if core == name_of(self) => GATHERING.set(Some((core, true))),
+            Some((core, count)) if core == name_of(self) => GATHERING.set(Some((core, count + 1))),
             _ => self.hurry(),
         }
     }
@@ -58,6 +62,11 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        thread::{self, ThreadId},
+        time::Duration,
+    };
+
     use crate::{Options, Store, Transaction};
 
     fn change(n: u8) -> Transaction {
@@ -85,6 +94,70 @@ mod tests {
             store.wait(seq).unwrap();
             store.commit(change(2)).unwrap();
         });
+    }
+
+    /// Lets the journal look as if its last writes had been for one transaction each, and had taken so long.
+    fn as_if(store: &Store, alone: u32, write_took: Duration) {
+        let mut order = store.core().order.lock();
+        (order.alone, order.write_took) = (alone, write_took);
+    }
+
+    /// Which thread calls back for transactions that were gathered.
+    fn called_back_on(store: &Store, count: u8) -> ThreadId {
+        let (tell, told) = std::sync::mpsc::channel();
+        store.gather(|| {
+            for n in 0..count {
+                let (seq, tell) = (store.submit(change(n)).unwrap(), tell.clone());
+                store.after(seq, move |done| {
+                    tell.send(done.map(|()| thread::current().id())).unwrap()
+                });
+            }
+        });
+        let all = (0..count).map(|_| told.recv_timeout(Duration::from_secs(20)).unwrap().unwrap());
+        all.last().unwrap()
+    }
+
+    #[test]
+    fn a_transaction_alone_is_journaled_by_who_submits_it_unless_the_disk_is_slow() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(Options::new(dir.path())).unwrap();
+        let here = thread::current().id();
+        as_if(&store, 100, Duration::ZERO);
+        assert_eq!(called_back_on(&store, 1), here);
+        as_if(&store, 100, Duration::from_secs(1));
+        assert_ne!(called_back_on(&store, 1), here);
+        as_if(&store, 100, Duration::ZERO);
+        assert_ne!(called_back_on(&store, 2), here);
+        assert_ne!(called_back_on(&store, 1), here, "others were there just now");
+        store.close().unwrap();
+        drop(store);
+        let store = Store::open(Options::new(dir.path())).unwrap();
+        assert_eq!(store.get(&[1]).unwrap().as_deref(), Some(&[1][..]));
+    }
+
+    #[test]
+    fn many_threads_that_submit_alone_lose_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(Options::new(dir.path())).unwrap();
+        as_if(&store, 100, Duration::ZERO);
+        thread::scope(|scope| {
+            for worker in 0..6u8 {
+                let store = &store;
+                scope.spawn(move || {
+                    for n in 0..40u8 {
+                        let mut tx = Transaction::new();
+                        tx.put(vec![worker, n], vec![n]);
+                        let seq = store.gather(|| store.submit(tx).unwrap());
+                        store.wait(seq).unwrap();
+                    }
+                });
+            }
+        });
+        store.close().unwrap();
+        drop(store);
+        let store = Store::open(Options::new(dir.path())).unwrap();
+        let rows = store.scan(&[][..]..&[255][..], 1000).unwrap();
+        assert_eq!(rows.len(), 240);
     }
 
     #[test]

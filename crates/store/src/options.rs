@@ -60,6 +60,9 @@ pub struct Options {
     /// The store has no threads: whoever holds it drives its stages with [`crate::Store::step`], so that a simulation does the same
     /// each time. Calls that would wait for a stage run it. Dropping the last handle is a crash, not a close. Default `false`.
     pub stepped: bool,
+    /// Who gathers a single transaction ([`crate::Store::gather`]) may write it to the journal on its own thread, where the disk is quick.
+    /// For callers that have other threads to go on with meanwhile. Default `true`.
+    pub journal_alone: bool,
     /// Runs the callbacks of the transactions that became durable together: it has to call what it is given, once. So whoever
     /// answers by them can gather the answers. Default `None`: they are just called.
     pub around_callbacks: Option<Around>,
@@ -102,6 +105,7 @@ impl Options {
             scrub_bytes_per_second: 32 << 20,
             disk: Arc::new(RealDisk),
             stepped: false,
+            journal_alone: true,
             around_callbacks: None,
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::transaction::Seq;
 
@@ -102,7 +103,7 @@ impl Pending {
         if self.extents.is_empty() {
             return;
         }
-        let keys: Vec<u64> = self
+        let keys: SmallVec<[u64; 4]> = self
             .keys(start, end)
             .filter(|key| self.extents.get(key).is_some_and(&wanted))
             .collect();

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::{
     core::Queued,
@@ -122,13 +123,16 @@ impl Touched {
     }
 }
 
+/// Transactions: most often one.
+type Few = SmallVec<[Seq; 2]>;
+
 struct Waiting {
     queued: Queued,
     since: Instant,
     /// How many it waits for.
     behind: usize,
     /// Who waits for it.
-    before: Vec<Seq>,
+    before: Few,
 }
 
 /// The queue in front of the journal.
@@ -174,9 +178,9 @@ impl Queue {
     /// Adds the newest transaction.
     pub(crate) fn push(&mut self, queued: Queued) {
         let seq = queued.seq;
-        let behind: BTreeSet<Seq> = if self.strict && queued.marks_only() {
+        let behind: Few = if self.strict && queued.marks_only() {
             // Direct writes wait for it: it must not wait for others.
-            BTreeSet::new()
+            Few::new()
         } else if self.strict {
             let mut older = self.waiting.iter().rev();
             let last = older.find(|(_, waiting)| !waiting.queued.marks_only());
@@ -185,7 +189,7 @@ impl Queue {
             let mut behind = self.touched.add(seq, &queued.ops);
             behind.extend(&queued.builds_on);
             behind.retain(|other| *other != seq && self.waiting.contains_key(other));
-            behind
+            behind.into_iter().collect()
         };
         for other in &behind {
             if let Some(other) = self.waiting.get_mut(other) {
@@ -199,7 +203,7 @@ impl Queue {
             queued,
             since: Instant::now(),
             behind: behind.len(),
-            before: Vec::new(),
+            before: Few::new(),
         };
         self.waiting.insert(seq, waiting);
     }
@@ -217,6 +221,13 @@ impl Queue {
                 self.ready.insert(seq);
             }
         }
+    }
+
+    /// Whether the journal may have something, up to `last`.
+    pub(crate) fn has_ready(&self, last: Option<Seq>) -> bool {
+        let mut ready = self.ready.iter();
+        let first = ready.find(|seq| self.waiting.contains_key(seq));
+        first.is_some_and(|seq| last.is_none_or(|last| *seq <= last))
     }
 
     /// Takes what the journal may have, up to `last`, as much as fits into a batch. What builds on others comes behind them.

@@ -25,18 +25,21 @@ use crate::{
 const STUCK: Duration = Duration::from_millis(500);
 /// How many transactions the apply thread takes before it reports progress.
 const APPLY_CHUNK: usize = 64;
+/// Fewer of them wait so long for more: who reads meanwhile finds the data in memory, and a thread that is woken for each costs more
+/// than its work.
+const LINGER: Duration = Duration::from_millis(2);
+/// So many writes of the journal for one transaction each show that requests come one at a time.
+const ALONE: u32 = 16;
+/// A disk is quick if a durable write takes less.
+const QUICK: Duration = Duration::from_micros(300);
 
 /// The first stage: makes transactions durable, as many as are waiting with one write.
-pub(crate) fn run_journal(core: &Arc<Core>, mut journal: Journal) {
-    loop {
-        let Some(batch) = next_batch(core) else { break };
-        let done = commit(core, &mut journal, batch).and_then(|left| apply_chunk(core, &left));
-        if let Err(error) = done {
-            core.fail("journal", &error);
+pub(crate) fn run_journal(core: &Arc<Core>) {
+    while wait_for_batch(core) {
+        let mut journal = core.journal.lock();
+        let Some(journal) = &mut *journal else { break };
+        if !journal_batch(core, journal) {
             break;
-        }
-        if core.without_threads() {
-            directs::start(core);
         }
     }
     core.order.lock().journal_ended = true;
@@ -44,21 +47,63 @@ pub(crate) fn run_journal(core: &Arc<Core>, mut journal: Journal) {
     core.apply_work.notify_all();
 }
 
-fn next_batch(core: &Core) -> Option<Vec<Queued>> {
+/// Waits for something that the journal may take. False: there is nothing any more.
+fn wait_for_batch(core: &Core) -> bool {
     let mut order = core.order.lock();
     loop {
         if core.has_failed() {
-            return None;
+            return false;
         }
-        let batch = take_batch(core, &mut order);
-        if !batch.is_empty() {
-            return Some(batch);
+        if order.queue.has_ready(order.barrier) {
+            return true;
         }
-        if order.queue.is_empty() && order.closing {
-            return None;
+        // What another thread journals is still to be applied.
+        if order.queue.is_empty() && order.closing && !order.journaling {
+            return false;
         }
         core.work.wait(&mut order);
     }
+}
+
+/// Journals what waits, by whoever holds the journal. False: the store has failed.
+fn journal_batch(core: &Arc<Core>, journal: &mut Journal) -> bool {
+    let batch = take_batch(core, &mut core.order.lock());
+    if batch.is_empty() {
+        return true;
+    }
+    let done = commit(core, journal, batch).and_then(|left| apply_chunk(core, &left));
+    if let Err(error) = done {
+        core.fail("journal", &error);
+        return false;
+    }
+    if core.without_threads() {
+        directs::start(core);
+    }
+    true
+}
+
+/// Journals a transaction that waits alone, on the thread that submitted it: waking another one for it takes a third of the time
+/// that a quick disk needs. False: the journal's thread has to do it, because it is at work, or others wait too or did so lately (the
+/// thread that submits has more to do then than to wait for the disk), or the disk is slow.
+pub(crate) fn journal_alone(core: &Arc<Core>) -> bool {
+    if !core.options.journal_alone {
+        return false;
+    }
+    let Some(mut journal) = core.journal.try_lock() else {
+        return false;
+    };
+    let Some(journal) = &mut *journal else {
+        return false;
+    };
+    let alone = {
+        let order = core.order.lock();
+        let nothing_else = order.queue.waiting().len() == 1 && order.queue.has_ready(order.barrier);
+        nothing_else && order.alone >= ALONE && order.write_took < QUICK
+    };
+    if alone {
+        journal_batch(core, journal);
+    }
+    alone
 }
 
 /// Makes one batch durable, if there is any that is ready.
@@ -92,7 +137,9 @@ fn commit(core: &Core, journal: &mut Journal, mut batch: Vec<Queued>) -> Result<
     let (first, last) = (journaled + 1, journaled + batch.len() as u64);
     let done: Vec<Seq> = batch.iter().map(|tx| tx.seq).collect();
     let pos = place(head, batch_len(payload), core.options.journal_bytes);
+    let begun = Instant::now();
     journal.write(pos, first, payload, batch.iter().map(|tx| &tx.ops[..]))?;
+    let wakes_apply;
     {
         let mut order = core.order.lock();
         order.head = pos + batch_len(payload);
@@ -101,9 +148,20 @@ fn commit(core: &Core, journal: &mut Journal, mut batch: Vec<Queued>) -> Result<
         order.journaling = false;
         order.live.push_back(Live { last, pos });
         if !core.without_threads() {
+            order.apply_now |= batch.iter().any(|tx| tx.direct_bytes > 0);
             order.to_apply.extend(batch.drain(..));
         }
+        wakes_apply = !order.apply_lingers || order.is_worth_applying();
         order.last_batch = Instant::now();
+        order.alone = if done.len() == 1 {
+            order.alone.saturating_add(1)
+        } else {
+            0
+        };
+        order.write_took = (order.write_took * 3 + order.last_batch.duration_since(begun)) / 4;
+        if order.closing {
+            core.work.notify_one();
+        }
         let full = order.head - order.tail > core.options.journal_bytes / 2;
         if full || core.meta.dirty_bytes() > core.options.meta_dirty_bytes {
             order.checkpoint_wanted = true;
@@ -115,31 +173,67 @@ fn commit(core: &Core, journal: &mut Journal, mut batch: Vec<Queued>) -> Result<
         None => core.waiters.advance(&done),
     }
     if batch.is_empty() {
-        core.apply_work.notify_one();
+        if wakes_apply {
+            core.apply_work.notify_one();
+        }
         core.progress.notify_all();
     }
     Ok(batch)
 }
 
+impl Order {
+    /// Whether there is so much to apply, or such that somebody waits for it, that it should be begun.
+    fn is_worth_applying(&self) -> bool {
+        !self.to_apply.is_empty()
+            && (self.to_apply.len() >= APPLY_CHUNK || self.apply_now || self.journal_ended)
+    }
+
+    /// Somebody waits for all that is there to be applied.
+    pub(crate) fn apply_at_once(&mut self, core: &Core) {
+        if !self.open.is_empty() {
+            self.apply_now = true;
+            core.apply_work.notify_one();
+        }
+    }
+}
+
 /// The second stage: writes journaled data to the volume files.
 pub(crate) fn run_apply(core: &Core) {
-    loop {
-        let mut order = core.order.lock();
-        while order.to_apply.is_empty() && !core.has_failed() && !order.journal_ended {
-            core.apply_work.wait(&mut order);
-        }
-        if core.has_failed() || order.to_apply.is_empty() {
-            order.apply_ended = true;
-            break;
-        }
-        let count = order.to_apply.len().min(APPLY_CHUNK);
-        let chunk: Vec<Queued> = order.to_apply.drain(..count).collect();
-        drop(order);
+    while let Some(chunk) = next_chunk(core) {
         if let Err(error) = apply_chunk(core, &chunk) {
             core.fail("volume write", &error);
         }
     }
+    core.order.lock().apply_ended = true;
     core.checkpoint_work.notify_all();
+}
+
+/// Waits for something to apply. None: there is nothing any more.
+fn next_chunk(core: &Core) -> Option<Vec<Queued>> {
+    let mut order = core.order.lock();
+    let mut until = Instant::now() + LINGER;
+    loop {
+        if core.has_failed() || (order.to_apply.is_empty() && order.journal_ended) {
+            return None;
+        }
+        if order.is_worth_applying() {
+            break;
+        }
+        order.apply_lingers = true;
+        let over = core.apply_work.wait_until(&mut order, until).timed_out();
+        order.apply_lingers = false;
+        if over && !order.to_apply.is_empty() {
+            break;
+        }
+        if over && !core.has_failed() && !order.journal_ended {
+            core.apply_work.wait(&mut order);
+            until = Instant::now() + LINGER;
+        }
+    }
+    let count = order.to_apply.len().min(APPLY_CHUNK);
+    let chunk = order.to_apply.drain(..count).collect();
+    order.apply_now &= !order.to_apply.is_empty();
+    Some(chunk)
 }
 
 /// Applies one transaction, if any waits for it.
@@ -328,6 +422,7 @@ impl Checkpoint {
         order.checkpoint_wanted = false;
         order.checkpointing = true;
         order.barrier = Some(order.submitted);
+        order.apply_at_once(core);
         Self {
             started: Instant::now(),
             seq: order.submitted,

@@ -86,7 +86,8 @@ impl Store {
             *this.core().stepper.lock() = Some(Stepper::new(journal));
             return Ok(this);
         }
-        this.spawn("store-journal", move |core| stages::run_journal(core, journal))?;
+        *this.core().journal.lock() = Some(journal);
+        this.spawn("store-journal", stages::run_journal)?;
         if !this.core().without_threads() {
             for _ in 0..this.core().options.direct_writers {
                 this.spawn("store-direct", |core| run_directs(core))?;
@@ -380,7 +381,9 @@ impl Store {
         });
         if core.options.devices.is_none() && core.options.checksums {
             volume.sums.keep()?;
-            tx.ops.extend(scrub::rows_of_new(volume.id));
+            let now = scrub::now();
+            tx.ops.extend(scrub::rows_of_new(volume.id, now));
+            core.scrubber.made(volume.id, now);
         }
         tx.append(more(volume.id));
         core.submit_with(tx, |core| core.volumes.list(&volume))?;

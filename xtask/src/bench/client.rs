@@ -10,7 +10,7 @@ use super::Plan;
 use super::jobs::{CLIENTS, Client, Job};
 use super::sample::Sample;
 use super::server::Server;
-use crate::Result;
+use crate::{Failure, Result};
 
 /// The image of all jobs but those of several clients.
 pub(crate) const IMAGE: &str = "bench";
@@ -95,16 +95,31 @@ pub(super) fn run(server: &Server, job: &Job, plan: Plan) -> Result<Sample> {
             format!("--size={size}"),
         ]);
     }
-    if job.client == Client::AfterSnapshot {
-        server.settle();
-        rbd(&server.conf(), &["snap", "create", SNAPSHOT])?;
+    let measured = || {
+        let before = server.cpu_micros();
+        let outcome = program.run()?.success()?;
+        let cpu = server.cpu_micros().saturating_sub(before);
+        Sample::of(&Report::of(&outcome)?, cpu)
+    };
+    match job.client {
+        Client::AfterSnapshot => after_snapshot(server, |_| measured()),
+        _ => measured(),
     }
-    let before = server.cpu_micros();
-    let outcome = program.run()?.success()?;
-    let cpu = server.cpu_micros().saturating_sub(before);
-    if job.client == Client::AfterSnapshot {
-        rbd(&server.conf(), &["snap", "rm", SNAPSHOT])?;
-        server.settle();
-    }
-    Sample::of(&Report::of(&outcome)?, cpu)
+}
+
+/// Measures right after a snapshot of the image was made, whose number it is told; and removes that again.
+pub(super) fn after_snapshot(
+    server: &Server,
+    measured: impl FnOnce(u64) -> Result<Sample>,
+) -> Result<Sample> {
+    server.settle();
+    rbd(&server.conf(), &["snap", "create", SNAPSHOT])?;
+    let conf = server.conf().display().to_string();
+    let list = Program::new("rbd").args(["-c", &conf, "snap", "ls", "--format", "json", IMAGE]);
+    let list = list.run()?.success()?.json();
+    let newest = list.as_array().and_then(|all| all.last()?["id"].as_u64());
+    let sample = measured(newest.ok_or_else(|| Failure("no snapshot was made".to_owned()))?)?;
+    rbd(&server.conf(), &["snap", "rm", SNAPSHOT])?;
+    server.settle();
+    Ok(sample)
 }

@@ -73,7 +73,7 @@ pub(super) fn measure(folder: &Path) -> Result<Footprint> {
 
 /// Makes objects of full size, evenly over the images.
 fn grow(server: &Server, prefixes: &[String]) -> Result<()> {
-    let (mon_port, keyring) = server.raw_client()?;
+    let (mon_port, keyring) = server.raw_client();
     let client = RawClient::start(mon_port, &keyring, &[ConMode::CRC])?;
     let mut requests = Requests::over(client.osd(0)?);
     let images = prefixes.len().max(1) as u64;

@@ -27,11 +27,21 @@ pub(super) enum Client {
     AfterSnapshot,
     /// One, in secure mode. Of rbdgate alone.
     Secure,
-    /// One thread that speaks msgr v2 without librados, at requests of 4 KiB. Of rbdgate alone.
-    Lean {
-        /// Whether in secure mode, else crc.
-        secure: bool,
-    },
+    /// One thread that speaks msgr v2 without librados.
+    Lean(Lean),
+}
+
+/// How the lean client asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lean {
+    /// In crc mode.
+    Crc,
+    /// The same, of rbdgate alone.
+    CrcHere,
+    /// In secure mode, of rbdgate alone.
+    Secure,
+    /// In crc mode, right after a snapshot of the image was made.
+    AfterSnapshot,
 }
 
 /// What the limit of a load is measured with.
@@ -46,7 +56,17 @@ pub(super) enum Reference {
 impl Job {
     /// Whether Ceph's daemons are asked the same.
     pub(super) fn on_ceph(&self) -> bool {
-        !matches!(self.client, Client::Secure | Client::Lean { .. })
+        !matches!(
+            self.client,
+            Client::Secure | Client::Lean(Lean::Secure | Lean::CrcHere)
+        )
+    }
+
+    /// Bytes of a request.
+    pub(super) fn block_bytes(&self) -> u64 {
+        let (number, unit) = self.block.split_at(self.block.len() - 1);
+        let unit = if unit == "M" { 1 << 20 } else { 1 << 10 };
+        number.parse().unwrap_or(4) * unit
     }
 
     /// Whether it writes.
@@ -80,8 +100,9 @@ pub(super) const fn job(name: &'static str, rw: &'static str, block: &'static st
 /// How many clients ask at a time where it is several.
 pub(super) const CLIENTS: u32 = 4;
 
-const LEAN: Client = Client::Lean { secure: false };
-const LEAN_SECURE: Client = Client::Lean { secure: true };
+const LEAN: Client = Client::Lean(Lean::Crc);
+const LEAN_HERE: Client = Client::Lean(Lean::CrcHere);
+const LEAN_SECURE: Client = Client::Lean(Lean::Secure);
 
 pub(super) const WRITE_1: &str = "4k random write, qd 1";
 pub(super) const WRITE_32: &str = "4k random write, qd 32";
@@ -100,14 +121,19 @@ pub(super) const LEAN_WRITE_1: &str = "4k random write, qd 1, lean client";
 pub(super) const LEAN_WRITE_32: &str = "4k random write, qd 32, lean client";
 pub(super) const LEAN_READ_1: &str = "4k random read, qd 1, lean client";
 pub(super) const LEAN_READ_32: &str = "4k random read, qd 32, lean client";
+pub(super) const LEAN_MEDIUM_WRITE: &str = "64k random write, qd 16, lean client";
+pub(super) const LEAN_MEDIUM_READ: &str = "64k random read, qd 16, lean client";
+pub(super) const LEAN_LARGE_WRITE: &str = "4M write, qd 8, lean client";
+pub(super) const LEAN_LARGE_READ: &str = "4M read, qd 8, lean client";
+pub(super) const LEAN_WRITE_SNAPSHOT: &str = "4k random write, qd 32, after a snapshot, lean client";
 pub(super) const LEAN_WRITE_64: &str = "4k random write, qd 64, lean client";
 pub(super) const LEAN_READ_64: &str = "4k random read, qd 64, lean client";
 pub(super) const LEAN_WRITE_SECURE: &str = "4k random write, qd 64, lean client, secure";
 pub(super) const LEAN_READ_SECURE: &str = "4k random read, qd 64, lean client, secure";
 
-/// The table of jobs, in the order of a round. The snapshot is the last: what it leaves behind is cleared away between the
+/// The table of jobs, in the order of a round. Snapshots are the last: what they leave behind is cleared away between the
 /// rounds.
-pub(super) const JOBS: [Job; 21] = [
+pub(super) const JOBS: [Job; 26] = [
     job(WRITE_1, "randwrite", "4k", 1).beside(Reference::Disk),
     job(WRITE_32, "randwrite", "4k", 32).beside(Reference::Disk),
     job(WRITE_4X32, "randwrite", "4k", 32)
@@ -126,9 +152,14 @@ pub(super) const JOBS: [Job; 21] = [
     job(LEAN_WRITE_32, "randwrite", "4k", 32).by(LEAN),
     job(LEAN_READ_1, "randread", "4k", 1).by(LEAN),
     job(LEAN_READ_32, "randread", "4k", 32).by(LEAN),
-    job(LEAN_WRITE_64, "randwrite", "4k", 64).by(LEAN),
+    job(LEAN_MEDIUM_WRITE, "randwrite", "64k", 16).by(LEAN),
+    job(LEAN_MEDIUM_READ, "randread", "64k", 16).by(LEAN),
+    job(LEAN_LARGE_WRITE, "write", "4M", 8).by(LEAN),
+    job(LEAN_LARGE_READ, "read", "4M", 8).by(LEAN),
+    job(LEAN_WRITE_64, "randwrite", "4k", 64).by(LEAN_HERE),
     job(LEAN_WRITE_SECURE, "randwrite", "4k", 64).by(LEAN_SECURE),
-    job(LEAN_READ_64, "randread", "4k", 64).by(LEAN),
+    job(LEAN_READ_64, "randread", "4k", 64).by(LEAN_HERE),
     job(LEAN_READ_SECURE, "randread", "4k", 64).by(LEAN_SECURE),
     job(WRITE_SNAPSHOT, "randwrite", "4k", 32).by(Client::AfterSnapshot),
+    job(LEAN_WRITE_SNAPSHOT, "randwrite", "4k", 32).by(Client::Lean(Lean::AfterSnapshot)),
 ];

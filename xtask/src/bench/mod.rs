@@ -3,7 +3,7 @@
 //!
 //! Each job runs on all sides in turn, in rounds that alternate who goes first; the figures are medians over the rounds. The
 //! client is fio's rbd engine without librbd's cache, so each figure includes what librbd costs, and next to it a lean
-//! client, which shows the server.
+//! client, the same for both servers, which shows the server.
 
 pub(crate) mod client;
 pub(crate) mod curve;
@@ -181,7 +181,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// What runs while the jobs are measured.
 struct Sides {
-    ceph: Option<Server>,
+    ceph: Option<(Server, Lean)>,
     rbdgate: Option<(Server, Lean)>,
     limits: Option<References>,
     /// Round trips over loopback TCP, one of each round.
@@ -200,7 +200,8 @@ impl Sides {
             if several {
                 client::fill_several(&server, plan)?;
             }
-            Ok::<_, Failure>(server)
+            let lean = Lean::of(&server, client::IMAGE, plan.image.min(1 << 30))?;
+            Ok::<_, Failure>((server, lean))
         };
         let mut sides = Self {
             ceph: None,
@@ -216,9 +217,7 @@ impl Sides {
             sides.ceph = Some(filled(Server::ceph(folder)?)?);
         }
         if chosen(Side::Rbdgate) {
-            let server = filled(Server::rbdgate(folder)?)?;
-            let lean = Lean::of(&server, client::IMAGE, plan.image.min(1 << 30))?;
-            sides.rbdgate = Some((server, lean));
+            sides.rbdgate = Some(filled(Server::rbdgate(folder)?)?);
         }
         Ok(sides)
     }
@@ -246,29 +245,37 @@ impl Sides {
 
     /// Runs a job on a side, if it is one for that.
     fn sample(&self, side: Side, job: &Job, plan: Plan) -> Result<Option<Sample>> {
-        let measured = match side {
-            Side::Ceph => match &self.ceph {
-                Some(server) if job.on_ceph() => client::run(server, job, plan),
-                _ => return Ok(None),
+        let measured = match (side, &self.ceph, &self.rbdgate, &self.limits) {
+            (Side::Ceph, Some(server), ..) if job.on_ceph() => ask(server, job, plan),
+            (Side::Rbdgate, _, Some(server), _) => ask(server, job, plan),
+            (Side::Limits, .., Some(limits)) => match job.reference {
+                Some(reference) => limits.run(job, reference, plan),
+                None => return Ok(None),
             },
-            Side::Rbdgate => match (&self.rbdgate, job.client) {
-                (Some((server, lean)), Client::Lean { secure }) => {
-                    let load = Load {
-                        writes: job.writes(),
-                        depth: job.depth as usize,
-                        secure,
-                        time: Duration::from_millis(plan.millis),
-                    };
-                    lean.measure(server, load)
-                }
-                (Some((server, _)), _) => client::run(server, job, plan),
-                (None, _) => return Ok(None),
-            },
-            Side::Limits => match (&self.limits, job.reference) {
-                (Some(limits), Some(reference)) => limits.run(job, reference, plan),
-                _ => return Ok(None),
-            },
+            _ => return Ok(None),
         };
         measured.map(Some)
     }
+}
+
+/// Runs a job on a server.
+fn ask((server, lean): &(Server, Lean), job: &Job, plan: Plan) -> Result<Sample> {
+    let Client::Lean(how) = job.client else {
+        return client::run(server, job, plan);
+    };
+    let load = Load {
+        writes: job.writes(),
+        block: job.block_bytes(),
+        depth: job.depth as usize,
+        secure: how == jobs::Lean::Secure,
+        snapshot: None,
+        time: Duration::from_millis(plan.millis),
+    };
+    if how != jobs::Lean::AfterSnapshot {
+        return lean.measure(server, load);
+    }
+    client::after_snapshot(server, |newest| {
+        let snapshot = Some(newest);
+        lean.measure(server, Load { snapshot, ..load })
+    })
 }

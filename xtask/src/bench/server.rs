@@ -97,14 +97,14 @@ impl Server {
         folder.path()
     }
 
-    /// What a client without librados needs: the monitor's port for msgr v2 and the administrator's keyring. Of rbdgate alone.
-    pub(crate) fn raw_client(&self) -> Result<(u16, PathBuf)> {
+    /// What a client without librados needs: the monitor's port for msgr v2 and the administrator's keyring.
+    pub(crate) fn raw_client(&self) -> (u16, PathBuf) {
         match self {
-            Self::Rbdgate { server, .. } => Ok((
+            Self::Rbdgate { server, .. } => (
                 server.ports().mon_v2(),
                 server.data().join("ceph.client.admin.keyring"),
-            )),
-            Self::Ceph { .. } => Err(Failure("the lean client is for rbdgate alone".to_owned())),
+            ),
+            Self::Ceph { server, .. } => (server.ports().mon_v2(), server.keyring()),
         }
     }
 

@@ -1,9 +1,10 @@
 //! The targets: what is compared with what, and what the ratio is to be.
 
 use super::jobs::{
-    LARGE_READ, LARGE_WRITE, LEAN_READ_1, LEAN_READ_32, LEAN_READ_64, LEAN_READ_SECURE, LEAN_WRITE_1,
-    LEAN_WRITE_32, LEAN_WRITE_64, LEAN_WRITE_SECURE, MEDIUM_READ, MEDIUM_WRITE, MIX, READ_1, READ_32,
-    SECURE_READ, SECURE_WRITE, WRITE_1, WRITE_4X32, WRITE_32, WRITE_SNAPSHOT,
+    LARGE_READ, LARGE_WRITE, LEAN_LARGE_READ, LEAN_LARGE_WRITE, LEAN_MEDIUM_READ, LEAN_MEDIUM_WRITE,
+    LEAN_READ_1, LEAN_READ_32, LEAN_READ_64, LEAN_READ_SECURE, LEAN_WRITE_1, LEAN_WRITE_32, LEAN_WRITE_64,
+    LEAN_WRITE_SECURE, LEAN_WRITE_SNAPSHOT, MEDIUM_READ, MEDIUM_WRITE, MIX, READ_1, READ_32, SECURE_READ,
+    SECURE_WRITE, WRITE_1, WRITE_4X32, WRITE_32, WRITE_SNAPSHOT,
 };
 use super::sample::Sample;
 
@@ -118,30 +119,44 @@ use Figure::{Bandwidth, Cpu, Iops, P50, PerCpuSecond};
 use Yardstick::{Own, Reference, ReferenceAndLoopback, Stated};
 
 /// The table of targets.
-pub(super) const TARGETS: [Target; 27] = [
+pub(super) const TARGETS: [Target; 32] = [
     target(WRITE_1, P50)
         .ceph(AtMost(0.5))
         .limit(ReferenceAndLoopback(WRITE_1), AtMost(1.3)),
-    target(LEAN_WRITE_1, P50).limit(ReferenceAndLoopback(WRITE_1), AtMost(1.3)),
+    target(LEAN_WRITE_1, P50)
+        .ceph(AtMost(0.5))
+        .limit(ReferenceAndLoopback(WRITE_1), AtMost(1.3)),
     target(WRITE_32, Iops)
         .ceph(AtLeast(3.0))
         .limit(Reference(WRITE_32), AtLeast(0.7)),
-    target(LEAN_WRITE_32, Iops).limit(Reference(WRITE_32), AtLeast(0.7)),
+    target(LEAN_WRITE_32, Iops)
+        .ceph(AtLeast(3.0))
+        .limit(Reference(WRITE_32), AtLeast(0.7)),
     target(WRITE_4X32, Iops)
         .ceph(AtLeast(3.0))
         .limit(Reference(WRITE_4X32), AtLeast(0.7)),
     target(READ_1, Iops)
         .ceph(AtLeast(2.0))
         .limit(Reference(READ_1), AtLeast(1.0)),
-    target(LEAN_READ_1, Iops).limit(Reference(READ_1), AtLeast(1.0)),
+    target(LEAN_READ_1, Iops)
+        .ceph(AtLeast(2.0))
+        .limit(Reference(READ_1), AtLeast(1.0)),
     target(READ_32, Iops)
         .ceph(AtLeast(2.0))
         .limit(Reference(READ_32), AtLeast(1.0)),
-    target(LEAN_READ_32, Iops).limit(Reference(READ_32), AtLeast(1.0)),
+    target(LEAN_READ_32, Iops)
+        .ceph(AtLeast(2.0))
+        .limit(Reference(READ_32), AtLeast(1.0)),
     target(MEDIUM_WRITE, Iops)
         .ceph(AtLeast(2.0))
         .limit(Reference(MEDIUM_WRITE), AtLeast(1.0)),
     target(MEDIUM_READ, Iops)
+        .ceph(AtLeast(2.0))
+        .limit(Reference(MEDIUM_READ), AtLeast(1.0)),
+    target(LEAN_MEDIUM_WRITE, Iops)
+        .ceph(AtLeast(2.0))
+        .limit(Reference(MEDIUM_WRITE), AtLeast(1.0)),
+    target(LEAN_MEDIUM_READ, Iops)
         .ceph(AtLeast(2.0))
         .limit(Reference(MEDIUM_READ), AtLeast(1.0)),
     target(LARGE_WRITE, Bandwidth)
@@ -150,9 +165,18 @@ pub(super) const TARGETS: [Target; 27] = [
     target(LARGE_READ, Bandwidth)
         .ceph(AtLeast(1.5))
         .limit(Reference(LARGE_READ), AtLeast(0.85)),
+    target(LEAN_LARGE_WRITE, Bandwidth)
+        .ceph(AtLeast(1.5))
+        .limit(Reference(LARGE_WRITE), AtLeast(0.85)),
+    target(LEAN_LARGE_READ, Bandwidth)
+        .ceph(AtLeast(1.5))
+        .limit(Reference(LARGE_READ), AtLeast(0.85)),
     target(WRITE_SNAPSHOT, Iops)
         .ceph(AtLeast(3.0))
         .limit(Own(WRITE_32), AtLeast(0.5)),
+    target(LEAN_WRITE_SNAPSHOT, Iops)
+        .ceph(AtLeast(3.0))
+        .limit(Own(LEAN_WRITE_32), AtLeast(0.5)),
     target(MIX, Iops).ceph(AtLeast(2.0)),
     target(WRITE_1, Cpu).ceph(AtMost(0.25)),
     target(READ_1, Cpu).ceph(AtMost(0.25)),
