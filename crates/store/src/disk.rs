@@ -197,6 +197,9 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
 
     /// Has later reads of a range ask the disk. A hint.
     fn drop_cache(&self, offset: u64, len: u64);
+
+    /// Has the system begin to read a range into its cache, without waiting for it. A hint; what has no such cache does nothing.
+    fn read_ahead(&self, _offset: u64, _len: u64) {}
 }
 
 /// Reads exactly the buffer's length.
@@ -507,6 +510,12 @@ impl DiskFile for RealFile {
         // A length of 0 would mean up to the end, and one beyond what offsets can be is refused.
         if let Some(len) = NonZeroU64::new(len.min(i64::MAX as u64 - offset)) {
             let _ = fadvise(&self.file, offset, Some(len), Advice::DontNeed);
+        }
+    }
+
+    fn read_ahead(&self, offset: u64, len: u64) {
+        if let Some(len) = NonZeroU64::new(len.min(i64::MAX as u64 - offset)) {
+            let _ = fadvise(&self.file, offset, Some(len), Advice::WillNeed);
         }
     }
 }

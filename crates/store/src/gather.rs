@@ -109,12 +109,14 @@ mod tests {
             for n in 0..count {
                 let (seq, tell) = (store.submit(change(n)).unwrap(), tell.clone());
                 store.after(seq, move |done| {
-                    tell.send(done.map(|()| thread::current().id())).unwrap()
+                    tell.send(done.map(|()| thread::current().id())).unwrap();
                 });
             }
         });
-        let all = (0..count).map(|_| told.recv_timeout(Duration::from_secs(20)).unwrap().unwrap());
-        all.last().unwrap()
+        let next = || told.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
+        let first = next();
+        assert!((1..count).all(|_| next() == first));
+        first
     }
 
     #[test]

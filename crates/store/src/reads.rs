@@ -54,6 +54,19 @@ impl Store {
         }
     }
 
+    /// Has the system begin to read a range of a volume in a file into its cache, without waiting for it. A hint.
+    pub fn read_ahead(&self, volume: VolumeId, offset: u64, len: u64) -> Result<()> {
+        let core = self.core();
+        check_range(offset, len as usize)?;
+        let volume = core.volumes.get(volume)?;
+        if volume.remote().is_none()
+            && let Some(file) = core.volumes.file(&volume)?
+        {
+            file.read_ahead(offset, len);
+        }
+        Ok(())
+    }
+
     fn read_with(&self, id: VolumeId, offset: u64, len: usize, may_block: bool) -> Result<Option<Bytes>> {
         let core = self.core();
         core.check_failed()?;

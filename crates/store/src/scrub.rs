@@ -94,6 +94,11 @@ pub(crate) struct Scrubber {
 }
 
 impl Scrubber {
+    /// Takes a volume for scrubbed at a time, in seconds since 1970: it is new.
+    pub(crate) fn made(&self, volume: VolumeId, at: u64) {
+        self.work.lock().last.insert(volume, at);
+    }
+
     /// Forgets a volume that is deleted.
     pub(crate) fn forget(&self, volume: VolumeId) {
         self.work.lock().last.remove(&volume);
@@ -136,12 +141,13 @@ pub(crate) fn is_row(table: u8, value: &[u8]) -> bool {
     }
 }
 
-/// The rows of a volume that is made with sums.
-pub(crate) fn rows_of_new(volume: VolumeId) -> [Op; 2] {
-    [row_of_sums(volume), row_of_scrub(volume, now(), &[])]
+/// The rows of a volume that is made with sums, at a time in seconds since 1970.
+pub(crate) fn rows_of_new(volume: VolumeId, at: u64) -> [Op; 2] {
+    [row_of_sums(volume), row_of_scrub(volume, at, &[])]
 }
 
-fn now() -> u64 {
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }
@@ -559,5 +565,26 @@ impl Store {
             scrubbing: scrubbing.map(name),
             suspect: core.regions.first_suspect().is_some(),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+
+    #[test]
+    fn a_volume_that_was_just_made_is_not_due_for_a_scrub() {
+        let dir = tempfile::tempdir().unwrap();
+        // Without the thread that would scrub it.
+        let mut options = Options::new(dir.path());
+        options.stepped = true;
+        let store = Store::open(options).unwrap();
+        let volume = store.volume("new").unwrap();
+        assert!(store.core().next_scrub().is_none());
+        // As it would be, had it been made long ago.
+        store.core().scrubber.made(volume, 0);
+        assert!(store.core().next_scrub().is_some());
     }
 }

@@ -381,7 +381,9 @@ impl Store {
         });
         if core.options.devices.is_none() && core.options.checksums {
             volume.sums.keep()?;
-            tx.ops.extend(scrub::rows_of_new(volume.id));
+            let now = scrub::now();
+            tx.ops.extend(scrub::rows_of_new(volume.id, now));
+            core.scrubber.made(volume.id, now);
         }
         tx.append(more(volume.id));
         core.submit_with(tx, |core| core.volumes.list(&volume))?;

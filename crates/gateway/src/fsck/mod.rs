@@ -4,6 +4,7 @@
 //! (`tables`): that each row reads, and that what rows say of each other is so. After a repair everything is checked again, as one repair may uncover
 //! something else.
 
+mod blocks;
 mod data;
 mod objects;
 mod places;

@@ -13,7 +13,6 @@ use crate::objects::{
     id::ObjectId,
     keys,
     onode::{Entry, Onode, PAGE_ENTRIES, Placement},
-    slots::SLOT_SIZE,
 };
 
 /// Bytes of a page of recorded replies, and of one of them (`osd::reply_log`).
@@ -317,42 +316,6 @@ impl Tables<'_> {
             self.block(key, value, onode);
         }
         Ok(())
-    }
-
-    /// The slot of a block.
-    fn block(&mut self, key: &Bytes, value: &Bytes, onode: u64) {
-        let block = key.get(9..13).and_then(|block| block.try_into().ok());
-        let slot = value.as_ref().try_into().map(u64::from_le_bytes);
-        let (Some(block), Ok(slot), 13) = (block.map(u32::from_be_bytes), slot, key.len()) else {
-            self.unreadable("a block of an object", key);
-            return;
-        };
-        let Some(owner) = self.owners.get(&onode) else {
-            return;
-        };
-        let within = u64::from(block) * SLOT_SIZE < owner.size && !owner.inline;
-        let kept = owner
-            .record
-            .as_ref()
-            .is_none_or(|clone| clone.keeps(block.into()));
-        let pool = owner.pool;
-        let data = matches!(owner.whose, Whose::Data(..));
-        if !within || !kept || data {
-            let what = format!(
-                "{} has a block {block} that it has no use for",
-                self.name_of(onode)
-            );
-            self.wrong(what, vec![Fix::Delete(key.clone())]);
-            return;
-        }
-        if let Some(other) = self.slots.insert((pool, slot), onode) {
-            let what = format!(
-                "{} and {} have one slot ({slot} of pool {pool}) for their data: one of them has the other's",
-                self.name_of(onode),
-                self.name_of(other)
-            );
-            self.wrong(what, Vec::new());
-        }
     }
 
     pub(super) fn replies(&mut self, key: &Bytes, page: &Bytes) -> Result<(), StoreError> {

@@ -48,7 +48,7 @@ impl Tables<'_> {
 
     /// Slots in use that count as free: the next object that takes one would overwrite them.
     pub(super) fn missing_slots(&mut self) -> Result<(), StoreError> {
-        for ((pool, slot), onode) in std::mem::take(&mut self.slots) {
+        for ((pool, slot), (onode, _)) in std::mem::take(&mut self.slots) {
             let what = format!(
                 "slot {slot} of pool {pool} counts as free, and has data of {}",
                 self.name_of(onode)

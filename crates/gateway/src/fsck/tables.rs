@@ -62,8 +62,8 @@ pub(super) struct Tables<'a> {
     pub(super) with_clones: HashSet<u64>,
     /// What serves snapshots: pool, snapshot, object's onode number; the clone.
     pub(super) serving: HashMap<(i64, u64, u64), u64>,
-    /// Slots in use, by pool and slot.
-    pub(super) slots: HashMap<(i64, u64), u64>,
+    /// Slots in use, by pool and slot: whose, and which of its units.
+    pub(super) slots: HashMap<(i64, u64), (u64, u16)>,
     /// Pools that the server was deleting when it ended: their objects are partly gone.
     pub(super) deleting: BTreeSet<i64>,
     pub(super) newest_onode: u64,
@@ -131,6 +131,7 @@ impl<'a> Tables<'a> {
         for table in UNDER_ONODES {
             self.each(table, Self::under_onode)?;
         }
+        self.open_slots();
         self.each(b'U', Self::creator)?;
         self.each(b'G', Self::scrub)?;
         self.each(b'S', Self::slot_page)?;

@@ -10,7 +10,10 @@ use store::{Options, Store, Transaction};
 
 use super::{Problem, check_objects, repair};
 use crate::{
-    objects::{Objects, id::ObjectId, keys, mutation::WriterSnaps, onode::ObjectState, slots::SLOT_SIZE},
+    objects::{
+        Objects, clones::CloneRecord, id::ObjectId, kept::Kept, keys, mutation::WriterSnaps,
+        onode::ObjectState, slots::SLOT_SIZE,
+    },
     osd::object_rig::{POOL, apply, content, extent, omap, xattr},
 };
 
@@ -239,6 +242,64 @@ fn a_block_behind_the_end_of_its_object_is_removed() {
     }));
     const { assert!(200_000 < 9 * SLOT_SIZE) };
     rig.intact(&ALL);
+}
+
+#[test]
+fn units_that_a_clone_does_not_keep_are_removed_from_its_block() {
+    let rig = Rig::new();
+    let of_units = |key: &Bytes| rig.store().get(key).unwrap().filter(|value| value.len() == 9);
+    let rows = rig.keys(b'B');
+    let (key, value) = rows.iter().find_map(|key| Some((key, of_units(key)?))).unwrap();
+    let mut more = value.to_vec();
+    more.push(9 << 4);
+    more.extend_from_slice(&(Kept::decode(&value).unwrap().runs().next().unwrap().at + 5).to_le_bytes());
+    assert!(rig.damaged("that it has no use for", |tx| {
+        tx.put(key.clone(), more);
+    }));
+    assert_eq!(of_units(key), Some(value));
+    rig.intact(&ALL);
+}
+
+#[test]
+fn a_clone_that_is_about_to_fill_a_slot_of_another_gets_a_new_one() {
+    let rig = Rig::new();
+    let key = rig.keys(b'C').remove(0);
+    let stored = rig.store().get(&key).unwrap().unwrap();
+    let mut clone = CloneRecord::decode(&key, &stored).unwrap();
+    let open = clone.open.as_mut().unwrap();
+    (open.slot, open.used) = (0, 1);
+    assert!(rig.damaged("is about to fill a slot that is not its own", |tx| {
+        tx.put(key.clone(), clone.encode());
+    }));
+    let stored = rig.store().get(&key).unwrap().unwrap();
+    assert_eq!(CloneRecord::decode(&key, &stored).unwrap().open, None);
+    rig.intact(&ALL);
+}
+
+#[test]
+fn a_clone_that_is_about_to_fill_places_in_use_gets_a_new_slot() {
+    let rig = Rig::new();
+    let damage = |key: &Bytes| {
+        let stored = rig.store().get(key).unwrap().unwrap();
+        let mut clone = CloneRecord::decode(key, &stored).unwrap();
+        let open = clone.open.as_mut().filter(|open| open.used == 2)?;
+        open.used = 1;
+        Some((key.clone(), clone.encode()))
+    };
+    let (key, value) = rig.keys(b'C').iter().find_map(damage).unwrap();
+    assert!(rig.damaged("is about to fill a slot that is not its own", |tx| {
+        tx.put(key, value);
+    }));
+    rig.intact(&ALL);
+}
+
+#[test]
+fn a_block_of_an_object_that_is_no_clone_is_a_slot() {
+    let rig = Rig::new();
+    let large = rig.onode("large");
+    assert!(!rig.damaged("a block of an object cannot be read", |tx| {
+        tx.put(keys::block(large, 0), vec![0; 9]);
+    }));
 }
 
 #[test]

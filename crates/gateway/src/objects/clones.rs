@@ -1,23 +1,21 @@
 //! Clones: what an object was when a snapshot was made of it (`SnapSet` in Ceph `src/osd/osd_types.h`).
 //!
-//! A clone keeps only the blocks of 64 KiB that were changed after it, in slots; what it shares with the next newer
-//! clone, or with the head, is read there. Its `overlap` is that of Ceph's snapset, exact to the byte, and tells at
-//! the same time which blocks it keeps itself: those that it does not fully cover. A block that a clone should keep
-//! and that has no slot is all zeros.
+//! A clone keeps only the units of 4 KiB that were changed after it; what it shares with the next newer clone, or with
+//! the head, is read there. Its `overlap` is that of Ceph's snapset, exact to the byte, and tells at the same time which
+//! units it keeps itself: those that it does not fully cover. Where they stand is in one row for each block of 64 KiB
+//! ([`kept`](super::kept)); a unit that a clone should keep and that is not named there is all zeros.
 
 use std::{collections::HashMap, sync::Arc};
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use store::StoreError;
 
 use super::{
-    Data, Objects, SCAN_BATCH,
+    Objects, SCAN_BATCH,
     extents::Extents,
-    fetched::Access,
-    id::ObjectId,
     keys,
-    onode::{ObjectState, Onode, Placement},
-    slots::SLOT_SIZE,
+    onode::ObjectState,
+    slots::{SLOT_SIZE, UNIT},
 };
 
 /// One clone.
@@ -31,6 +29,18 @@ pub struct CloneRecord {
     pub overlap: Extents,
     /// What it was; with the onode number of the clone's own rows.
     pub state: ObjectState,
+    /// The slot that takes the next units it keeps.
+    pub open: Option<OpenSlot>,
+}
+
+/// A slot that a clone's units fill one after another, whichever blocks they are of. Places are never used twice: what one
+/// transaction leaves there, no other overwrites, durable or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenSlot {
+    /// Its number.
+    pub slot: u64,
+    /// How many units of it are used, from 1 to one less than all.
+    pub used: u8,
 }
 
 /// Where a clone's data is: in its own blocks and those of newer clones, the rest in the head.
@@ -52,68 +62,52 @@ impl CloneView {
     }
 }
 
-const VERSION: u8 = 1;
-
 impl CloneRecord {
-    /// Whether it keeps a block itself, one that lies within its size.
+    /// What of `[from, to)` it shares so that it keeps no unit of that: whole units, the last one of the object also if
+    /// it is shorter.
     #[must_use]
-    pub fn keeps(&self, block: u64) -> bool {
-        let start = block * SLOT_SIZE;
-        !self
-            .overlap
-            .covers(start, (start + SLOT_SIZE).min(self.state.size))
+    pub fn shared_units(&self, from: u64, to: u64) -> Extents {
+        let mut shared = Extents::default();
+        // The overlap's own edges count, not those of the range.
+        let end = to.next_multiple_of(UNIT);
+        for (start, end) in self.overlap.within(from / UNIT * UNIT, end) {
+            let end = match end >= self.state.size {
+                true => to,
+                false => (end / UNIT * UNIT).min(to),
+            };
+            shared.insert(start.next_multiple_of(UNIT).max(from), end);
+        }
+        shared
+    }
+
+    /// The units of a block that it keeps itself, as bits.
+    #[must_use]
+    pub fn kept_units(&self, block: u64) -> u16 {
+        let start = block.saturating_mul(SLOT_SIZE);
+        let end = start.saturating_add(SLOT_SIZE).min(self.state.size);
+        if start >= end {
+            return 0;
+        }
+        let unit = |at: u64| at.saturating_sub(start) / UNIT;
+        let bits = |from: u64, to: u64| (((1_u32 << (to - from)) - 1) << from) as u16;
+        let within = bits(0, unit(end.next_multiple_of(UNIT)));
+        self.shared_units(start, end)
+            .iter()
+            .map(|(from, to)| bits(unit(from), unit(to.next_multiple_of(UNIT))))
+            .fold(within, |kept, shared| kept & !shared)
+    }
+
+    /// Whether it keeps a unit of the object itself, one that lies within its size.
+    #[must_use]
+    pub fn keeps(&self, unit: u64) -> bool {
+        let start = unit * UNIT;
+        !self.overlap.covers(start, (start + UNIT).min(self.state.size))
     }
 
     /// Bytes that only the clone has (`SnapSet::get_clone_bytes`).
     #[must_use]
     pub fn own_bytes(&self) -> i64 {
         self.state.size as i64 - self.overlap.total() as i64
-    }
-
-    /// The stored form, without the id. Objects are smaller than 4 GiB, so 32 bits do for the overlap.
-    #[must_use]
-    pub fn encode(&self) -> Bytes {
-        let len = 9 + Onode::LEN + self.snaps.len() * 8 + self.overlap.len() * 8;
-        let mut out = BytesMut::with_capacity(len);
-        out.put_u8(VERSION);
-        out.put_slice(&Onode::encode(&self.state, self.state.onode.unwrap_or(0)));
-        out.put_u32_le(u32::try_from(self.snaps.len()).unwrap_or(u32::MAX));
-        self.snaps.iter().for_each(|snap| out.put_u64_le(*snap));
-        let short = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        out.put_u32_le(short(self.overlap.len() as u64));
-        for (start, end) in self.overlap.iter() {
-            out.put_u32_le(short(start));
-            out.put_u32_le(short(end));
-        }
-        out.freeze()
-    }
-
-    /// Reads key and value of a row; `None` if it is damaged.
-    #[must_use]
-    pub fn decode(key: &[u8], mut raw: &[u8]) -> Option<Self> {
-        let id = !u64::from_be_bytes(key.get(9..17)?.try_into().ok()?);
-        if raw.len() < 1 + Onode::LEN || raw.get_u8() != VERSION {
-            return None;
-        }
-        let (state, mut raw) = raw.split_at(Onode::LEN);
-        let state = Onode::decode(state, Placement::Slots)?;
-        let count = |width: usize, raw: &mut &[u8]| {
-            let count = (raw.len() >= 4).then(|| raw.get_u32_le() as usize)?;
-            (raw.len() >= count.checked_mul(width)?).then_some(count)
-        };
-        let snaps = count(8, &mut raw)?;
-        let snaps = (0..snaps).map(|_| raw.get_u64_le()).collect();
-        let ranges = count(8, &mut raw)?;
-        let mut overlap = Extents::default();
-        for _ in 0..ranges {
-            overlap.insert(raw.get_u32_le().into(), raw.get_u32_le().into());
-        }
-        Some(Self {
-            id,
-            snaps,
-            overlap,
-            state,
-        })
     }
 }
 
@@ -229,69 +223,62 @@ impl Objects {
         }));
         Ok(Some(state))
     }
-
-    /// Bytes of a clone, which keeps its data in blocks.
-    pub(super) fn read_clone(
-        &self,
-        id: &ObjectId,
-        view: &CloneView,
-        offset: u64,
-        len: u64,
-        access: Access<'_>,
-    ) -> Result<Data, StoreError> {
-        let mut out = BytesMut::with_capacity(len as usize);
-        let end = offset + len;
-        let mut at = offset;
-        let mut lacks = false;
-        while at < end {
-            let keeper = |at: u64| view.chain.iter().find(|c| c.keeps(at / SLOT_SIZE));
-            let mut to = (at / SLOT_SIZE + 1) * SLOT_SIZE;
-            let piece = match keeper(at) {
-                Some(clone) => self.read_slots(id, &clone.state, at, to.min(end) - at, access)?,
-                None => {
-                    while to < end && keeper(to).is_none() {
-                        to += SLOT_SIZE;
-                    }
-                    self.read(id, &view.head, at, to.min(end) - at, access)?
-                }
-            };
-            match piece {
-                Data::Ready(piece) => out.extend_from_slice(&piece),
-                // All that lacks is to be noted.
-                Data::WouldBlock => lacks = true,
-            }
-            at = to;
-        }
-        Ok(match lacks {
-            true => Data::WouldBlock,
-            false => Data::Ready(out.freeze()),
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objects::{onode::Placement, slots::SLOT_UNITS};
 
-    #[test]
-    fn a_clone_reads_back_as_written_and_damage_is_seen() {
-        let mut overlap = Extents::of(0, 4096);
-        overlap.insert(8192, 70000);
+    fn clone(size: u64, overlap: &[(u64, u64)]) -> CloneRecord {
+        let mut shared = Extents::default();
+        overlap
+            .iter()
+            .for_each(|(start, end)| shared.insert(*start, *end));
         let mut state = ObjectState::absent(Placement::Slots);
-        state.exists = true;
-        state.size = 70000;
-        state.onode = Some(3);
-        let clone = CloneRecord {
+        state.size = size;
+        CloneRecord {
             id: 9,
             snaps: vec![9, 7],
-            overlap,
+            overlap: shared,
             state,
-        };
-        let (key, raw) = (keys::clone(5, 9), clone.encode());
-        assert!(clone.keeps(0) && !clone.keeps(1));
-        for cut in 0..raw.len() {
-            assert_eq!(CloneRecord::decode(&key, &raw[..cut]), None);
+            open: None,
         }
-        assert_eq!(CloneRecord::decode(&key, &raw), Some(clone));
+    }
+
+    #[test]
+    fn a_clone_keeps_the_units_that_its_overlap_does_not_fully_cover() {
+        let clone = clone(70_000, &[(0, 4096), (8193, 65_536), (66_000, 70_000)]);
+        assert_eq!(clone.kept_units(0), 0b110);
+        // The overlap has all that the object has of its last unit, but not all of the one before.
+        assert_eq!(clone.kept_units(1), 0b01);
+        assert_eq!(clone.kept_units(2), 0);
+    }
+
+    #[test]
+    fn units_one_by_one_by_blocks_and_by_ranges_agree() {
+        let sizes = [1, 4095, 4096, 4097, 65_536, 70_000, 200_000];
+        let edges = [0, 1, 4095, 4096, 8192, 12_289, 61_440, 65_536, 69_999, 131_072];
+        for size in sizes {
+            for (from, to) in edges.iter().flat_map(|a| edges.iter().map(move |b| (*a, *b))) {
+                let clone = clone(size, &[(from.min(size), to.min(size)), (150_000.min(size), size)]);
+                for block in 0..4 {
+                    let one = |unit: u64| u16::from(clone.keeps(block * SLOT_UNITS + unit)) << unit;
+                    let units = (0..SLOT_UNITS).map(one).sum::<u16>();
+                    assert_eq!(clone.kept_units(block), units, "{size} {from} {to} {block}");
+                }
+                let all = clone.shared_units(0, size);
+                for unit in 0..size.div_ceil(UNIT) {
+                    let (start, end) = (unit * UNIT, ((unit + 1) * UNIT).min(size));
+                    assert_eq!(all.covers(start, end), !clone.keeps(unit), "{size} {from} {to}");
+                    let middle = (start + 1, end.max(start + 1));
+                    let part = clone.shared_units(middle.0, middle.1);
+                    assert_eq!(
+                        part.covers(middle.0, middle.1),
+                        middle.0 == middle.1 || !clone.keeps(unit)
+                    );
+                }
+            }
+        }
     }
 }

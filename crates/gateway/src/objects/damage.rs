@@ -12,6 +12,7 @@ use super::{
     id::ObjectId,
     images::{DataName, split_image_key},
     onode::{ObjectState, Placement},
+    slots::UNIT,
 };
 
 impl Objects {
@@ -67,6 +68,8 @@ impl Objects {
                 .store()
                 .drop_cached(volume, index * u64::from(object_size) + offset, len),
             Placement::Slots if state.inline => Ok(()),
+            // What it shares is read for the clones that keep it, and for the head.
+            Placement::Slots if state.view.is_some() => self.forget_kept(id, state, offset, len),
             Placement::Slots => {
                 let volume = self.slots.volume(self.store(), id.pool)?;
                 for block in offset / SLOT_SIZE..(offset + len).div_ceil(SLOT_SIZE) {
@@ -77,5 +80,23 @@ impl Objects {
                 Ok(())
             }
         }
+    }
+
+    /// The same, of what a clone keeps.
+    fn forget_kept(
+        &self,
+        id: &ObjectId,
+        clone: &ObjectState,
+        offset: u64,
+        len: u64,
+    ) -> Result<(), StoreError> {
+        let volume = self.slots.volume(self.store(), id.pool)?;
+        for block in offset / SLOT_SIZE..(offset + len).div_ceil(SLOT_SIZE) {
+            for run in self.kept_of(clone.onode, block)?.runs() {
+                let len = u64::from(run.count) * UNIT;
+                self.store().drop_cached(volume, run.offset(), len)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -36,6 +36,14 @@ impl Extents {
         self.0.iter().copied()
     }
 
+    /// What of the ranges lies in `[from, to)`.
+    pub fn within(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let first = self.0.partition_point(|r| r.1 <= from);
+        let rest = self.0.get(first..).unwrap_or_default().iter();
+        rest.take_while(move |r| r.0 < to && from < to)
+            .map(move |r| (r.0.max(from), r.1.min(to)))
+    }
+
     /// Adds `[start, end)`.
     pub fn insert(&mut self, start: u64, end: u64) {
         if start >= end {
@@ -137,6 +145,18 @@ mod tests {
                     z.insert(start, end);
                 }
                 assert_eq!(z, of_bits(a | b));
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_within_a_range_is_what_it_has_in_common_with_it() {
+        for bits in 0..256 {
+            let set = of_bits(bits);
+            for (from, to) in (0..9).flat_map(|from| (from..9).map(move |to| (from, to))) {
+                let within: Vec<_> = set.within(from, to).collect();
+                let common: Vec<_> = set.intersection(&Extents::of(from, to)).iter().collect();
+                assert_eq!(within, common, "{bits:b} {from} {to}");
             }
         }
     }

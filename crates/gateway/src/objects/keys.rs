@@ -8,7 +8,7 @@
 //! | `H` | onode | omap header |
 //! | `M` | onode, omap key | omap value |
 //! | `D` | onode | the data of a small object |
-//! | `B` | onode, block number | slot number |
+//! | `B` | onode, block number | slot number; of clones [`Kept`](super::kept::Kept) |
 //! | `W` | onode, client, cookie | watch |
 //! | `V` | pool, namespace, image id | object size of the image's volume |
 //! | `U` | pool, namespace, image id | who created the image |
@@ -23,7 +23,7 @@
 //! | `N` | counter name | counter |
 //!
 //! A clone has an onode number of its own, and rows of the tables `X`, `H`, `M`, `D` and `B` under it; its blocks
-//! are those that differ from the next newer clone's.
+//! are those that have units which differ from the next newer clone's.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -87,7 +87,7 @@ pub fn inline_data(onode: u64) -> Bytes {
     table(b'D', |out| out.put_u64(onode))
 }
 
-/// The slot of one block.
+/// Where one block is.
 #[must_use]
 pub fn block(onode: u64, block: u32) -> Bytes {
     table(b'B', |out| {

@@ -4,6 +4,8 @@
 //! Image data lies in the image's own volume at its natural place ([`images`]); everything else in metadata
 //! and, if large, in slots ([`slots`]). The key layout is in [`keys`].
 
+mod clone_read;
+mod clone_record;
 pub mod clones;
 pub mod commit;
 pub mod counter;
@@ -17,6 +19,7 @@ mod groups;
 pub mod hand_over;
 pub mod id;
 pub mod images;
+pub mod kept;
 pub mod keys;
 pub mod list;
 pub mod mutation;
@@ -25,6 +28,9 @@ pub mod preserve;
 pub mod scrub_records;
 pub mod slots;
 pub mod trim;
+#[cfg(test)]
+mod unit_tests;
+mod units;
 pub mod usage;
 
 use bytes::{Bytes, BytesMut};

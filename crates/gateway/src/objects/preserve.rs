@@ -3,7 +3,7 @@
 //! This happens in two steps: the old data is read while that may still be put off because the disk is busy, and
 //! stored by the transaction that overwrites it.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use store::{StoreError, Transaction};
@@ -13,16 +13,20 @@ use super::{
     clones::CloneRecord,
     commit::{CommitError, SlotChanges},
     extents::Extents,
-    fetched::Access,
+    fetched::{Access, Fetched},
     id::ObjectId,
     keys,
     mutation::Change,
     onode::{ObjectState, Placement},
-    slots::SLOT_SIZE,
+    slots::{SLOT_SIZE, UNIT},
+    units::{KeptUnits, data_of_units},
 };
 
 /// Most bytes of attributes and omap that a clone copies in one transaction.
 const MAX_ROW_BYTES: usize = 64 << 20;
+/// What is read ahead, aligned, at least and at most, and as a multiple of what the clone lost already.
+const READ_AHEAD: (u64, u64) = (SLOT_SIZE, 1 << 20);
+const READ_AHEAD_OF_LOST: u64 = 16;
 /// Data is journaled in pieces of this size where it must not be written in place at once.
 pub const JOURNALED_PIECE: usize = 32 << 10;
 
@@ -33,8 +37,8 @@ pub struct Preserve {
     clone: Option<CloneRecord>,
     /// That clone is new.
     made: bool,
-    /// Old blocks, those that are not all zeros.
-    blocks: Vec<(u32, Bytes)>,
+    /// What the clone comes to keep, but for units that are all zeros.
+    units: Vec<KeptUnits>,
     /// The change overwrites what that clone shared with the head.
     overwrites: bool,
 }
@@ -74,6 +78,7 @@ impl Objects {
             snaps: change.snaps.fresh.clone(),
             overlap: Extents::of(0, old.size),
             state: state_of_clone(old),
+            open: None,
         });
         if let Some(before) = made.as_ref().or(old.newest.as_deref()) {
             let touched = if new.exists {
@@ -82,7 +87,7 @@ impl Objects {
                 Extents::of(0, u64::MAX)
             };
             let lost = before.overlap.intersection(&touched);
-            if !before.state.inline && !self.read_blocks(id, old, before, &lost, access, &mut plan)? {
+            if !before.state.inline && !self.read_units(id, old, before, &lost, access, &mut plan)? {
                 return Ok(false);
             }
             if !lost.is_empty() || made.is_some() {
@@ -102,7 +107,7 @@ impl Objects {
             .iter()
             .map(super::mutation::DataChange::bytes)
             .sum();
-        let preserved: usize = plan.blocks.iter().map(|(_, data)| data.len()).sum();
+        let preserved: usize = plan.units.iter().map(|units| units.data.len()).sum();
         // Data that was inline so far moves with it. Larger changes do not fit, and are written in place after what they preserve.
         let all = (bytes + preserved) as u64 + INLINE_MAX;
         change.journaled &= all <= self.store().most_journaled();
@@ -110,8 +115,8 @@ impl Objects {
         Ok(true)
     }
 
-    /// Reads the blocks that the clone loses with `lost`.
-    fn read_blocks(
+    /// Reads the units that the clone comes to keep as it loses `lost`, those of a block at once.
+    fn read_units(
         &self,
         id: &ObjectId,
         old: &ObjectState,
@@ -120,29 +125,60 @@ impl Objects {
         access: Access<'_>,
         plan: &mut Preserve,
     ) -> Result<bool, StoreError> {
-        let mut next = 0;
         let mut lacks = false;
-        for (start, end) in lost.iter() {
-            for block in (start / SLOT_SIZE).max(next)..end.div_ceil(SLOT_SIZE) {
-                next = block + 1;
-                if clone.keeps(block) {
-                    continue;
-                }
-                let at = block * SLOT_SIZE;
-                let len = SLOT_SIZE.min(clone.state.size - at);
-                match self.read(id, old, at, len, access)? {
+        for (start, end) in newly_kept(clone, lost).iter() {
+            let mut at = start;
+            while at < end {
+                let to = ((at / SLOT_SIZE + 1) * SLOT_SIZE).min(end);
+                let range = at..to.min(clone.state.size);
+                match self.read_old(id, old, range, clone, access)? {
                     // All that lacks is to be noted.
                     Data::WouldBlock => lacks = true,
-                    Data::Ready(data) if data.iter().all(|b| *b == 0) => {}
-                    Data::Ready(data) => {
-                        let block =
-                            u32::try_from(block).map_err(|_| StoreError::Corrupt("a clone's size".into()))?;
-                        plan.blocks.push((block, data));
-                    }
+                    Data::Ready(data) => plan.units.extend(data_of_units(at, &data)?),
                 }
+                at = to;
             }
         }
         Ok(!lacks)
+    }
+
+    /// Reads old data that a clone comes to keep. Where the disk has to be waited for, what lies around is read ahead: the more of the
+    /// object was overwritten, the sooner the rest of it is.
+    fn read_old(
+        &self,
+        id: &ObjectId,
+        old: &ObjectState,
+        range: Range<u64>,
+        clone: &CloneRecord,
+        access: Access<'_>,
+    ) -> Result<Data, StoreError> {
+        let read = |access| self.read(id, old, range.start, range.end - range.start, access);
+        // Devices have no cache that would keep it.
+        if self.store().on_devices() {
+            return read(access);
+        }
+        let at_once = Fetched::default();
+        let found = match access {
+            Access::Wait => read(Access::AtOnce(&at_once))?,
+            Access::AtOnce(_) => read(access)?,
+        };
+        if matches!(found, Data::Ready(_)) {
+            return Ok(found);
+        }
+        if let Placement::Volume {
+            volume,
+            index,
+            object_size,
+        } = old.placement
+        {
+            let around = read_ahead(&range, clone);
+            let at = index * u64::from(object_size) + around.start;
+            self.store().read_ahead(volume, at, around.end - around.start)?;
+        }
+        match access {
+            Access::Wait => read(access),
+            Access::AtOnce(_) => Ok(found),
+        }
     }
 
     /// Where data is written in place at once, what a change preserves becomes durable before, as a transaction of its own after
@@ -216,16 +252,7 @@ impl Objects {
                 tx.put(keys::snap(id.pool, *snap, onode), value.clone());
             }
         }
-        let volume = self.slots.volume(self.store(), id.pool)?;
-        for (block, data) in plan.blocks {
-            let slot = self.slots.take(self.store(), id.pool, tx)?;
-            slots.taken.push(slot);
-            if (data.len() as u64) < SLOT_SIZE {
-                tx.discard(volume, slot * SLOT_SIZE, SLOT_SIZE);
-            }
-            tx.write(volume, slot * SLOT_SIZE, data);
-            tx.put(keys::block(number, block), slot.to_le_bytes().to_vec());
-        }
+        self.stage_units(id.pool, &mut clone, plan.made, &plan.units, tx, slots)?;
         tx.put(keys::clone(onode, clone.id), clone.encode());
         Ok(Some(Arc::new(clone)))
     }
@@ -285,6 +312,28 @@ impl Objects {
     }
 }
 
+/// What is read ahead when a range of an object has to be read of the disk: around it, within the size of the clone.
+fn read_ahead(range: &Range<u64>, clone: &CloneRecord) -> Range<u64> {
+    let lost = clone.state.size - clone.overlap.total().min(clone.state.size);
+    let (least, most) = READ_AHEAD;
+    let step = (lost * READ_AHEAD_OF_LOST).next_power_of_two().clamp(least, most);
+    let end = range.end.next_multiple_of(step).min(clone.state.size);
+    range.start / step * step..end
+}
+
+/// The units that a clone does not keep before it loses `lost`, which it shares before, and keeps then.
+fn newly_kept(clone: &CloneRecord, lost: &Extents) -> Extents {
+    let mut units = Extents::default();
+    for (start, end) in lost.iter() {
+        let (mut first, mut last) = (start / UNIT, end.div_ceil(UNIT));
+        // What lies between is shared as a whole.
+        first += u64::from(clone.keeps(first));
+        last -= u64::from(first < last && clone.keeps(last - 1));
+        units.insert(first * UNIT, last * UNIT);
+    }
+    units
+}
+
 /// The state of a clone that is made of `old`, still without a number.
 fn state_of_clone(old: &ObjectState) -> ObjectState {
     ObjectState {
@@ -314,5 +363,56 @@ pub(super) fn stage_write(
     for from in (0..data.len()).step_by(JOURNALED_PIECE) {
         let to = data.len().min(from + JOURNALED_PIECE);
         tx.write(volume, offset + from as u64, data.slice(from..to));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clone(size: u64, overlap: Extents) -> CloneRecord {
+        let mut state = ObjectState::absent(Placement::Slots);
+        state.size = size;
+        CloneRecord {
+            id: 1,
+            snaps: vec![1],
+            overlap,
+            state,
+            open: None,
+        }
+    }
+
+    #[test]
+    fn more_is_read_ahead_the_more_of_an_object_was_overwritten() {
+        let size = 4 << 20;
+        let at = (1 << 20) + 5 * UNIT;
+        let around = |lost| {
+            let around = read_ahead(&(at..at + UNIT), &clone(size, Extents::of(lost, size)));
+            (around.start, around.end - around.start)
+        };
+        assert_eq!(around(0), (1 << 20, 64 << 10));
+        assert_eq!(around(4 * UNIT), (1 << 20, 256 << 10));
+        assert_eq!(around(1 << 20), (1 << 20, 1 << 20));
+    }
+
+    #[test]
+    fn nothing_is_read_ahead_behind_the_end_of_an_object() {
+        let clone = clone(70_000, Extents::of(0, 70_000));
+        assert_eq!(read_ahead(&(65_536..69_632), &clone), 65_536..70_000);
+    }
+
+    #[test]
+    fn units_become_kept_when_a_part_of_them_is_lost() {
+        let clone = clone(1 << 20, Extents::of(10_000, 1 << 20));
+        let kept = |from, to| -> Vec<_> { newly_kept(&clone, &Extents::of(from, to)).iter().collect() };
+        // The unit at 8 KiB is kept already.
+        assert_eq!(kept(10_000, 12_288), []);
+        assert_eq!(kept(10_000, 12_289), [(12_288, 16_384)]);
+        assert_eq!(kept(20_000, 20_001), [(16_384, 20_480)]);
+        assert_eq!(kept(20_000, 20_481), [(16_384, 24_576)]);
+        let mut two = Extents::of(20_000, 20_010);
+        two.insert(20_100, 20_200);
+        let found: Vec<_> = newly_kept(&clone, &two).iter().collect();
+        assert_eq!(found, [(16_384, 20_480)]);
     }
 }

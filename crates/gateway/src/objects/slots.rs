@@ -13,6 +13,10 @@ use super::keys;
 
 /// Bytes of a slot.
 pub const SLOT_SIZE: u64 = 64 * 1024;
+/// Bytes of a unit, the least that a clone keeps for itself.
+pub const UNIT: u64 = 4096;
+/// Units of a slot.
+pub const SLOT_UNITS: u64 = SLOT_SIZE / UNIT;
 /// Slots of a page, a byte each.
 pub const PAGE_SLOTS: u64 = 4096;
 

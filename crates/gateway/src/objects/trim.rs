@@ -1,18 +1,19 @@
 //! Removing snapshots from clones, and clones that serve none any more (`PrimaryLogPG::trim_object`).
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::{Buf, Bytes};
 use store::{Seq, StoreError, Transaction};
 
 use super::{
     Objects, SCAN_BATCH,
-    clones::CloneRecord,
+    clones::{CloneRecord, OpenSlot},
     commit::{CommitError, SlotChanges},
     id::ObjectId,
+    kept::{Kept, runs_of_bits},
     keys,
     onode::{ObjectState, Placement},
-    slots::SLOT_SIZE,
+    slots::{SLOT_SIZE, UNIT},
 };
 
 /// A clone that serves a removed snapshot.
@@ -164,10 +165,12 @@ impl Objects {
             freed += older.own_bytes();
             older.overlap = older.overlap.intersection(&clone.overlap);
             freed -= older.own_bytes();
-            tx.put(keys::clone(onode, older.id), older.encode());
         }
         tx.delete(keys::clone(onode, clone.id));
-        self.stage_blocks_of_removed(id, clone, before.as_ref().zip(older.as_ref()), tx, slots)?;
+        self.stage_units_of_removed(id, clone, before.as_ref().zip(older.as_mut()), tx, slots)?;
+        if let Some(older) = &older {
+            tx.put(keys::clone(onode, older.id), older.encode());
+        }
         if let Some(number) = clone.state.onode {
             tx.delete(keys::omap_header(number));
             tx.delete(keys::inline_data(number));
@@ -179,44 +182,92 @@ impl Objects {
         Ok(Removal { older, freed })
     }
 
-    /// Gives the blocks of a removed clone to the older one, where that now must keep them itself, or frees them.
-    /// `older` is that one before and after.
-    fn stage_blocks_of_removed(
+    /// Gives the units of a removed clone to the older one, where that now must keep them itself, and frees the others. Slots change
+    /// hands: nothing is copied, so that snapshots can be removed when there is no space for data. `older` is that one before and after.
+    fn stage_units_of_removed(
         &self,
         id: &ObjectId,
         clone: &CloneRecord,
-        older: Option<(&CloneRecord, &CloneRecord)>,
+        mut older: Option<(&CloneRecord, &mut CloneRecord)>,
         tx: &mut Transaction,
         slots: &mut SlotChanges,
     ) -> Result<(), CommitError> {
+        // Each slot's places that had something, and those that are still of use.
+        let mut places: BTreeMap<u64, (u16, u16)> = BTreeMap::new();
         let mut from = Vec::new();
         loop {
             let rows = self.rows(b'B', &clone.state, &from, SCAN_BATCH)?;
-            for (key, slot) in &rows {
+            for (key, value) in &rows {
                 let block = key.as_ref().try_into().map(u32::from_be_bytes);
-                let number = slot.as_ref().try_into().map(u64::from_le_bytes);
-                let (Ok(block), Ok(number)) = (block, number) else {
+                let (Ok(block), Some(kept)) = (block, Kept::decode(value)) else {
                     return Err(StoreError::Corrupt("block of a clone".into()).into());
                 };
-                // What it keeps already is its own; what it does not have to keep is as in the next newer one.
-                let inherits = |(before, after): &(&CloneRecord, &CloneRecord)| {
-                    let within = u64::from(block) * SLOT_SIZE < after.state.size;
-                    let newly = !before.keeps(block.into()) && after.keeps(block.into());
-                    within && !after.state.inline && newly
-                };
-                match older.filter(inherits).and_then(|(_, after)| after.state.onode) {
-                    Some(to) => drop(tx.put(keys::block(to, block), slot.clone())),
-                    None => {
-                        self.slots.free(self.store(), id.pool, number, tx)?;
-                        slots.freed.push(number);
-                    }
+                for run in kept.runs() {
+                    places.entry(run.slot()).or_default().0 |= run.places();
+                }
+                let Some((before, after)) = &older else { continue };
+                for run in self.stage_inherited(before, after, block, &kept, tx)?.runs() {
+                    places.entry(run.slot()).or_default().1 |= run.places();
                 }
             }
             match rows.last() {
                 Some((key, _)) if rows.len() == SCAN_BATCH => from = [key.as_ref(), &[0]].concat(),
-                _ => return Ok(()),
+                _ => break,
             }
         }
+        if let Some((_, after)) = &mut older {
+            let inherited = |open: &OpenSlot| places.get(&open.slot).is_some_and(|(_, used)| *used != 0);
+            after.open = after.open.or(clone.open.filter(inherited));
+        }
+        self.stage_unused_places(id.pool, &places, tx, slots)
+    }
+
+    /// Gives the older clone what it comes to keep of a block's units. Returns those.
+    fn stage_inherited(
+        &self,
+        before: &CloneRecord,
+        after: &CloneRecord,
+        block: u32,
+        kept: &Kept,
+        tx: &mut Transaction,
+    ) -> Result<Kept, CommitError> {
+        // What it keeps already is its own; what it does not have to keep is as in the next newer one.
+        let newly = after.kept_units(block.into()) & !before.kept_units(block.into());
+        let (false, true, Some(to)) = (after.state.inline, newly & kept.units() != 0, after.state.onode)
+        else {
+            return Ok(Kept::default());
+        };
+        let mut all = self.kept_of(Some(to), block.into())?;
+        // One that was made before there were units may have more than it keeps, and then it is the same.
+        let inherited = kept.only(newly & !all.units());
+        if !inherited.is_empty() {
+            inherited.runs().for_each(|run| all.add(run));
+            tx.put(keys::block(to, block), all.encode());
+        }
+        Ok(inherited)
+    }
+
+    /// Frees slots that have nothing of use any more, and gives back the space of what has not in the others.
+    fn stage_unused_places(
+        &self,
+        pool: i64,
+        places: &BTreeMap<u64, (u16, u16)>,
+        tx: &mut Transaction,
+        slots: &mut SlotChanges,
+    ) -> Result<(), CommitError> {
+        for (slot, (had, used)) in places {
+            if *used == 0 {
+                self.slots.free(self.store(), pool, *slot, tx)?;
+                slots.freed.push(*slot);
+                continue;
+            }
+            let volume = self.slots.volume(self.store(), pool)?;
+            for (first, count) in runs_of_bits(had & !used) {
+                let at = slot * SLOT_SIZE + u64::from(first) * UNIT;
+                tx.discard(volume, at, u64::from(count) * UNIT);
+            }
+        }
+        Ok(())
     }
 
     /// Adds to `tx` the removal of all rows of the clones of an object whose pool is deleted.

@@ -5,7 +5,7 @@
 //! `RBDGATE_SIM_POINTS` says how many crash points there are to be (default 2,000).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{
         Arc,
@@ -95,6 +95,8 @@ struct Run {
     preserved: [Option<Seq>; NAMES.len()],
     /// As it is now, with snapshots that no change has seen yet.
     model: Model,
+    /// Snapshots that were removed. What is left of them may be trimmed or not.
+    removed: BTreeSet<u64>,
     points: u64,
 }
 
@@ -113,6 +115,7 @@ impl Run {
             acknowledged: 0,
             preserved: [None; NAMES.len()],
             model: Model::default(),
+            removed: BTreeSet::new(),
             points: 0,
         };
         // The image's header says that its objects are 1 MiB long.
@@ -144,6 +147,7 @@ impl Run {
     ) -> Option<Seq> {
         let state = objects.load(id).unwrap();
         let snaps = self.model.snaps.keys().rev().copied();
+        let snaps = snaps.filter(|snap| !self.removed.contains(snap));
         let snaps = WriterSnaps {
             seq: self.model.snap,
             fresh: snaps.take_while(|snap| *snap > state.seq).collect(),
@@ -231,6 +235,25 @@ impl Run {
         }
     }
 
+    /// Removes a snapshot, and trims all that were removed, as the OSD does.
+    fn remove_snap(&mut self, objects: &Objects) {
+        let there: Vec<u64> = self.model.snaps.keys().copied().collect();
+        if there.is_empty() {
+            return;
+        }
+        let which = self.random.below(there.len() as u64) as usize;
+        self.removed.insert(there[which]);
+        for snap in &self.removed {
+            while let Some(which) = objects.clones_of_snap(POOL, *snap, 1).unwrap().first() {
+                let state = objects.load(&which.id).unwrap();
+                let of_it = |tx: &&Submitted| id(tx.object) == which.id;
+                let last = self.submitted.iter().rfind(of_it).map(|tx| tx.seq);
+                let removed = |snap| self.removed.contains(&snap);
+                objects.trim(which, &state, last, removed).unwrap();
+            }
+        }
+    }
+
     /// Compares everything with the model. Returns the last change that is there.
     fn check(&self, objects: &Objects, acknowledged: u64) -> Result<(u64, Model), String> {
         let last = objects.store().get(&keys::counter("last")).unwrap();
@@ -259,7 +282,11 @@ impl Run {
                 }
                 model.heads[object] = head;
             }
-            for (snap, then) in &model.snaps {
+            let live = model
+                .snaps
+                .iter()
+                .filter(|(snap, _)| !self.removed.contains(snap));
+            for (snap, then) in live {
                 let state = objects.at_snap(&state, *snap, false).unwrap();
                 let found = state.map(|state| content(objects, &id, &state));
                 if found != then[object] {
@@ -369,6 +396,7 @@ impl Run {
                 _ => Some(Stage::Checkpoint),
             };
             match stage {
+                None if self.random.one_in(16) => self.remove_snap(&objects),
                 None => self.change(&objects),
                 Some(stage) => drop(objects.store().step(stage).unwrap()),
             }
