@@ -1,5 +1,9 @@
 //! Room for what is received: bulk data is read from the socket straight to where it stays, at an address that the store can give
 //! to the disk as it is, in memory that was used before.
+//!
+//! Where data begins is known once a message's header is there, and by then much of the data may have come with it, to where it does not
+//! lie right. So after a large message the next one is expected to look the same, and its first byte is received to where its data will be
+//! aligned; where it looks otherwise, what has come of it is moved. Small messages are received many with one call.
 
 use std::collections::VecDeque;
 
@@ -11,36 +15,86 @@ const CHUNK: usize = 64 << 10;
 /// A message larger than what is free gets a buffer of its own at once up to this size; beyond it, the buffer
 /// grows as bytes arrive.
 const AT_ONCE: usize = 8 << 20;
-/// From this size on, in bytes, a message gets a buffer in which its data is aligned.
-const LARGE: usize = 128 << 10;
+/// With so much data, in bytes, a message gets a buffer in which it is aligned.
+const LARGE: usize = 16 << 10;
 /// What the data of large messages is aligned to: a page, as `O_DIRECT` wants it.
 const ALIGNMENT: usize = 4096;
+/// The longest message, in bytes, that the next one is expected to look like: a session that waits holds a buffer for it. Of longer ones, what
+/// has come with the header is little.
+const EXPECTED: usize = 160 << 10;
 /// Bytes of large buffers that are remembered, to be used again.
 const KEPT: usize = 64 << 20;
 
-/// What the current message still lacks.
+/// What a message takes, counted from its first byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Missing {
-    /// So many bytes, at least.
-    pub(crate) bytes: usize,
-    /// Where its data begins, counted from the first byte that is not taken up yet.
+pub(crate) struct Shape {
+    /// Bytes of all of it.
+    pub(crate) len: usize,
+    /// Where its data begins.
     pub(crate) data_at: usize,
 }
 
-/// Makes room for what a message lacks.
-pub(crate) fn make_room(rx: &mut BytesMut, missing: Missing) {
-    let free = rx.capacity() - rx.len();
-    let whole = rx.len() + missing.bytes;
-    if missing.bytes > free && (LARGE..=AT_ONCE).contains(&whole) {
-        let mut large = SPARES.lock().take(whole, missing.data_at);
-        large.extend_from_slice(rx);
-        *rx = large;
-    } else if missing.bytes > free {
-        let wanted = missing.bytes.min(rx.len().max(AT_ONCE));
-        rx.reserve(wanted.max(CHUNK));
-    } else if free < CHUNK / 16 && missing.bytes == 0 {
-        rx.reserve(CHUNK);
+impl Shape {
+    fn is_large(self) -> bool {
+        self.len.saturating_sub(self.data_at) >= LARGE
     }
+}
+
+/// Gives a reader its room.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    /// So many bytes of the current message are missing, at least.
+    missing: usize,
+    /// Where its data begins, counted from the first byte that is not taken up yet; known once its header is there.
+    data_at: Option<usize>,
+    /// What the next message may look like.
+    expected: Option<Shape>,
+}
+
+impl Room {
+    /// Notes what the current message lacks: so many bytes, at least. Its data begins at `data_at`, counted from the first byte that is not
+    /// taken up yet; none if its header is not there.
+    pub(crate) fn lacks(&mut self, missing: usize, data_at: Option<usize>) {
+        (self.missing, self.data_at) = (missing, data_at);
+    }
+
+    /// Notes that a message was received.
+    pub(crate) fn received(&mut self, shape: Shape) {
+        self.lacks(0, None);
+        self.expected = (shape.is_large() && shape.len <= EXPECTED).then_some(shape);
+    }
+
+    /// Makes room for what the current message lacks, or for the next one.
+    pub(crate) fn make(&self, rx: &mut BytesMut) {
+        let free = rx.capacity() - rx.len();
+        let whole = Shape {
+            len: rx.len() + self.missing,
+            data_at: self.data_at.unwrap_or(usize::MAX),
+        };
+        match self.expected {
+            Some(shape) if rx.is_empty() && self.data_at.is_none() => {
+                if !is_room_for(rx, shape) {
+                    *rx = SPARES.lock().take(shape);
+                }
+            }
+            _ if self.missing > free && whole.is_large() && whole.len <= AT_ONCE => {
+                let mut large = SPARES.lock().take(whole);
+                large.extend_from_slice(rx);
+                *rx = large;
+            }
+            _ if self.missing > free => {
+                let wanted = self.missing.min(rx.len().max(AT_ONCE));
+                rx.reserve(wanted.max(CHUNK));
+            }
+            _ if free < CHUNK / 16 && self.missing == 0 => rx.reserve(CHUNK),
+            _ => {}
+        }
+    }
+}
+
+/// Whether a message that begins in an empty buffer has its data aligned and ends with it.
+fn is_room_for(rx: &BytesMut, shape: Shape) -> bool {
+    rx.capacity() == shape.len && (rx.as_ptr().addr() + shape.data_at).is_multiple_of(ALIGNMENT)
 }
 
 /// Large buffers of all connections.
@@ -64,24 +118,26 @@ struct Spare {
 }
 
 impl Spares {
-    /// An empty buffer with room for `len` bytes, in which those from `data_at` on are aligned.
-    fn take(&mut self, len: usize, data_at: usize) -> BytesMut {
+    /// An empty buffer with room for a message and nothing behind it, in which its data is aligned.
+    fn take(&mut self, shape: Shape) -> BytesMut {
         // The first byte, and up to a page to align.
-        let size = (1 + ALIGNMENT + len).next_multiple_of(CHUNK);
+        let size = (1 + ALIGNMENT + shape.len).next_multiple_of(ALIGNMENT);
         let mut buffer = self.reuse(size).unwrap_or_else(|| BytesMut::with_capacity(size));
         buffer.put_u8(0);
         self.remember(buffer.split_to(1).freeze(), size);
-        let misaligned = (buffer.as_ptr().addr() + data_at) % ALIGNMENT;
+        let misaligned = (buffer.as_ptr().addr() + shape.data_at) % ALIGNMENT;
         let skip = (ALIGNMENT - misaligned) % ALIGNMENT;
         buffer.put_bytes(0, skip);
         buffer.advance(skip);
+        // What follows would lie where its data is not aligned.
+        drop(buffer.split_off(shape.len));
         buffer
     }
 
-    /// A buffer of that size, or not much more, that nobody uses any more.
+    /// A buffer of that size, or not much more, that nobody uses any more: one of the latest, which the processor's cache may still have.
     fn reuse(&mut self, size: usize) -> Option<BytesMut> {
         let fits = |spare: &Spare| (size..=2 * size).contains(&spare.size) && spare.first.is_unique();
-        let spare = self.known.remove(self.known.iter().position(fits)?)?;
+        let spare = self.known.remove(self.known.iter().rposition(fits)?)?;
         self.bytes -= spare.size;
         let mut buffer = spare.first.try_into_mut().ok()?;
         buffer.clear();
@@ -115,35 +171,109 @@ mod tests {
         buffer.as_ptr().addr()
     }
 
+    /// A message with so much data, which begins there.
+    fn shape(data_at: usize, data: usize) -> Shape {
+        Shape {
+            len: data_at + data,
+            data_at,
+        }
+    }
+
+    fn is_aligned(buffer: &[u8], data_at: usize) -> bool {
+        (address(buffer) + data_at).is_multiple_of(ALIGNMENT)
+    }
+
     #[test]
     fn data_of_a_large_message_is_aligned_wherever_it_begins() {
-        for data_at in [0, 1, 300, 4095, 4096, 70_001] {
+        for data_at in [3, 300, 4095, 4096, 70_001] {
             let mut rx = BytesMut::from(&b"abc"[..]);
-            let missing = Missing {
-                bytes: 4 << 20,
-                data_at,
-            };
-            make_room(&mut rx, missing);
+            let mut room = Room::default();
+            room.lacks(4 << 20, Some(data_at));
+            room.make(&mut rx);
             assert_eq!(rx, &b"abc"[..]);
             assert!(rx.capacity() >= 3 + (4 << 20));
-            assert_eq!((address(&rx) + data_at) % ALIGNMENT, 0);
+            assert!(is_aligned(&rx, data_at));
         }
+    }
+
+    #[test]
+    fn behind_a_large_message_the_next_one_is_received_to_where_it_lies_right() {
+        let mut room = Room::default();
+        let mut rx = BytesMut::new();
+        let large = shape(300, LARGE);
+        room.received(large);
+        room.lacks(32, None);
+        for _ in 0..3 {
+            room.make(&mut rx);
+            // It ends with the buffer, so that the one behind it is not received to where it lies wrong.
+            assert_eq!((rx.len(), rx.capacity()), (0, large.len));
+            assert!(is_aligned(&rx, large.data_at));
+            let place = address(&rx);
+            room.make(&mut rx);
+            assert_eq!(address(&rx), place);
+            // Its header comes first, and is taken up.
+            rx.put_bytes(1, 40);
+            let header = rx.split_to(32);
+            room.lacks(large.len - 40, Some(large.data_at - 32));
+            room.make(&mut rx);
+            assert_eq!(address(&rx), place + 32);
+            rx.put_bytes(1, large.len - 40);
+            drop((header, rx.split()));
+            room.received(large);
+            room.lacks(32, None);
+        }
+    }
+
+    #[test]
+    fn a_message_that_looks_otherwise_than_was_expected_is_moved() {
+        let mut room = Room::default();
+        let mut rx = BytesMut::new();
+        room.received(shape(300, LARGE));
+        room.make(&mut rx);
+        rx.put_bytes(7, 5000);
+        room.lacks(2 * LARGE, Some(500));
+        room.make(&mut rx);
+        assert_eq!(rx, [7; 5000][..]);
+        assert!(rx.capacity() >= 5000 + 2 * LARGE && is_aligned(&rx, 500));
+    }
+
+    #[test]
+    fn small_messages_are_received_many_at_a_time() {
+        for before in [shape(300, 100), shape(300, LARGE - 1), shape(LARGE, 0)] {
+            let mut room = Room::default();
+            let mut rx = BytesMut::new();
+            room.received(shape(300, LARGE));
+            room.received(before);
+            room.lacks(32, None);
+            room.make(&mut rx);
+            assert!(rx.capacity() >= CHUNK);
+        }
+    }
+
+    #[test]
+    fn a_session_that_waits_behind_a_very_large_message_holds_little() {
+        let mut room = Room::default();
+        let mut rx = BytesMut::new();
+        room.received(shape(300, 4 << 20));
+        room.lacks(32, None);
+        room.make(&mut rx);
+        assert!(rx.capacity() < 2 * CHUNK);
     }
 
     #[test]
     fn a_buffer_is_used_again_once_all_that_was_in_it_is_gone() {
         let mut spares = spares();
-        let mut first = spares.take(1 << 20, 17);
+        let mut first = spares.take(shape(17, 1 << 20));
         first.put_bytes(1, 1 << 20);
         let place = address(&first);
         let mut data = first.split_to(1 << 20).freeze();
         drop(first);
-        assert_ne!(address(&spares.take(1 << 20, 17)), place);
+        assert_ne!(address(&spares.take(shape(17, 1 << 20))), place);
         let rest = data.split_off(5);
         drop(data);
-        assert_ne!(address(&spares.take(1 << 20, 17)), place);
+        assert_ne!(address(&spares.take(shape(17, 1 << 20))), place);
         drop(rest);
-        let reused: Vec<BytesMut> = (0..3).map(|_| spares.take(1 << 20, 17)).collect();
+        let reused: Vec<BytesMut> = (0..3).map(|_| spares.take(shape(17, 1 << 20))).collect();
         assert!(reused.iter().any(|buffer| address(buffer) == place));
         assert!(reused.iter().all(|buffer| buffer.capacity() >= 1 << 20));
     }
@@ -151,21 +281,19 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let mut spares = spares();
-        let held: Vec<BytesMut> = (0..40).map(|_| spares.take(4 << 20, 0)).collect();
+        let held: Vec<BytesMut> = (0..40).map(|_| spares.take(shape(0, 4 << 20))).collect();
         assert!(spares.bytes <= KEPT);
         assert_eq!(spares.bytes, spares.known.iter().map(|spare| spare.size).sum());
         drop(held);
-        assert!(spares.take(4 << 20, 0).capacity() >= 4 << 20);
+        assert!(spares.take(shape(0, 4 << 20)).capacity() >= 4 << 20);
     }
 
     #[test]
     fn a_message_beyond_what_is_given_at_once_grows_as_it_arrives() {
         let mut rx = BytesMut::new();
-        let missing = Missing {
-            bytes: 100 << 20,
-            data_at: 0,
-        };
-        make_room(&mut rx, missing);
+        let mut room = Room::default();
+        room.lacks(100 << 20, Some(0));
+        room.make(&mut rx);
         assert!(rx.capacity() < 2 * AT_ONCE);
     }
 }

@@ -16,13 +16,14 @@ use crate::{
     damage::Damaged,
     directs::{self, DirectJob, Directs, Writing},
     error::{Context, Result, StoreError},
-    journal::{Journal, batch_len},
+    journal::Journal,
     kv::Kv,
     meta::Meta,
     options::Options,
     pending::Extent,
     queue::Queue,
     reclaim::Reclaim,
+    record::Size,
     regions::{self, Held, Regions},
     remote::{self, Clear},
     scrub::Scrubber,
@@ -84,8 +85,8 @@ pub(crate) struct Queued {
     /// As it stands in the journal.
     pub(crate) ops: Vec<Op>,
     pub(crate) data: Vec<DataOp>,
-    /// Its length in the journal.
-    pub(crate) encoded: u64,
+    /// What it takes in the journal.
+    pub(crate) size: Size,
     /// Has direct writes that are not done yet, and must not start before everything up to this transaction has reached its files.
     pub(crate) direct_after: Option<Seq>,
     /// Nor before these have.
@@ -108,7 +109,7 @@ impl Queued {
 
     /// The most that it takes in the journal, standing in a batch alone.
     pub(crate) fn cost(&self) -> u64 {
-        batch_len(self.encoded)
+        self.size.batch_len()
     }
 }
 

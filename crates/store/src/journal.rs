@@ -8,14 +8,10 @@ use crate::{
     disk::{Access, Disk, DiskFile, read_exact},
     error::{Context, Result, StoreError},
     options::BLOCK,
-    record::{self, HEADER, Header},
+    record::{self, HEADER, Header, Size},
+    sums,
     transaction::{Op, Seq},
 };
-
-/// Bytes that a batch with this payload takes in the journal.
-pub(crate) fn batch_len(payload: u64) -> u64 {
-    (HEADER as u64 + payload).next_multiple_of(BLOCK)
-}
 
 /// Where a batch of `len` bytes goes if the last one ended at `head`: batches do not wrap around.
 pub(crate) fn place(head: u64, len: u64, capacity: u64) -> u64 {
@@ -63,25 +59,27 @@ impl Journal {
         })
     }
 
-    /// Writes a batch of transactions, the first numbered `first`, at `pos`. Durable when it returns.
+    /// Writes a batch of transactions, the first numbered `first`, of this size together, at `pos`. Durable when it returns.
     pub(crate) fn write<'a>(
         &mut self,
         pos: u64,
         first: Seq,
-        payload_len: u64,
+        size: Size,
         transactions: impl Iterator<Item = &'a [Op]>,
     ) -> Result<()> {
         let align = BLOCK as usize;
-        let total = batch_len(payload_len) as usize;
+        let head_len = size.head_len() as usize;
         let buffer = &mut self.buffer;
         buffer.clear();
-        buffer.reserve(total + align);
+        buffer.reserve(head_len + align);
         // Direct I/O wants aligned memory: start at the first aligned byte of the spare capacity.
         let start = buffer.as_ptr().align_offset(align);
         buffer.resize(start + HEADER, 0);
         let mut count = 0u32;
+        let mut outlined: Vec<&[u8]> = Vec::new();
         for ops in transactions {
             record::encode(ops, buffer);
+            outlined.extend(record::outlined(ops).map(|data| &data[..]));
             count += 1;
         }
         let payload = buffer.get(start + HEADER..).unwrap_or_default();
@@ -94,7 +92,11 @@ impl Journal {
             len,
         }
         .seal(payload);
-        if payload.len() as u64 != payload_len {
+        let found = Size {
+            records: payload.len() as u64,
+            outlined: outlined.iter().map(|data| data.len() as u64).sum(),
+        };
+        if found != size {
             return Err(StoreError::corrupt(
                 "a transaction changed its size on the way to the journal",
             ));
@@ -102,9 +104,11 @@ impl Journal {
         if let Some(target) = buffer.get_mut(start..start + HEADER) {
             target.copy_from_slice(&header);
         }
-        buffer.resize(start + total, 0);
+        buffer.resize(start + head_len, 0);
+        let mut pieces = vec![buffer.get(start..).unwrap_or_default()];
+        pieces.append(&mut outlined);
         self.file
-            .write_durable_at(pos % self.capacity, buffer.get(start..).unwrap_or_default())
+            .write_pieces_durable_at(pos % self.capacity, &pieces)
             .context(|| "write the journal".into())
     }
 }
@@ -113,6 +117,8 @@ impl Journal {
 pub(crate) struct Batch {
     pub(crate) first: Seq,
     pub(crate) transactions: Vec<Vec<Op>>,
+    /// Behind it in the journal.
+    end: u64,
 }
 
 /// Transactions that the journal had and that cannot be read any more.
@@ -174,20 +180,10 @@ impl Replay {
         // The next batch follows at once or, where it did not fit, at the start of the file.
         let lap = self.pos.next_multiple_of(self.capacity);
         for pos in [self.pos, lap] {
-            if let Some((header, payload)) = self.read(pos)? {
-                let mut rest = payload;
-                let mut transactions = Vec::new();
-                for _ in 0..header.count {
-                    let ops = record::decode(&mut rest)
-                        .ok_or_else(|| StoreError::corrupt("a journal record of unknown form"))?;
-                    transactions.push(ops);
-                }
-                self.pos = pos + batch_len(u64::from(header.len));
-                self.next = Some(header.first + u64::from(header.count));
-                return Ok(Some(Batch {
-                    first: header.first,
-                    transactions,
-                }));
+            if let Some(batch) = self.read(pos)? {
+                self.pos = batch.end;
+                self.next = Some(batch.first + batch.transactions.len() as u64);
+                return Ok(Some(batch));
             }
         }
         Ok(None)
@@ -222,7 +218,7 @@ impl Replay {
         Ok(None)
     }
 
-    fn read(&self, pos: u64) -> Result<Option<(Header, Bytes)>> {
+    fn read(&self, pos: u64) -> Result<Option<Batch>> {
         self.read_batch(pos, |header| {
             self.next
                 .map_or(header.first <= self.wanted, |next| header.first == next)
@@ -230,7 +226,7 @@ impl Replay {
     }
 
     /// The batch at a place, if it is whole and the one that is wanted.
-    fn read_batch(&self, pos: u64, follows: impl FnOnce(&Header) -> bool) -> Result<Option<(Header, Bytes)>> {
+    fn read_batch(&self, pos: u64, follows: impl FnOnce(&Header) -> bool) -> Result<Option<Batch>> {
         let at = pos % self.capacity;
         let what = || "read the journal".to_owned();
         let mut head = [0; HEADER];
@@ -238,15 +234,49 @@ impl Replay {
         let Some((header, crc)) = Header::parse(&head) else {
             return Ok(None);
         };
-        let fits = at + batch_len(u64::from(header.len)) <= self.capacity;
-        if header.epoch != self.epoch || header.pos != pos || !fits || !follows(&header) {
+        let mut size = Size {
+            records: u64::from(header.len),
+            outlined: 0,
+        };
+        let fits = |size: Size| at + size.batch_len() <= self.capacity;
+        if header.epoch != self.epoch || header.pos != pos || !fits(size) || !follows(&header) {
             return Ok(None);
         }
         let mut payload = vec![0; header.len as usize];
         read_exact(&*self.file, at + HEADER as u64, &mut payload).context(what)?;
-        Ok(header
-            .matches(&payload, crc)
-            .then(|| (header, Bytes::from(payload))))
+        if !header.matches(&payload, crc) {
+            return Ok(None);
+        }
+        let unknown = || StoreError::corrupt("a journal record of unknown form");
+        let mut rest = Bytes::from(payload);
+        let mut transactions = Vec::new();
+        for _ in 0..header.count {
+            transactions.push(record::decode(&mut rest).ok_or_else(unknown)?);
+        }
+        for op in transactions.iter_mut().flatten() {
+            let Op::Write { data, sums, .. } = op else {
+                continue;
+            };
+            let from = at + size.batch_len();
+            size.outlined += sums::blocks_len(sums);
+            if !fits(size) {
+                return Err(unknown());
+            }
+            if !sums.is_empty() {
+                let mut found = vec![0; sums::blocks_len(sums) as usize];
+                read_exact(&*self.file, from, &mut found).context(what)?;
+                // Torn, though the records are whole.
+                if !sums::are_of(sums, &found) {
+                    return Ok(None);
+                }
+                *data = Bytes::from(found);
+            }
+        }
+        Ok(Some(Batch {
+            first: header.first,
+            transactions,
+            end: pos + size.batch_len(),
+        }))
     }
 }
 
@@ -254,30 +284,63 @@ impl Replay {
 #[allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
 mod tests {
     use super::*;
-    use crate::disk::RealDisk;
+    use crate::{disk::RealDisk, transaction::VolumeId};
 
     const CAPACITY: u64 = 8 * BLOCK;
     const EPOCH: u64 = 0x5eed;
 
-    /// A journal with batches of one transaction; the data makes each `size` bytes long.
-    fn written(path: &Path, count: u64, size: usize) -> Vec<u64> {
+    /// A change that makes its batch `size` bytes long, and more.
+    fn put(seq: u64, size: usize) -> Op {
+        Op::Put {
+            key: Bytes::from_static(b"key"),
+            value: Bytes::from(vec![seq as u8; size]),
+        }
+    }
+
+    /// Whole blocks, aligned in memory.
+    fn blocks(fill: u8, count: usize) -> Bytes {
+        let mut memory = vec![fill; (count + 1) * BLOCK as usize];
+        let start = memory.as_ptr().align_offset(BLOCK as usize);
+        // No two blocks are the same.
+        let whole = &mut memory[start..start + count * BLOCK as usize];
+        for (n, block) in whole.chunks_mut(BLOCK as usize).enumerate() {
+            block[100] = n as u8;
+        }
+        Bytes::from(memory).slice(start..start + count * BLOCK as usize)
+    }
+
+    /// A change whose data stands behind the records.
+    fn outlined(seq: u64, count: usize) -> Op {
+        let data = blocks(seq as u8, count);
+        Op::Write {
+            volume: VolumeId(seq),
+            offset: seq * BLOCK,
+            sums: sums::encode(&data).into(),
+            data,
+        }
+    }
+
+    /// A journal with these batches. Returns where they are.
+    fn journal_of(path: &Path, batches: &[Vec<Vec<Op>>]) -> Vec<u64> {
         create(&RealDisk, path, CAPACITY).unwrap();
         let mut journal = Journal::open(&RealDisk, path, CAPACITY, EPOCH).unwrap();
-        let mut head = 0;
-        (1..=count)
-            .map(|seq| {
-                let value = Bytes::from(vec![seq as u8; size]);
-                let ops = [Op::Put {
-                    key: Bytes::from_static(b"key"),
-                    value,
-                }];
-                let len = record::encoded_len(&ops);
-                let pos = place(head, batch_len(len), CAPACITY);
-                journal.write(pos, seq, len, [&ops[..]].into_iter()).unwrap();
-                head = pos + batch_len(len);
-                pos
-            })
-            .collect()
+        let (mut head, mut seq) = (0, 1);
+        let mut write = |batch: &Vec<Vec<Op>>| {
+            let size: Size = batch.iter().map(|ops| Size::of(ops)).sum();
+            let pos = place(head, size.batch_len(), CAPACITY);
+            let transactions = batch.iter().map(|ops| &ops[..]);
+            journal.write(pos, seq, size, transactions).unwrap();
+            head = pos + size.batch_len();
+            seq += batch.len() as u64;
+            pos
+        };
+        batches.iter().map(&mut write).collect()
+    }
+
+    /// A journal with batches of one transaction; the data makes each `size` bytes long.
+    fn written(path: &Path, count: u64, size: usize) -> Vec<u64> {
+        let batches: Vec<_> = (1..=count).map(|seq| vec![vec![put(seq, size)]]).collect();
+        journal_of(path, &batches)
     }
 
     fn replayed(path: &Path, epoch: u64, pos: u64, wanted: Seq) -> Vec<Seq> {
@@ -311,6 +374,66 @@ mod tests {
             std::fs::write(&path, &cut).unwrap();
             assert_eq!(replayed(&path, EPOCH, 0, 1), wanted, "cut at {}", at - start);
         }
+    }
+
+    #[test]
+    fn data_behind_the_records_is_found_again_in_its_order_and_so_is_the_next_batch() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let first = vec![
+            vec![outlined(1, 1), put(1, 10)],
+            vec![put(2, 20)],
+            vec![outlined(3, 2), outlined(4, 1)],
+        ];
+        let second = vec![vec![put(5, 30)]];
+        let pos = journal_of(&path, &[first.clone(), second.clone()]);
+        assert_eq!(pos, [0, 5 * BLOCK]);
+        let mut replay = Replay::new(&RealDisk, &path, CAPACITY, EPOCH, 0, 1).unwrap();
+        assert_eq!(replay.next().unwrap().unwrap().transactions, first);
+        assert_eq!(replay.next().unwrap().unwrap().transactions, second);
+        assert!(replay.next().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_batch_whose_data_behind_the_records_is_torn_is_none_and_not_a_damaged_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let last = vec![vec![outlined(2, 1), put(2, 10)], vec![outlined(3, 2)]];
+        let pos = journal_of(&path, &[vec![vec![put(1, 10)]], last]);
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!(replayed(&path, EPOCH, 0, 1), [1, 2]);
+        let (start, end) = ((pos[1] + BLOCK) as usize, (pos[1] + 4 * BLOCK) as usize);
+        for sector in (start..end).step_by(512) {
+            let mut torn = whole.clone();
+            torn[sector..sector + 512].fill(0);
+            std::fs::write(&path, &torn).unwrap();
+            let mut replay = Replay::new(&RealDisk, &path, CAPACITY, EPOCH, 0, 1).unwrap();
+            assert_eq!(replay.next().unwrap().map(|batch| batch.first), Some(1));
+            assert!(replay.next().unwrap().is_none(), "torn at {}", sector - start);
+            assert!(replay.lost(1, CAPACITY).unwrap().is_none());
+        }
+        // Blocks in another order are not what was written either.
+        let mut turned = whole;
+        let (one, other) = turned[start..].split_at_mut(BLOCK as usize);
+        one.swap_with_slice(&mut other[..BLOCK as usize]);
+        std::fs::write(&path, &turned).unwrap();
+        assert_eq!(replayed(&path, EPOCH, 0, 1), [1]);
+    }
+
+    #[test]
+    fn a_batch_that_is_damaged_in_its_data_is_missed_where_another_follows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        journal_of(&path, &[vec![vec![outlined(1, 1)]], vec![vec![outlined(2, 1)]]]);
+        let mut damaged = std::fs::read(&path).unwrap();
+        damaged[BLOCK as usize + 77] ^= 1;
+        std::fs::write(&path, &damaged).unwrap();
+        let mut replay = Replay::new(&RealDisk, &path, CAPACITY, EPOCH, 0, 1).unwrap();
+        assert!(replay.next().unwrap().is_none());
+        assert_eq!(
+            replay.lost(0, CAPACITY).unwrap(),
+            Some(Lost { first: 1, seen: 2 })
+        );
     }
 
     #[test]

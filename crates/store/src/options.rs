@@ -22,6 +22,9 @@ pub struct Options {
     /// Data writes of this length and more go straight to the volume, smaller ones through the journal.
     /// Default 128 KiB: a write of the journal and one of the file, grouped, cost less than a sync of their own.
     pub direct_threshold: u64,
+    /// Data that travels in the journal and is of this length and more is written there from where it lies in memory, behind the records, and
+    /// not copied among them: if it is whole blocks of 4 KiB at a border of one, in its volume as in memory. Default 16 KiB.
+    pub outlined_threshold: u64,
     /// Data of direct writes that may wait in memory; submitters of more wait. Default 256 MiB.
     pub direct_bytes: u64,
     /// Transactions that do not free anything are refused with [`StoreError::NoSpace`] while the filesystem has
@@ -89,6 +92,7 @@ impl Options {
             dir: dir.into(),
             journal_bytes: 256 << 20,
             direct_threshold: 128 << 10,
+            outlined_threshold: 16 << 10,
             direct_bytes: 256 << 20,
             reserve_bytes: 512 << 20,
             allocation_unit: 64 << 10,

@@ -8,9 +8,9 @@ use crate::{
     core::{Core, DataKind, DataOp, Queued},
     error::Result,
     options::BLOCK,
-    record,
+    record::Size,
     remote::Clear,
-    sums::{SUM, whole_blocks},
+    sums::{self, SUM, whole_blocks},
     transaction::{Op, Transaction},
     volume::Volume,
 };
@@ -116,6 +116,7 @@ impl Plan {
                 volume: id,
                 offset,
                 data: data.clone(),
+                sums: Bytes::new(),
             };
             (op, DataKind::Journaled { offset, data })
         };
@@ -139,7 +140,9 @@ impl Core {
         };
         for op in tx.ops {
             match op {
-                Op::Write { volume, offset, data } => {
+                Op::Write {
+                    volume, offset, data, ..
+                } => {
                     let volume = self.volumes.get(volume)?;
                     for piece in cut.pieces(&volume, offset, data) {
                         plan.write(&volume, piece);
@@ -159,8 +162,9 @@ impl Core {
         }
         let Plan { mut ops, mut data } = plan;
         keep_order_of_directs(&mut ops, &mut data);
+        outline(&mut ops, self.options.outlined_threshold);
         // Without room for their sums, blocks have none until they are read by a scrub.
-        if record::encoded_len(&ops) > self.options.max_transaction() {
+        if Size::of(&ops).batch_len() > self.options.max_transaction() {
             for op in &mut ops {
                 if let Op::Direct { sums, .. } = op {
                     *sums = Bytes::new();
@@ -169,7 +173,7 @@ impl Core {
         }
         let is_direct = |op: &DataOp| matches!(op.kind, DataKind::Direct { .. });
         let direct_after = data.iter().any(is_direct).then_some(0);
-        let encoded = record::encoded_len(&ops);
+        let size = Size::of(&ops);
         let direct_bytes = ops
             .iter()
             .map(|op| if let Op::Direct { len, .. } = op { *len } else { 0 })
@@ -178,7 +182,7 @@ impl Core {
             seq: 0,
             ops,
             data,
-            encoded,
+            size,
             direct_after,
             direct_behind: tx.start_after,
             builds_on: tx.builds_on,
@@ -186,6 +190,23 @@ impl Core {
             emptied: Vec::new(),
             held: None,
         })
+    }
+}
+
+/// Has large data stand behind the records of the journal, which is written there from where it lies, without a copy. The disk wants it aligned,
+/// as the messenger receives it. Its sums are made now, while the processor's cache has it, and serve the volume, too.
+fn outline(ops: &mut [Op], threshold: u64) {
+    for op in ops {
+        if let Op::Write {
+            offset, data, sums, ..
+        } = op
+            && data.len() as u64 >= threshold
+            && [*offset, data.len() as u64, data.as_ptr().addr() as u64]
+                .iter()
+                .all(|at| at.is_multiple_of(BLOCK))
+        {
+            *sums = sums::encode(data).into();
+        }
     }
 }
 
@@ -221,6 +242,7 @@ fn keep_order_of_directs(ops: &mut [Op], data: &mut [DataOp]) {
                 volume: id,
                 offset,
                 data: data.clone(),
+                sums: Bytes::new(),
             };
         }
         this.kind = DataKind::Journaled { offset, data };

@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 
 use crate::{
     core::Queued,
-    journal::batch_len,
+    record::Size,
     remote::rounded,
     transaction::{Op, Seq, VolumeId},
 };
@@ -52,7 +52,9 @@ fn data_of(op: &Op) -> Option<(VolumeId, (u64, u64))> {
         (start, start.saturating_add(len))
     };
     match op {
-        Op::Write { volume, offset, data } => Some((*volume, blocks(*offset, data.len() as u64))),
+        Op::Write {
+            volume, offset, data, ..
+        } => Some((*volume, blocks(*offset, data.len() as u64))),
         Op::Direct {
             volume, offset, len, ..
         }
@@ -233,18 +235,18 @@ impl Queue {
     /// Takes what the journal may have, up to `last`, as much as fits into a batch. What builds on others comes behind them.
     pub(crate) fn take(&mut self, last: Option<Seq>, max_batch: u64) -> Vec<Queued> {
         let mut batch: Vec<Queued> = Vec::new();
-        let mut bytes = 0;
+        let mut size = Size::default();
         while let Some(seq) = self.ready.first().copied() {
             let Some(waiting) = self.waiting.get(&seq) else {
                 self.ready.remove(&seq);
                 continue;
             };
-            let encoded = waiting.queued.encoded;
-            let fits = batch.is_empty() || batch_len(bytes + encoded) <= max_batch;
+            let more = waiting.queued.size;
+            let fits = batch.is_empty() || (size + more).batch_len() <= max_batch;
             if last.is_some_and(|last| seq > last) || !fits {
                 break;
             }
-            bytes += encoded;
+            size += more;
             batch.extend(self.pop(seq));
         }
         batch
@@ -278,7 +280,10 @@ mod tests {
         build(&mut tx);
         Queued {
             seq,
-            encoded: 3000,
+            size: Size {
+                records: 3000,
+                outlined: 0,
+            },
             ops: tx.ops,
             data: Vec::new(),
             direct_after: writing.then_some(0),
@@ -393,10 +398,14 @@ mod tests {
         for seq in 1..=4 {
             queue.push(queued(seq, false, put("a")));
         }
-        let batch = queue.take(Some(3), batch_len(6000));
+        let two = Size {
+            records: 6000,
+            outlined: 0,
+        };
+        let batch = queue.take(Some(3), two.batch_len());
         assert_eq!(batch.iter().map(|tx| tx.seq).collect::<Vec<_>>(), [1, 2]);
-        let batch = queue.take(Some(3), batch_len(6000));
+        let batch = queue.take(Some(3), two.batch_len());
         assert_eq!(batch.iter().map(|tx| tx.seq).collect::<Vec<_>>(), [3]);
-        assert!(queue.take(Some(3), batch_len(6000)).is_empty());
+        assert!(queue.take(Some(3), two.batch_len()).is_empty());
     }
 }

@@ -5,10 +5,22 @@
 //! crc32c u32 of the header before it and of the payload, zero u32. The payload follows, then padding.
 //! Position, sequence number and epoch (random, drawn at each opening) tell a batch from stale bytes.
 //! A transaction is: number of changes u32, then for each a tag byte and its fields.
+//!
+//! Large data can stand behind the padding, as it is: whole blocks of 4096 bytes, that of one change behind that of the other, in their
+//! order. The change's record has the sums of its blocks ([`crate::sums`]) in its place, so that what covers the records covers it, too.
+
+use std::{
+    iter::Sum,
+    ops::{Add, AddAssign},
+};
 
 use bytes::Bytes;
 
-use crate::transaction::{Op, Seq, VolumeId};
+use crate::{
+    options::BLOCK,
+    sums::SUM,
+    transaction::{Op, Seq, VolumeId},
+};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"rbdgJNL1");
 /// Length of the header in bytes.
@@ -25,10 +37,72 @@ const DISCARD: u8 = 7;
 const DELETE_VOLUME: u8 = 8;
 const CREATE_VOLUME: u8 = 9;
 const DIRECT_WITH_SUMS: u8 = 10;
+const WRITE_OUTLINED: u8 = 11;
 
-/// Bytes that a transaction takes in a batch.
-pub(crate) fn encoded_len(ops: &[Op]) -> u64 {
+/// What transactions take in a batch, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Their records.
+    pub(crate) records: u64,
+    /// Data that stands behind the records of all: whole blocks.
+    pub(crate) outlined: u64,
+}
+
+impl Size {
+    /// Of one transaction.
+    pub(crate) fn of(ops: &[Op]) -> Self {
+        Self {
+            records: encoded_len(ops),
+            outlined: outlined(ops).map(|data| data.len() as u64).sum(),
+        }
+    }
+
+    /// Header, records and padding.
+    pub(crate) fn head_len(self) -> u64 {
+        (HEADER as u64 + self.records).next_multiple_of(BLOCK)
+    }
+
+    /// A batch of them, as a whole.
+    pub(crate) fn batch_len(self) -> u64 {
+        self.head_len() + self.outlined
+    }
+}
+
+impl Add for Size {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            records: self.records + other.records,
+            outlined: self.outlined + other.outlined,
+        }
+    }
+}
+
+impl AddAssign for Size {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for Size {
+    fn sum<I: Iterator<Item = Self>>(sizes: I) -> Self {
+        sizes.fold(Self::default(), Self::add)
+    }
+}
+
+/// The data of a transaction that stands behind the records.
+pub(crate) fn outlined(ops: &[Op]) -> impl Iterator<Item = &Bytes> {
+    ops.iter().filter_map(|op| match op {
+        Op::Write { data, sums, .. } if !sums.is_empty() => Some(data),
+        _ => None,
+    })
+}
+
+/// Bytes of a transaction's record.
+fn encoded_len(ops: &[Op]) -> u64 {
     let fields = |op: &Op| match op {
+        Op::Write { sums, .. } if !sums.is_empty() => 20 + sums.len(),
         Op::Put { key, value } => 8 + key.len() + value.len(),
         Op::Patch { key, data, .. } => 16 + key.len() + data.len(),
         Op::Delete { key } => 4 + key.len(),
@@ -67,10 +141,16 @@ pub(crate) fn encode(ops: &[Op], out: &mut Vec<u8>) {
                 put_bytes(out, start);
                 put_bytes(out, end);
             }
-            Op::Write { volume, offset, data } => {
-                out.push(WRITE);
+            Op::Write {
+                volume,
+                offset,
+                data,
+                sums,
+            } => {
+                let outlined = !sums.is_empty();
+                out.push(if outlined { WRITE_OUTLINED } else { WRITE });
                 put_words(out, &[volume.0, *offset]);
-                put_bytes(out, data);
+                put_bytes(out, if outlined { sums } else { data });
             }
             Op::Direct {
                 volume,
@@ -118,7 +198,8 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Takes transactions off the payload of a batch. `None` means that the payload is malformed.
+/// Takes a transaction off the payload of a batch. Data that stands behind the records is left out, its sums are there. `None` means that
+/// the payload is malformed.
 pub(crate) fn decode(payload: &mut Bytes) -> Option<Vec<Op>> {
     let count = take_u32(payload)?;
     let mut ops = Vec::new();
@@ -145,6 +226,14 @@ pub(crate) fn decode(payload: &mut Bytes) -> Option<Vec<Op>> {
                 volume: VolumeId(take_u64(payload)?),
                 offset: take_u64(payload)?,
                 data: take_bytes(payload)?,
+                sums: Bytes::new(),
+            },
+            WRITE_OUTLINED => Op::Write {
+                volume: VolumeId(take_u64(payload)?),
+                offset: take_u64(payload)?,
+                data: Bytes::new(),
+                sums: take_bytes(payload)
+                    .filter(|sums| !sums.is_empty() && (sums.len() as u64).is_multiple_of(SUM))?,
             },
             tag @ (DIRECT | DIRECT_WITH_SUMS) => Op::Direct {
                 volume: VolumeId(take_u64(payload)?),
@@ -299,6 +388,13 @@ mod tests {
                 volume,
                 offset: 1 << 40,
                 data: b("data"),
+                sums: Bytes::new(),
+            },
+            Op::Write {
+                volume,
+                offset: 1 << 41,
+                data: Bytes::new(),
+                sums: b("12345678"),
             },
             Op::Direct {
                 volume,
@@ -329,7 +425,7 @@ mod tests {
     fn every_change_survives_the_journal_and_every_truncation_is_noticed() {
         let mut out = Vec::new();
         encode(&sample(), &mut out);
-        assert_eq!(out.len() as u64, encoded_len(&sample()));
+        assert_eq!(out.len() as u64, Size::of(&sample()).records);
         assert_eq!(decode(&mut Bytes::from(out.clone())), Some(sample()));
         for end in 0..out.len() {
             assert_eq!(decode(&mut Bytes::copy_from_slice(&out[..end])), None);

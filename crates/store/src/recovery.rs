@@ -302,7 +302,9 @@ impl State {
         }
         apply_op(&mut self.layer, &op, |_| base);
         match op {
-            Op::Write { volume, offset, data } => {
+            Op::Write {
+                volume, offset, data, ..
+            } => {
                 self.push(volume, offset, data.len() as u64, Change::Write(data));
             }
             Op::Direct {

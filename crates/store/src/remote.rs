@@ -16,7 +16,7 @@ use crate::{
     meta::Meta,
     pending::Extent,
     ranges::RangeSet,
-    record,
+    record::Size,
     transaction::{MAX_VOLUME, Op, Transaction, VolumeId},
     volume::Volume,
 };
@@ -191,7 +191,9 @@ impl Core {
     /// Makes sure that the devices have the room that a transaction's writes need.
     pub(crate) fn reserve(&self, tx: &Transaction) -> Result<()> {
         for op in &tx.ops {
-            if let Op::Write { volume, offset, data } = op
+            if let Op::Write {
+                volume, offset, data, ..
+            } = op
                 && let Some(remote) = self.volumes.get(*volume)?.remote()
             {
                 let end = ceil(offset + data.len() as u64);
@@ -234,7 +236,7 @@ impl Core {
             .any(|op| matches!(op.kind, DataKind::Direct { .. }));
         Ok(Queued {
             seq: 0,
-            encoded: record::encoded_len(&plan.ops),
+            size: Size::of(&plan.ops),
             ops: plan.ops,
             data: plan.data,
             direct_after: writes.then_some(0),
@@ -285,7 +287,9 @@ struct Plan<'a> {
 impl Plan<'_> {
     fn add(&mut self, op: Op) -> Result<()> {
         match op {
-            Op::Write { volume, offset, data } => self.write(volume, offset, data),
+            Op::Write {
+                volume, offset, data, ..
+            } => self.write(volume, offset, data),
             Op::Discard { volume, offset, len } => self.discard(volume, offset, len),
             Op::DeleteVolume { volume } => self.delete(volume),
             other => {

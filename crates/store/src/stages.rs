@@ -12,11 +12,11 @@ use crate::{
     core::{Core, DataKind, DataOp, Live, Order, Queued},
     directs,
     error::{Context, Result, StoreError},
-    journal::{Journal, batch_len, place},
+    journal::{Journal, place},
     kv::Superblock,
     layer::Layer,
     options::BLOCK,
-    record::HEADER,
+    record::{HEADER, Size},
     regions,
     transaction::{Op, Seq},
 };
@@ -127,7 +127,7 @@ fn take_batch(core: &Core, order: &mut Order) -> Vec<Queued> {
 
 /// Returns what has only to be noted as applied: on devices there is nothing to be written any more.
 fn commit(core: &Core, journal: &mut Journal, mut batch: Vec<Queued>) -> Result<Vec<Queued>> {
-    let payload: u64 = batch.iter().map(|tx| tx.encoded).sum();
+    let size: Size = batch.iter().map(|tx| tx.size).sum();
     let promised: u64 = batch.iter().map(Queued::cost).sum();
     // The space was promised at submission, and only this thread moves the head.
     let (head, journaled) = {
@@ -136,13 +136,13 @@ fn commit(core: &Core, journal: &mut Journal, mut batch: Vec<Queued>) -> Result<
     };
     let (first, last) = (journaled + 1, journaled + batch.len() as u64);
     let done: Vec<Seq> = batch.iter().map(|tx| tx.seq).collect();
-    let pos = place(head, batch_len(payload), core.options.journal_bytes);
+    let pos = place(head, size.batch_len(), core.options.journal_bytes);
     let begun = Instant::now();
-    journal.write(pos, first, payload, batch.iter().map(|tx| &tx.ops[..]))?;
+    journal.write(pos, first, size, batch.iter().map(|tx| &tx.ops[..]))?;
     let wakes_apply;
     {
         let mut order = core.order.lock();
-        order.head = pos + batch_len(payload);
+        order.head = pos + size.batch_len();
         order.promised -= promised;
         order.journaled = last;
         order.journaling = false;
@@ -271,7 +271,11 @@ fn apply(core: &Core, tx: &Queued) -> Result<()> {
         match &op.kind {
             DataKind::Journaled { offset, data } => {
                 if let Some(file) = core.volumes.file_or_create(volume)? {
-                    core.settle_write(volume, &*file, *offset, data)?;
+                    let sums = match tx.ops.get(op.op) {
+                        Some(Op::Write { sums, .. }) => &sums[..],
+                        _ => &[],
+                    };
+                    core.settle_write(volume, &*file, *offset, data, sums)?;
                     note_dirty(core, op);
                 }
             }

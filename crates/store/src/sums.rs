@@ -54,6 +54,16 @@ pub(crate) fn decode(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
     bytes.as_chunks().0.iter().map(|sum| u32::from_le_bytes(*sum))
 }
 
+/// Bytes of the blocks that have these sums.
+pub(crate) fn blocks_len(sums: &[u8]) -> u64 {
+    sums.len() as u64 / SUM * BLOCK
+}
+
+/// Whether these are the sums of whole blocks, as they stand in journal and file.
+pub(crate) fn are_of(sums: &[u8], blocks: &[u8]) -> bool {
+    decode(sums).eq(blocks.chunks(BLOCK as usize).map(sum_of))
+}
+
 /// The whole blocks within a range, as first and end; equal where there are none.
 pub(crate) fn whole_blocks(offset: u64, len: u64) -> (u64, u64) {
     let (first, end) = (offset.div_ceil(BLOCK), (offset + len) / BLOCK);

@@ -53,6 +53,9 @@ pub(crate) enum Op {
         volume: VolumeId,
         offset: u64,
         data: Bytes,
+        /// Those of its blocks, 4 bytes each: then it is whole blocks, which stand behind the records of the journal. None at all: it stands
+        /// in its record.
+        sums: Bytes,
     },
     /// A write that stands in the volume file already; only its place is in the journal.
     Direct {
@@ -174,7 +177,12 @@ impl Transaction {
         if data.is_empty() {
             return self;
         }
-        self.push(Op::Write { volume, offset, data })
+        self.push(Op::Write {
+            volume,
+            offset,
+            data,
+            sums: Bytes::new(),
+        })
     }
 
     /// Makes a range of a volume read as zeros and gives its space back.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use disk_sim::placed;
 use rbdgate_store::{Options, Store, StoreError, Transaction, prefix_end};
 
 fn options(dir: &Path) -> Options {
@@ -277,7 +278,9 @@ fn journaled_data_is_rebuilt_from_the_journal_alone() {
     let volume = store.volume("v").unwrap();
     for n in 0..20u8 {
         let mut tx = Transaction::new();
+        // One in the record, one behind it.
         tx.write(volume, u64::from(n) * 1000, vec![n + 1; 3000])
+            .write(volume, u64::from(20 + n) * 4096, placed(&[n + 1; 16 << 10], 0))
             .patch("page", u64::from(n) * 2, vec![n; 4]);
         store.commit(tx).unwrap();
     }
@@ -288,8 +291,8 @@ fn journaled_data_is_rebuilt_from_the_journal_alone() {
     let copied = Store::open(options(copy.path())).unwrap();
     let id = copied.find_volume("v").unwrap();
     assert_eq!(
-        copied.read(id, 0, 30_000).unwrap(),
-        store.read(volume, 0, 30_000).unwrap()
+        copied.read(id, 0, 200_000).unwrap(),
+        store.read(volume, 0, 200_000).unwrap()
     );
     assert_eq!(copied.get(b"page").unwrap(), store.get(b"page").unwrap());
 }

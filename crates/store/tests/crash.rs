@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use disk_sim::placed;
 use rbdgate_store::{Options, Seq, Store, Transaction};
 
 const CHILD_DIR: &str = "RBDGATE_STORE_CRASH_DIR";
@@ -25,7 +26,16 @@ fn options(dir: &Path) -> Options {
     }
 }
 
-/// Round `n` writes slot `n % SLOTS`; every fifth is a direct write, every seventh a discard.
+/// What round `n` writes, in bytes: every fifth is a direct write, every third of the others is whole blocks from aligned memory.
+fn len_of(n: u64) -> u64 {
+    match n {
+        n if n.is_multiple_of(5) => SLOT_BYTES,
+        n if n.is_multiple_of(3) => (n % 4 + 4) * 4096,
+        n => 4096 + n % 3000,
+    }
+}
+
+/// Round `n` writes slot `n % SLOTS`; every seventh is a discard.
 fn transaction(store: &Store, n: u64) -> Transaction {
     let mut tx = Transaction::new();
     let volume = store.volume(&format!("v{}", n % 3)).unwrap();
@@ -33,12 +43,8 @@ fn transaction(store: &Store, n: u64) -> Transaction {
     if n.is_multiple_of(7) {
         tx.discard(volume, offset, SLOT_BYTES);
     } else {
-        let len = if n.is_multiple_of(5) {
-            SLOT_BYTES
-        } else {
-            4096 + n % 3000
-        };
-        tx.write(volume, offset, vec![n as u8; len as usize]);
+        let data = vec![n as u8; len_of(n) as usize];
+        tx.write(volume, offset, placed(&data, 0));
     }
     tx.put(
         format!("slot/{}/{:03}", n % 3, n % SLOTS),
@@ -102,8 +108,7 @@ fn check(store: &Store, acknowledged: u64) {
             .unwrap();
         let (len, byte) = match n {
             n if n.is_multiple_of(7) => (SLOT_BYTES, 0),
-            n if n.is_multiple_of(5) => (SLOT_BYTES, n as u8),
-            n => (4096 + n % 3000, n as u8),
+            n => (len_of(n), n as u8),
         };
         // The direct write of a round that did not make it may have overwritten this one: it was not acknowledged.
         let overwritten = (last + 1..last + 200)

@@ -4,7 +4,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use disk_sim::SimDisk;
+use disk_sim::{SimDisk, placed};
 use rbdgate_store::{Options, Stage, Store, StoreError, Transaction, check};
 
 const DIR: &str = "/data/store";
@@ -110,6 +110,34 @@ fn a_last_batch_that_is_torn_was_never_acknowledged() {
     disk.damage(&path("journal"), end + 4096, &[0; 512]);
     assert_eq!(check(&options(&disk)).unwrap().damage, []);
     assert_eq!(last(&Store::open(options(&disk)).unwrap()), Some(4));
+}
+
+#[test]
+fn data_behind_the_records_is_checked_as_they_are() {
+    let disk = SimDisk::new(1);
+    let store = Store::open(options(&disk)).unwrap();
+    let volume = store.volume("v").unwrap();
+    for n in 1..=3u8 {
+        let mut tx = Transaction::new();
+        tx.put("last", vec![n])
+            .write(volume, u64::from(n) << 16, placed(&[n; 16 << 10], 0));
+        store.submit(tx).unwrap();
+        while store.step(Stage::Journal).unwrap() {}
+    }
+    assert_eq!(disk.gathered(), 3);
+    let batches = batches(&disk);
+    let killed = || SimDisk::of(&disk.image_of_kill(), 2);
+    assert_eq!(check(&options(&killed())).unwrap().damage, []);
+    // In the midst: it was acknowledged.
+    let damaged = killed();
+    damaged.damage(&path("journal"), batches[1] + 2 * 4096 + 5, &[9]);
+    let report = check(&options(&damaged)).unwrap();
+    assert!(report.damage[0].what.contains("transaction 3 "), "{report:?}");
+    // At the end: it was not.
+    let torn = killed();
+    torn.damage(&path("journal"), batches[2] + 4 * 4096, &[0; 512]);
+    assert_eq!(check(&options(&torn)).unwrap().damage, []);
+    assert_eq!(last(&Store::open(options(&torn)).unwrap()), Some(2));
 }
 
 #[test]

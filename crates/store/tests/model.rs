@@ -6,6 +6,7 @@ mod memory;
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use disk_sim::placed;
 use memory::Memory;
 use proptest::prelude::*;
 use rbdgate_store::{Options, Store, Transaction};
@@ -23,6 +24,8 @@ enum Change {
         offset: u32,
         len: u32,
         byte: u8,
+        /// Whole blocks, in the volume as in memory.
+        aligned: bool,
     },
     Discard {
         volume: u8,
@@ -51,7 +54,10 @@ fn changes() -> impl Strategy<Value = Change> {
         3 => (0u8..40, 0u16..300, value()).prop_map(|(k, o, v)| Change::Patch(k, o, v)),
         2 => (0u8..40).prop_map(Change::Delete),
         1 => (0u8..40, proptest::option::of(0u8..45)).prop_map(|(s, e)| Change::DeleteRange(s, e)),
-        6 => (0u8..3, at.clone(), len.clone(), 1u8..).prop_map(|(volume, offset, len, byte)| Change::Write { volume, offset, len, byte }),
+        6 => (0u8..3, at.clone(), len.clone(), 1u8.., any::<bool>()).prop_map(|(volume, offset, len, byte, aligned)| {
+            let (offset, len) = if aligned { (offset / 4096 * 4096, len.next_multiple_of(4096)) } else { (offset, len) };
+            Change::Write { volume, offset, len, byte, aligned }
+        }),
         2 => (0u8..3, at, len).prop_map(|(volume, offset, len)| Change::Discard { volume, offset, len }),
         1 => (0u8..3).prop_map(Change::DeleteVolume),
     ]
@@ -118,10 +124,12 @@ impl Model {
                     offset,
                     len,
                     byte,
+                    aligned,
                 } => {
                     let id = store.volume(&format!("pool/{volume}")).unwrap();
                     let data = vec![*byte; *len as usize];
-                    tx.write(id, u64::from(*offset), data.clone());
+                    let behind = usize::from(!aligned);
+                    tx.write(id, u64::from(*offset), placed(&data, behind));
                     let bytes = self
                         .volumes
                         .entry(*volume)

@@ -16,6 +16,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use bytes::Bytes;
 use store::{Access, Disk, DiskFile, DiskSpace, DiskStat};
 
 pub use pages::Pages;
@@ -121,6 +122,8 @@ struct Inner {
     images: Vec<Image>,
     calls: u64,
     kinds: Vec<Call>,
+    /// Durable writes of several pieces.
+    gathered: u64,
     fault: Option<Fault>,
     failed: Option<Call>,
     locks: BTreeSet<PathBuf>,
@@ -161,6 +164,7 @@ impl SimDisk {
             images: Vec::new(),
             calls: 0,
             kinds: Vec::new(),
+            gathered: 0,
             fault: None,
             failed: None,
             locks: BTreeSet::new(),
@@ -223,6 +227,12 @@ impl SimDisk {
     #[must_use]
     pub fn kinds(&self) -> Vec<Call> {
         self.inner().kinds.clone()
+    }
+
+    /// How many durable writes so far were of several pieces.
+    #[must_use]
+    pub fn gathered(&self) -> u64 {
+        self.inner().gathered
     }
 
     /// Has a call fail.
@@ -399,6 +409,7 @@ impl Disk for SimDisk {
         Ok(Arc::new(SimFile {
             disk: self.clone(),
             node,
+            direct: access == Access::Journal,
         }))
     }
 
@@ -458,6 +469,8 @@ impl Drop for SimLock {
 struct SimFile {
     disk: SimDisk,
     node: u64,
+    /// Takes whole blocks alone, from memory that is aligned so.
+    direct: bool,
 }
 
 impl SimFile {
@@ -496,6 +509,18 @@ impl SimFile {
         }
         Ok(())
     }
+}
+
+/// What direct I/O wants, in bytes.
+const DIRECT: u64 = 4096;
+
+/// A copy that lies so many bytes behind what direct I/O wants: at 0, it can be written by it.
+#[must_use]
+pub fn placed(data: &[u8], behind: usize) -> Bytes {
+    let mut memory = vec![0; data.len() + behind + DIRECT as usize];
+    let start = memory.as_ptr().align_offset(DIRECT as usize) + behind;
+    memory[start..start + data.len()].copy_from_slice(data);
+    Bytes::from(memory).slice(start..start + data.len())
 }
 
 /// Some first part of what should have been written.
@@ -548,6 +573,19 @@ impl DiskFile for SimFile {
             },
             |node| node.sync_range(offset, data.len() as u64),
         )
+    }
+
+    fn write_pieces_durable_at(&self, offset: u64, pieces: &[&[u8]]) -> io::Result<()> {
+        let is_aligned = |piece: &&[u8]| {
+            let (address, len) = (piece.as_ptr().addr() as u64, piece.len() as u64);
+            (address | len).is_multiple_of(DIRECT)
+        };
+        if self.direct && !(offset.is_multiple_of(DIRECT) && pieces.iter().all(is_aligned)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.disk.inner().gathered += u64::from(pieces.len() > 1);
+        // One change: any of its sectors may be lost.
+        self.write_durable_at(offset, &pieces.concat())
     }
 
     fn sync_data(&self) -> io::Result<()> {

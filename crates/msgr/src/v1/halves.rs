@@ -7,7 +7,7 @@ use crate::{
     connection::Event,
     error::Result,
     lossless::{Attachment, Outbound},
-    room::{Missing, make_room},
+    room::Room,
     v2::{Limits, Output, Progress},
 };
 
@@ -16,8 +16,8 @@ use super::stream::{StreamReader, StreamWriter};
 /// Receives.
 pub struct ReadHalf {
     rx: BytesMut,
-    /// To the end of the current message.
-    missing: Missing,
+    /// For the current message, and the next one.
+    room: Room,
     reader: StreamReader,
     limits: Limits,
 }
@@ -26,7 +26,7 @@ impl ReadHalf {
     pub(super) fn new(rx: BytesMut, reader: StreamReader, limits: Limits) -> Self {
         Self {
             rx,
-            missing: Missing::default(),
+            room: Room::default(),
             reader,
             limits,
         }
@@ -35,7 +35,7 @@ impl ReadHalf {
     /// Where to put received bytes: room for the rest of the current message, so that bulk data is read
     /// straight into its place. Everything read stays within the capacity left.
     pub fn read_buf(&mut self) -> &mut BytesMut {
-        make_room(&mut self.rx, self.missing);
+        self.room.make(&mut self.rx);
         &mut self.rx
     }
 
@@ -53,14 +53,11 @@ impl ReadHalf {
     pub fn poll_event(&mut self) -> Result<Option<Event>> {
         Ok(match self.reader.next(&mut self.rx, &self.limits)? {
             Progress::Need(n) => {
-                self.missing = Missing {
-                    bytes: n,
-                    data_at: self.reader.data_at(),
-                };
+                self.room.lacks(n, self.reader.data_at());
                 None
             }
             Progress::Ready(event) => {
-                self.missing = Missing::default();
+                self.room.received(self.reader.shape());
                 if let (Event::Ack(seq), Some(session)) = (&event, self.reader.lossless()) {
                     session.acknowledged(*seq)?;
                 }

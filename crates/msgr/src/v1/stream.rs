@@ -12,6 +12,7 @@ use crate::{
     connection::Event,
     error::{Malformed, Misbehaved, Result},
     lossless::Attachment,
+    room::Shape,
     v2::{Limits, Output, Progress},
 };
 
@@ -41,6 +42,8 @@ pub(super) struct StreamReader {
     lossless: Option<Attachment>,
     /// The header of a message that has not wholly arrived.
     head: Option<MessageHeader>,
+    /// Of what was begun last.
+    shape: Shape,
 }
 
 impl StreamReader {
@@ -50,6 +53,7 @@ impl StreamReader {
             in_seq: 0,
             lossless: None,
             head: None,
+            shape: Shape::default(),
         }
     }
 
@@ -92,20 +96,31 @@ impl StreamReader {
         }
     }
 
-    /// Where the data of the message that has not wholly arrived begins, behind its header.
-    pub(super) fn data_at(&self) -> usize {
-        self.head
-            .map_or(0, |head| head.front_len as usize + head.middle_len as usize)
+    /// What the last message looks like; nothing, if something else came behind it.
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Where the data of the message that has not wholly arrived begins, behind its header; none if that is not there.
+    pub(super) fn data_at(&self) -> Option<usize> {
+        let head = self.head?;
+        Some(head.front_len as usize + head.middle_len as usize)
     }
 
     /// What stands behind a tag. None if there is nothing to tell of it (yet).
     fn piece(&mut self, tag: Tag, raw: &Bytes, limits: &Limits) -> Result<Option<Event>> {
         let mut r = Reader::new(raw);
+        self.shape = Shape::default();
         Ok(match tag {
             Tag::MSG => {
                 let head = MessageHeader::decode(&mut r)?;
                 self.check_head(&head, raw, limits)?;
                 self.head = Some(head);
+                let header = 1 + MessageHeader::LEN;
+                self.shape = Shape {
+                    len: header + self.rest(&head),
+                    data_at: header + head.front_len as usize + head.middle_len as usize,
+                };
                 None
             }
             Tag::KEEPALIVE2 => Some(Event::Keepalive(Utime::decode(&mut r)?)),
@@ -115,6 +130,12 @@ impl StreamReader {
             // A sign of life without an answer.
             _ => None,
         })
+    }
+
+    /// Bytes behind a message's header.
+    fn rest(&self, head: &MessageHeader) -> usize {
+        let lens = [head.front_len, head.middle_len, head.data_len].map(|len| len as usize);
+        lens.iter().sum::<usize>() + Footer::len(self.terms.with_signature())
     }
 
     fn check_head(&self, head: &MessageHeader, raw: &[u8], limits: &Limits) -> Result<()> {
@@ -135,7 +156,7 @@ impl StreamReader {
     fn message(&mut self, head: MessageHeader, rx: &mut BytesMut) -> Result<Progress<Option<RawMessage>>> {
         let lens = [head.front_len, head.middle_len, head.data_len].map(|len| len as usize);
         let signed = self.terms.with_signature();
-        let total = lens.iter().sum::<usize>() + Footer::len(signed);
+        let total = self.rest(&head);
         if rx.len() < total {
             return Ok(Progress::Need(total - rx.len()));
         }

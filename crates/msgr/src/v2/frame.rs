@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use bytes::{BufMut, Bytes, BytesMut};
 use encoding::codec::{ceph_crc32c, wire_len};
 
-use crate::error::{Incompatible, Malformed, Result};
+use crate::{
+    error::{Incompatible, Malformed, Result},
+    room::Shape,
+};
 
 use super::{
     banner::Revision,
@@ -58,6 +61,8 @@ pub struct FrameReader {
     gcm: Option<Gcm>,
     decompressor: Option<Decompressor>,
     head: Option<Head>,
+    /// Of the last frame that began.
+    shape: Shape,
 }
 
 impl FrameReader {
@@ -100,13 +105,7 @@ impl FrameReader {
                 return Ok(Progress::Need(n));
             }
             let Some(head) = &self.head else { continue };
-            let rest = match &self.gcm {
-                None => crc_rest(&head.preamble, self.revision),
-                Some(_) => {
-                    let (first, others) = secure_rest(&head.preamble);
-                    first + others
-                }
-            };
+            let rest = self.rest(&head.preamble);
             if rx.len() < rest {
                 return Ok(Progress::Need(rest - rx.len()));
             }
@@ -127,11 +126,29 @@ impl FrameReader {
         }
     }
 
-    /// Where the data of the frame that has not wholly arrived begins, behind its head.
-    pub(super) fn data_at(&self) -> usize {
-        let Some(Head { preamble, .. }) = &self.head else {
-            return 0;
-        };
+    /// What the last frame looks like.
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Where the data of the frame that has not wholly arrived begins, behind its head; none if that is not there.
+    pub(super) fn data_at(&self) -> Option<usize> {
+        let head = self.head.as_ref()?;
+        Some(self.data_behind_head(&head.preamble))
+    }
+
+    /// Bytes behind a head.
+    fn rest(&self, preamble: &Preamble) -> usize {
+        match &self.gcm {
+            None => crc_rest(preamble, self.revision),
+            Some(_) => {
+                let (first, others) = secure_rest(preamble);
+                first + others
+            }
+        }
+    }
+
+    fn data_behind_head(&self, preamble: &Preamble) -> usize {
         let lens = preamble.lens().map(|len| len as usize);
         match &self.gcm {
             None => lens.take(DATA).sum::<usize>() + crc_of_first(preamble, self.revision),
@@ -164,6 +181,10 @@ impl FrameReader {
         let inline = match self.gcm {
             Some(_) => raw.slice(PREAMBLE_LEN..PREAMBLE_LEN + INLINE),
             None => Bytes::new(),
+        };
+        self.shape = Shape {
+            len: len + self.rest(&preamble),
+            data_at: len + self.data_behind_head(&preamble),
         };
         self.head = Some(Head { preamble, inline });
         Ok(Progress::Ready(()))

@@ -13,7 +13,7 @@ use crate::{
     connection::Event,
     error::{Error, Result},
     lossless::{Attachment, Outbound},
-    room::{Missing, make_room},
+    room::Room,
 };
 
 use super::{
@@ -27,8 +27,8 @@ use super::{
 /// Receives.
 pub struct ReadHalf {
     rx: BytesMut,
-    /// To the end of the current frame.
-    missing: Missing,
+    /// For the current frame, and the next one.
+    room: Room,
     reader: FrameReader,
     limits: Limits,
     in_seq: Arc<AtomicU64>,
@@ -45,7 +45,7 @@ impl ReadHalf {
     ) -> Self {
         Self {
             rx,
-            missing: Missing::default(),
+            room: Room::default(),
             reader,
             limits,
             in_seq,
@@ -56,7 +56,7 @@ impl ReadHalf {
     /// Where to put received bytes: room for the rest of the current frame, so that bulk data is read straight
     /// into its place. Everything read stays within the capacity left.
     pub fn read_buf(&mut self) -> &mut BytesMut {
-        make_room(&mut self.rx, self.missing);
+        self.room.make(&mut self.rx);
         &mut self.rx
     }
 
@@ -75,14 +75,11 @@ impl ReadHalf {
         loop {
             match self.reader.next(&mut self.rx, &self.limits)? {
                 Progress::Need(n) => {
-                    self.missing = Missing {
-                        bytes: n,
-                        data_at: self.reader.data_at(),
-                    };
+                    self.room.lacks(n, self.reader.data_at());
                     return Ok(None);
                 }
                 Progress::Ready(frame) => {
-                    self.missing = Missing::default();
+                    self.room.received(self.reader.shape());
                     if let Some(event) = self.event(frame)? {
                         return Ok(Some(event));
                     }

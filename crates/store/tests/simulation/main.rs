@@ -25,32 +25,38 @@ fn number(name: &str) -> Option<u64> {
 /// Runs seeds until there were so many crash points.
 fn crash_points(wanted: u64, run: fn(u64) -> Run) {
     if let Some(seed) = number("RBDGATE_SIM_SEED") {
-        let (points, rotted) = run(seed).all();
-        println!("seed {seed}: {points} crash points, {rotted} blocks rotted");
+        println!("seed {seed}: {:?}", run(seed).all());
         return;
     }
     let wanted = number("RBDGATE_SIM_POINTS").unwrap_or(wanted);
     let first = number("RBDGATE_SIM_FROM").unwrap_or(1);
-    let (seed, points, rotted) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
+    let (seed, points) = (AtomicU64::new(first), AtomicU64::new(0));
+    let (rotted, outlined) = (AtomicU64::new(0), AtomicU64::new(0));
     let started = Instant::now();
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 while points.load(SeqCst) < wanted {
                     let seed = seed.fetch_add(1, SeqCst);
-                    let (more, rot) = run(seed).all();
-                    points.fetch_add(more, SeqCst);
-                    rotted.fetch_add(rot, SeqCst);
+                    let seen = run(seed).all();
+                    points.fetch_add(seen.points, SeqCst);
+                    rotted.fetch_add(seen.rotted, SeqCst);
+                    outlined.fetch_add(seen.outlined, SeqCst);
                 }
             });
         }
     });
     println!(
-        "seeds {first} to {}: {} crash points, {} blocks rotted, in {:.1} s",
+        "seeds {first} to {}: {} crash points, {} blocks rotted, {} journal writes with data behind the records, in {:.1} s",
         seed.load(SeqCst) - 1,
         points.load(SeqCst),
         rotted.load(SeqCst),
+        outlined.load(SeqCst),
         started.elapsed().as_secs_f64()
+    );
+    assert!(
+        outlined.load(SeqCst) * 200 > points.load(SeqCst),
+        "the journal was hardly ever written from where data lies"
     );
 }
 

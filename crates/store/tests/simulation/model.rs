@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use disk_sim::{Pages, Random};
+use disk_sim::{Pages, Random, placed};
 use rbdgate_store::{Store, StoreError, Transaction, VolumeId};
 
 /// Bytes of a volume that are used.
@@ -357,7 +357,9 @@ impl State {
         let longest = if random.one_in(3) { 3 * DIRECT } else { 6000 };
         let (offset, len) = range(random, longest);
         let data = content(random, len);
-        tx.write(store.volume(&volume)?, offset, data.clone());
+        // Where it is aligned, the journal may have it behind its records.
+        let behind = usize::from(random.one_in(4));
+        tx.write(store.volume(&volume)?, offset, placed(&data, behind));
         let pages = self.volumes.entry(volume.clone()).or_default();
         pages.write(offset, &data);
         self.changes.push(("write", volume.clone(), offset, offset + len));

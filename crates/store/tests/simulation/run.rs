@@ -16,6 +16,7 @@ pub(crate) fn options(disk: &SimDisk) -> Options {
     Options {
         journal_bytes: 1 << 20,
         direct_threshold: DIRECT,
+        outlined_threshold: BLOCK,
         reserve_bytes: 0,
         // Many of them, so that not everything is suspect after a crash, and marks are pushed out.
         region_bytes: REGION,
@@ -38,6 +39,18 @@ pub(crate) struct Run {
     /// Whether blocks rot now and then.
     rots: bool,
     rotted: u64,
+    outlined: u64,
+}
+
+/// What a run looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen {
+    /// Crash points.
+    pub(crate) points: u64,
+    /// Blocks that rotted.
+    pub(crate) rotted: u64,
+    /// Journal writes with data behind the records.
+    pub(crate) outlined: u64,
 }
 
 impl Run {
@@ -53,6 +66,7 @@ impl Run {
             trace: Vec::new(),
             rots: false,
             rotted: 0,
+            outlined: 0,
         }
     }
 
@@ -64,14 +78,19 @@ impl Run {
         }
     }
 
-    /// Runs all generations. Returns how many crash points were looked at, and how many blocks rotted.
-    pub(crate) fn all(mut self) -> (u64, u64) {
+    /// Runs all generations.
+    pub(crate) fn all(mut self) -> Seen {
         for generation in 0..GENERATIONS {
             let image = self.generation(generation);
             self.trace.extend(self.disk.kinds());
+            self.outlined += self.disk.gathered();
             self.disk = SimDisk::of(&image, self.random.number());
         }
-        (self.points, self.rotted)
+        Seen {
+            points: self.points,
+            rotted: self.rotted,
+            outlined: self.outlined,
+        }
     }
 
     /// The calls that a run makes.
