@@ -178,6 +178,16 @@ impl ReadHalf {
         either!(self, Self, h => h.buffered())
     }
 
+    /// Whether memory is held for a large message of which nothing has come yet: the last one was large.
+    pub fn holds_room(&self) -> bool {
+        either!(self, Self, h => h.holds_room())
+    }
+
+    /// Lets go of it, where the peer has nothing to say for now.
+    pub fn give_room_back(&mut self) {
+        either!(self, Self, h => h.give_room_back());
+    }
+
     /// The next event of what was received. None if more bytes are needed.
     pub fn poll_event(&mut self) -> Result<Option<Event>> {
         either!(self, Self, h => h.poll_event())

@@ -19,8 +19,8 @@ const AT_ONCE: usize = 8 << 20;
 const LARGE: usize = 16 << 10;
 /// What the data of large messages is aligned to: a page, as `O_DIRECT` wants it.
 const ALIGNMENT: usize = 4096;
-/// The longest message, in bytes, that the next one is expected to look like: a session that waits holds a buffer for it. Of longer ones, what
-/// has come with the header is little.
+/// The longest message, in bytes, that the next one is expected to look like: a session that waits holds a buffer for it, for a while. Of
+/// longer ones, what has come with the header is little.
 const EXPECTED: usize = 160 << 10;
 /// Bytes of large buffers that are remembered, to be used again.
 const KEPT: usize = 64 << 20;
@@ -62,6 +62,19 @@ impl Room {
     pub(crate) fn received(&mut self, shape: Shape) {
         self.lacks(0, None);
         self.expected = (shape.is_large() && shape.len <= EXPECTED).then_some(shape);
+    }
+
+    /// Whether there is room for a large message of which nothing has come yet.
+    pub(crate) fn is_held(&self, rx: &BytesMut) -> bool {
+        self.expected.is_some() && self.data_at.is_none() && rx.is_empty()
+    }
+
+    /// Gives that back.
+    pub(crate) fn give_back(&mut self, rx: &mut BytesMut) {
+        if self.is_held(rx) {
+            self.expected = None;
+            *rx = BytesMut::new();
+        }
     }
 
     /// Makes room for what the current message lacks, or for the next one.
@@ -248,6 +261,26 @@ mod tests {
             room.make(&mut rx);
             assert!(rx.capacity() >= CHUNK);
         }
+    }
+
+    #[test]
+    fn a_session_that_waits_for_long_gives_its_room_back() {
+        let mut room = Room::default();
+        let mut rx = BytesMut::new();
+        room.give_back(&mut rx);
+        room.received(shape(300, 4 * LARGE));
+        room.lacks(32, None);
+        room.make(&mut rx);
+        assert!(room.is_held(&rx) && rx.capacity() >= 4 * LARGE);
+        // Not where something has come.
+        rx.put_u8(1);
+        room.give_back(&mut rx);
+        assert!(!room.is_held(&rx) && rx.capacity() >= 4 * LARGE);
+        rx.clear();
+        room.give_back(&mut rx);
+        assert_eq!((room.is_held(&rx), rx.capacity()), (false, 0));
+        room.make(&mut rx);
+        assert_eq!(rx.capacity(), CHUNK);
     }
 
     #[test]

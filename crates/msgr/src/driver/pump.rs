@@ -17,6 +17,8 @@ use crate::{
 
 /// `ms_connection_idle_timeout`: a peer that is silent for so long is gone.
 const IDLE: Duration = Duration::from_secs(900);
+/// A peer that says nothing for so long need not be expected to go on as before.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How often a reader looks whether it may go on where memory for unfinished messages is scarce.
 const LOOK: Duration = Duration::from_millis(20);
 /// What is left to write when a session is closed has so long to go out.
@@ -197,6 +199,12 @@ async fn receive(
             wait_for_rest(socket, share, waited).await?;
         }
         match socket.try_read_buf(read.read_buf()) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock && !counts && read.holds_room() => {
+                match timeout(PAUSE, socket.readable()).await {
+                    Ok(readable) => readable?,
+                    Err(_) => read.give_room_back(),
+                }
+            }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock && !counts => socket.readable().await?,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 let begun = Instant::now();

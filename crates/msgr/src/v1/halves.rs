@@ -39,6 +39,16 @@ impl ReadHalf {
         &mut self.rx
     }
 
+    /// Whether memory is held for a large message of which nothing has come yet.
+    pub fn holds_room(&self) -> bool {
+        self.room.is_held(&self.rx)
+    }
+
+    /// Lets go of it.
+    pub fn give_room_back(&mut self) {
+        self.room.give_back(&mut self.rx);
+    }
+
     /// How many bytes were received and are not part of an event yet.
     pub fn buffered(&self) -> usize {
         self.rx.len()
