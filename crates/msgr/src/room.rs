@@ -85,10 +85,8 @@ impl Room {
             data_at: self.data_at.unwrap_or(usize::MAX),
         };
         match self.expected {
-            Some(shape) if rx.is_empty() && self.data_at.is_none() => {
-                if !is_room_for(rx, shape) {
-                    *rx = SPARES.lock().take(shape);
-                }
+            Some(shape) if rx.is_empty() && self.data_at.is_none() && !is_room_for(rx, shape) => {
+                *rx = SPARES.lock().take(shape);
             }
             _ if self.missing > free && whole.is_large() && whole.len <= AT_ONCE => {
                 let mut large = SPARES.lock().take(whole);
