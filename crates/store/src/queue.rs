@@ -227,8 +227,7 @@ impl Queue {
 
     /// Whether the journal may have something, up to `last`.
     pub(crate) fn has_ready(&self, last: Option<Seq>) -> bool {
-        let mut ready = self.ready.iter();
-        let first = ready.find(|seq| self.waiting.contains_key(seq));
+        let first = self.ready.first();
         first.is_some_and(|seq| last.is_none_or(|last| *seq <= last))
     }
 

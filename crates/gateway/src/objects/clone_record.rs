@@ -187,25 +187,7 @@ impl Bitmap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objects::{keys, onode::ObjectState};
-
-    fn clone(size: u64, overlap: impl IntoIterator<Item = (u64, u64)>) -> CloneRecord {
-        let mut shared = Extents::default();
-        for (start, end) in overlap {
-            shared.insert(start, end);
-        }
-        let mut state = ObjectState::absent(Placement::Slots);
-        state.exists = true;
-        state.size = size;
-        state.onode = Some(3);
-        CloneRecord {
-            id: 9,
-            snaps: vec![9, 7],
-            overlap: shared,
-            state,
-            open: None,
-        }
-    }
+    use crate::objects::{clones::sharing, keys};
 
     /// Checks that a clone reads back, and no part of it as a clone. Returns how many bytes it takes.
     fn reads_back(clone: &CloneRecord) -> usize {
@@ -222,7 +204,7 @@ mod tests {
 
     #[test]
     fn few_ranges_are_stored_as_ranges() {
-        let mut clone = clone(70_000, [(0, 4097), (8192, 70_000)]);
+        let mut clone = sharing(70_000, [(0, 4097), (8192, 70_000)]);
         assert_eq!(reads_back(&clone), FIXED + 4 + 16);
         clone.open = Some(OpenSlot { slot: 77, used: 15 });
         assert_eq!(reads_back(&clone), FIXED + 9 + 4 + 16);
@@ -238,25 +220,25 @@ mod tests {
                 .map(move |at| (at, at + step))
         };
         // A bit for each 4 KiB, as many for each 512 bytes, and few for large writes.
-        assert_eq!(reads_back(&clone(4 << 20, every_other(4096))), FIXED + 5 + 128);
-        assert_eq!(reads_back(&clone(4 << 20, every_other(512))), FIXED + 5 + 1024);
-        assert_eq!(reads_back(&clone(4 << 20, every_other(65_536))), FIXED + 5 + 8);
+        assert_eq!(reads_back(&sharing(4 << 20, every_other(4096))), FIXED + 5 + 128);
+        assert_eq!(reads_back(&sharing(4 << 20, every_other(512))), FIXED + 5 + 1024);
+        assert_eq!(reads_back(&sharing(4 << 20, every_other(65_536))), FIXED + 5 + 8);
         // The object's end need not lie on an edge, nor the range's before it.
         let odd = (0..100)
             .map(|n| (n * 8192, n * 8192 + 4096))
             .chain([(819_200, 819_300)]);
-        assert_eq!(reads_back(&clone(819_300, odd)), FIXED + 5 + 26);
+        assert_eq!(reads_back(&sharing(819_300, odd)), FIXED + 5 + 26);
     }
 
     #[test]
     fn ranges_with_odd_edges_stay_ranges() {
         let odd = (0..100).map(|n| (n * 8192 + 1, n * 8192 + 4096));
-        assert_eq!(reads_back(&clone(4 << 20, odd)), FIXED + 4 + 800);
+        assert_eq!(reads_back(&sharing(4 << 20, odd)), FIXED + 4 + 800);
     }
 
     #[test]
     fn a_bitmap_of_another_length_than_the_object_is_damage() {
-        let clone = clone(1 << 20, (0..128).map(|n| (n * 8192, n * 8192 + 4096)));
+        let clone = sharing(1 << 20, (0..128).map(|n| (n * 8192, n * 8192 + 4096)));
         let key = keys::clone(5, 9);
         let mut raw = clone.encode().to_vec();
         assert_eq!(raw[FIXED - 1..][..6], [BITMAP, 12, 32, 0, 0, 0]);
@@ -268,7 +250,7 @@ mod tests {
 
     #[test]
     fn an_open_slot_that_is_full_or_empty_is_damage() {
-        let mut clone = clone(70_000, [(0, 4096)]);
+        let mut clone = sharing(70_000, [(0, 4096)]);
         for used in [0, 16, 255] {
             clone.open = Some(OpenSlot { slot: 1, used });
             assert_eq!(CloneRecord::decode(&keys::clone(5, 9), &clone.encode()), None);
@@ -277,7 +259,7 @@ mod tests {
 
     #[test]
     fn version_1_is_read() {
-        let clone = clone(70_000, [(0, 4096), (8192, 70_000)]);
+        let clone = sharing(70_000, [(0, 4096), (8192, 70_000)]);
         let mut raw = vec![1];
         raw.extend_from_slice(&Onode::encode(&clone.state, 3));
         raw.extend_from_slice(&2_u32.to_le_bytes());

@@ -13,6 +13,7 @@ use store::StoreError;
 use super::{
     Objects, SCAN_BATCH,
     extents::Extents,
+    kept::bits,
     keys,
     onode::ObjectState,
     slots::{SLOT_SIZE, UNIT},
@@ -88,13 +89,13 @@ impl CloneRecord {
         if start >= end {
             return 0;
         }
-        let unit = |at: u64| at.saturating_sub(start) / UNIT;
-        let bits = |from: u64, to: u64| (((1_u32 << (to - from)) - 1) << from) as u16;
-        let within = bits(0, unit(end.next_multiple_of(UNIT)));
+        let units = |from: u64, to: u64| {
+            let first = (from - start) / UNIT;
+            bits(first as u8, ((to - start).div_ceil(UNIT) - first) as u8)
+        };
         self.shared_units(start, end)
             .iter()
-            .map(|(from, to)| bits(unit(from), unit(to.next_multiple_of(UNIT))))
-            .fold(within, |kept, shared| kept & !shared)
+            .fold(units(start, end), |kept, (from, to)| kept & !units(from, to))
     }
 
     /// Whether it keeps a unit of the object itself, one that lies within its size.
@@ -225,30 +226,34 @@ impl Objects {
     }
 }
 
+/// A clone for tests: of an object of that size, which shares these ranges.
+#[cfg(test)]
+pub(super) fn sharing(size: u64, overlap: impl IntoIterator<Item = (u64, u64)>) -> CloneRecord {
+    let mut shared = Extents::default();
+    for (start, end) in overlap {
+        shared.insert(start, end);
+    }
+    let mut state = ObjectState::absent(super::onode::Placement::Slots);
+    state.exists = true;
+    state.size = size;
+    state.onode = Some(3);
+    CloneRecord {
+        id: 9,
+        snaps: vec![9, 7],
+        overlap: shared,
+        state,
+        open: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objects::{onode::Placement, slots::SLOT_UNITS};
-
-    fn clone(size: u64, overlap: &[(u64, u64)]) -> CloneRecord {
-        let mut shared = Extents::default();
-        overlap
-            .iter()
-            .for_each(|(start, end)| shared.insert(*start, *end));
-        let mut state = ObjectState::absent(Placement::Slots);
-        state.size = size;
-        CloneRecord {
-            id: 9,
-            snaps: vec![9, 7],
-            overlap: shared,
-            state,
-            open: None,
-        }
-    }
+    use crate::objects::slots::SLOT_UNITS;
 
     #[test]
     fn a_clone_keeps_the_units_that_its_overlap_does_not_fully_cover() {
-        let clone = clone(70_000, &[(0, 4096), (8193, 65_536), (66_000, 70_000)]);
+        let clone = sharing(70_000, [(0, 4096), (8193, 65_536), (66_000, 70_000)]);
         assert_eq!(clone.kept_units(0), 0b110);
         // The overlap has all that the object has of its last unit, but not all of the one before.
         assert_eq!(clone.kept_units(1), 0b01);
@@ -261,7 +266,7 @@ mod tests {
         let edges = [0, 1, 4095, 4096, 8192, 12_289, 61_440, 65_536, 69_999, 131_072];
         for size in sizes {
             for (from, to) in edges.iter().flat_map(|a| edges.iter().map(move |b| (*a, *b))) {
-                let clone = clone(size, &[(from.min(size), to.min(size)), (150_000.min(size), size)]);
+                let clone = sharing(size, [(from.min(size), to.min(size)), (150_000.min(size), size)]);
                 for block in 0..4 {
                     let one = |unit: u64| u16::from(clone.keeps(block * SLOT_UNITS + unit)) << unit;
                     let units = (0..SLOT_UNITS).map(one).sum::<u16>();

@@ -74,7 +74,7 @@ impl Run {
 }
 
 /// `count` bits from bit `first` on.
-const fn bits(first: u8, count: u8) -> u16 {
+pub(super) const fn bits(first: u8, count: u8) -> u16 {
     (((1_u32 << count) - 1) << first) as u16
 }
 
@@ -84,8 +84,9 @@ pub fn runs_of_bits(mut bits: u16) -> impl Iterator<Item = (u8, u8)> {
         (bits != 0).then(|| {
             let first = bits.trailing_zeros();
             let count = (bits >> first).trailing_ones();
-            bits = (u32::from(bits) & !(((1_u32 << count) - 1) << first)) as u16;
-            (first as u8, count as u8)
+            let run = (first as u8, count as u8);
+            bits &= !self::bits(run.0, run.1);
+            run
         })
     })
 }

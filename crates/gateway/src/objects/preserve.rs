@@ -369,25 +369,14 @@ pub(super) fn stage_write(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn clone(size: u64, overlap: Extents) -> CloneRecord {
-        let mut state = ObjectState::absent(Placement::Slots);
-        state.size = size;
-        CloneRecord {
-            id: 1,
-            snaps: vec![1],
-            overlap,
-            state,
-            open: None,
-        }
-    }
+    use crate::objects::clones::sharing;
 
     #[test]
     fn more_is_read_ahead_the_more_of_an_object_was_overwritten() {
         let size = 4 << 20;
         let at = (1 << 20) + 5 * UNIT;
         let around = |lost| {
-            let around = read_ahead(&(at..at + UNIT), &clone(size, Extents::of(lost, size)));
+            let around = read_ahead(&(at..at + UNIT), &sharing(size, [(lost, size)]));
             (around.start, around.end - around.start)
         };
         assert_eq!(around(0), (1 << 20, 64 << 10));
@@ -397,13 +386,13 @@ mod tests {
 
     #[test]
     fn nothing_is_read_ahead_behind_the_end_of_an_object() {
-        let clone = clone(70_000, Extents::of(0, 70_000));
+        let clone = sharing(70_000, [(0, 70_000)]);
         assert_eq!(read_ahead(&(65_536..69_632), &clone), 65_536..70_000);
     }
 
     #[test]
     fn units_become_kept_when_a_part_of_them_is_lost() {
-        let clone = clone(1 << 20, Extents::of(10_000, 1 << 20));
+        let clone = sharing(1 << 20, [(10_000, 1 << 20)]);
         let kept = |from, to| -> Vec<_> { newly_kept(&clone, &Extents::of(from, to)).iter().collect() };
         // The unit at 8 KiB is kept already.
         assert_eq!(kept(10_000, 12_288), []);

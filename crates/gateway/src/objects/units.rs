@@ -10,7 +10,7 @@ use super::{
     Objects,
     clones::{CloneRecord, OpenSlot},
     commit::{CommitError, SlotChanges},
-    kept::{Kept, Run, runs_of_bits},
+    kept::{Kept, Run, bits, runs_of_bits},
     keys,
     slots::{SLOT_SIZE, SLOT_UNITS, UNIT},
 };
@@ -133,13 +133,8 @@ impl UnitWriter<'_> {
         }
         // Before there were units, whole blocks were kept: units that the clone did not have to keep were, too, and are what
         // they were then.
-        let there = kept.units();
-        let all = Run {
-            first: units.first,
-            count: units.count(),
-            at: 0,
-        };
-        for (first, count) in runs_of_bits(all.units() & !there) {
+        let lacking = bits(units.first, units.count()) & !kept.units();
+        for (first, count) in runs_of_bits(lacking) {
             let from = usize::from(first - units.first) * UNIT as usize;
             let len = usize::from(count) * UNIT as usize;
             self.append(first, units.data.slice(from..from + len), kept)?;
