@@ -133,7 +133,7 @@ impl Spares {
     fn take(&mut self, shape: Shape) -> BytesMut {
         // The first byte, and up to a page to align.
         let size = (1 + ALIGNMENT + shape.len).next_multiple_of(ALIGNMENT);
-        let mut buffer = self.reuse(size).unwrap_or_else(|| BytesMut::with_capacity(size));
+        let mut buffer = self.reuse(size).unwrap_or_else(|| pages::buffer(size));
         buffer.put_u8(0);
         self.remember(buffer.split_to(1).freeze(), size);
         let misaligned = (buffer.as_ptr().addr() + shape.data_at) % ALIGNMENT;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 
 /// From this length on, in bytes, a read takes a buffer from the pool.
@@ -19,7 +19,7 @@ pub(crate) struct Buffers {
 
 #[derive(Debug, Default)]
 struct Free {
-    buffers: Vec<Vec<u8>>,
+    buffers: Vec<BytesMut>,
     bytes: usize,
 }
 
@@ -29,7 +29,9 @@ impl Buffers {
         let mut buffer = self.free.lock().take(len).unwrap_or_default();
         if buffer.len() < len {
             // Whole units, so that reads of nearly the same length share buffers.
-            buffer = vec![0; len.next_multiple_of(POOLED)];
+            let units = len.next_multiple_of(POOLED);
+            buffer = pages::buffer(units);
+            buffer.resize(units, 0);
         }
         Buffer {
             pool: Arc::clone(self),
@@ -47,7 +49,7 @@ impl Buffers {
 
 impl Free {
     /// The smallest buffer of at least `len` bytes that is not wastefully large.
-    fn take(&mut self, len: usize) -> Option<Vec<u8>> {
+    fn take(&mut self, len: usize) -> Option<BytesMut> {
         let at = self.buffers.partition_point(|buffer| buffer.len() < len);
         let fits = self.buffers.get(at)?.len() <= len.saturating_mul(2).max(POOLED * 2);
         let buffer = fits.then(|| self.buffers.remove(at))?;
@@ -55,7 +57,7 @@ impl Free {
         Some(buffer)
     }
 
-    fn give(&mut self, buffer: Vec<u8>) {
+    fn give(&mut self, buffer: BytesMut) {
         if self.bytes + buffer.len() > KEPT {
             return;
         }
@@ -69,7 +71,7 @@ impl Free {
 #[derive(Debug)]
 pub(crate) struct Buffer {
     pool: Arc<Buffers>,
-    buffer: Vec<u8>,
+    buffer: BytesMut,
     len: usize,
 }
 

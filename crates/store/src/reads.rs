@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
+    disk::DiskFile,
     error::{Result, StoreError},
     map,
     pending::Extent,
@@ -56,15 +57,29 @@ impl Store {
 
     /// Has the system begin to read a range of a volume in a file into its cache, without waiting for it. A hint.
     pub fn read_ahead(&self, volume: VolumeId, offset: u64, len: u64) -> Result<()> {
-        let core = self.core();
         check_range(offset, len as usize)?;
-        let volume = core.volumes.get(volume)?;
-        if volume.remote().is_none()
-            && let Some(file) = core.volumes.file(&volume)?
-        {
+        if let Some(file) = self.local_file(volume)? {
             file.read_ahead(offset, len);
         }
         Ok(())
+    }
+
+    /// Forgets what the system's cache has of a range, so that it is read from the disk. A hint.
+    pub fn drop_cached(&self, volume: VolumeId, offset: u64, len: u64) -> Result<()> {
+        if let Some(file) = self.local_file(volume)? {
+            file.drop_cache(offset, len);
+        }
+        Ok(())
+    }
+
+    /// A volume's file, if it has one.
+    fn local_file(&self, volume: VolumeId) -> Result<Option<Arc<dyn DiskFile>>> {
+        let core = self.core();
+        let volume = core.volumes.get(volume)?;
+        match volume.remote() {
+            Some(_) => Ok(None),
+            None => core.volumes.file(&volume),
+        }
     }
 
     fn read_with(&self, id: VolumeId, offset: u64, len: usize, may_block: bool) -> Result<Option<Bytes>> {

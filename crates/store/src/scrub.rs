@@ -532,18 +532,6 @@ impl Store {
         }
     }
 
-    /// Forgets what the system's cache has of a range, so that it is read from the disk. A hint.
-    pub fn drop_cached(&self, volume: VolumeId, offset: u64, len: u64) -> Result<()> {
-        let core = self.core();
-        let volume = core.volumes.get(volume)?;
-        if volume.remote().is_none()
-            && let Some(file) = core.volumes.file(&volume)?
-        {
-            file.drop_cache(offset, len);
-        }
-        Ok(())
-    }
-
     /// What is known of whether data is what was written.
     #[must_use]
     pub fn integrity(&self) -> Integrity {
