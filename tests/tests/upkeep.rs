@@ -75,7 +75,12 @@ fn counters_begin_anew_where_they_count_and_stay_where_they_measure() {
     cluster.rbd(&["create", "--size", "64M", "disk"]);
     // librbd's cache would send neighbours as one write, more or fewer by how fast the server answers.
     let write = || {
-        cluster.rbd(&images::bench("write", "4K", "1M", &["--rbd_cache=false", "disk"]));
+        cluster.rbd(&images::bench(
+            "write",
+            "4K",
+            "1M",
+            &["--rbd_cache=false", "disk"],
+        ));
     };
     write();
     let counters = |cluster: &Cluster| tell(cluster, &["perf", "dump", "osd"])["osd"].clone();

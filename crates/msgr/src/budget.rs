@@ -19,6 +19,9 @@ use crate::session::Session;
 const FLOOR: usize = 1 << 20;
 /// How long a peer may keep its reader waiting for the rest of a message while unfinished messages take all there is.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Answers that wait to be written, in bytes, up to which requests are taken. What lies there longer is not in the processor's
+/// cache any more when it is written, and does nothing for the peer before.
+const ANSWERS: usize = 8 << 20;
 /// What a request takes beside its bytes, roughly.
 const REQUEST: usize = 1 << 10;
 
@@ -27,6 +30,7 @@ const REQUEST: usize = 1 << 10;
 pub struct Budget {
     per_session: usize,
     total: usize,
+    answers: usize,
     /// Sessions that hold more than [`FLOOR`].
     heavy: AtomicUsize,
     /// Bytes of messages that have not come whole, of those with more than [`FLOOR`].
@@ -50,6 +54,7 @@ impl Budget {
         Self {
             per_session: per_session.max(FLOOR),
             total,
+            answers: ANSWERS,
             heavy: AtomicUsize::new(0),
             unfinished: AtomicUsize::new(0),
             passing: AtomicBool::new(false),
@@ -68,7 +73,10 @@ impl Budget {
     /// would.
     #[must_use]
     pub fn unlimited() -> Self {
-        Self::new(usize::MAX, usize::MAX)
+        Self {
+            answers: usize::MAX,
+            ..Self::new(usize::MAX, usize::MAX)
+        }
     }
 
     /// What one of the sessions that hold much may hold now.
@@ -194,6 +202,11 @@ impl Holdings {
     /// All that is held, with so much of answers.
     pub(crate) fn with(&self, answers: usize) -> usize {
         self.requests.load(Ordering::SeqCst).saturating_add(answers)
+    }
+
+    /// Whether so much of answers waits that no more requests are to be taken.
+    pub(crate) fn answers_wait(&self, answers: usize) -> bool {
+        answers > self.budget.answers
     }
 
     /// The reader waits for the session to hold less than what is allowed, by so much that it is not woken for each byte

@@ -267,6 +267,22 @@ async fn a_client_that_reads_slowly_is_read_from_slowly() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_is_asked_of_the_server_while_many_answers_wait_for_a_slow_client() {
+    let server = start(Echo::default(), |_| ()).await;
+    let (client, mut inbox) = dial_slowly(server.address, ConMode::CRC, Duration::from_millis(10))
+        .await
+        .unwrap();
+    for tid in 0..64 {
+        client.session.send(message(tid, 1 << 20));
+    }
+    for tid in 0..64 {
+        assert_eq!(receive(&mut inbox).await.unwrap().header.tid, tid);
+    }
+    let most = server.echo.most_pending.load(Ordering::SeqCst);
+    assert!(most < 11 << 20, "{most} bytes of 64 MiB waited");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopping_server_lets_out_what_was_sent() {
     let server = start(Echo::default(), |_| ()).await;
     let (client, mut inbox) = dial(server.address, ConMode::CRC).await.unwrap();

@@ -33,7 +33,10 @@ pub fn buffer(len: usize) -> BytesMut {
 }
 
 /// Asks the kernel to give large pages to memory of their size that is not used yet. A hint: where there are none, nothing happens.
-#[allow(unsafe_code, reason = "there is no safe way to give advice for memory that somebody owns")]
+#[allow(
+    unsafe_code,
+    reason = "there is no safe way to give advice for memory that somebody owns"
+)]
 fn prefer_large(pages: &mut [MaybeUninit<u8>]) {
     let (start, len) = (pages.as_mut_ptr(), pages.len());
     // SAFETY: the range is mapped memory that the caller has exclusively. The advice changes neither what it holds nor where it is.
@@ -69,7 +72,10 @@ mod tests {
     fn what_a_buffer_does_not_use_takes_no_memory() {
         let resident = || {
             let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-            let pages = status.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok());
+            let pages = status
+                .split_whitespace()
+                .nth(1)
+                .and_then(|pages| pages.parse::<usize>().ok());
             pages.map_or(0, |pages| pages * rustix::param::page_size())
         };
         let before = resident();

@@ -343,6 +343,11 @@ impl Session {
         self.holdings.with(self.pending.load(Ordering::SeqCst))
     }
 
+    /// Whether answers wait that should be written before there are more.
+    fn answers_wait(&self) -> bool {
+        self.holdings.answers_wait(self.pending.load(Ordering::SeqCst))
+    }
+
     pub(crate) fn hold(&self, bytes: usize) {
         self.holdings.hold(bytes);
     }
@@ -353,7 +358,8 @@ impl Session {
     }
 
     fn wake_reader_if_allowed(&self) {
-        if self.holdings.reader_waits() && self.holdings.allow_again(self.holds()) {
+        let waits = self.holdings.reader_waits();
+        if waits && !self.answers_wait() && self.holdings.allow_again(self.holds()) {
             self.wake_reader.notify_one();
         }
     }
@@ -361,7 +367,7 @@ impl Session {
     /// Whether the session holds so much that its peer is not to be read from.
     pub(crate) fn holds_too_much(&self, share: &mut Share<'_>) -> bool {
         let holds = self.holds();
-        holds > share.allowance(holds)
+        holds > share.allowance(holds) || self.answers_wait()
     }
 
     /// Waits until the session holds so little that its peer may be read from again.
@@ -369,12 +375,13 @@ impl Session {
         while self.serves(transport) {
             let holds = self.holds();
             let allowed = share.allowance(holds);
-            if holds <= allowed {
+            let may_be_read = || self.holds() <= allowed && !self.answers_wait();
+            if may_be_read() {
                 break;
             }
             self.holdings.wait_for(allowed);
             // Once more after this is seen: it may have gone before.
-            if self.holds() <= allowed {
+            if may_be_read() {
                 break;
             }
             self.wake_reader.notified().await;
