@@ -1,5 +1,5 @@
 //! How much memory sessions may hold: requests under way, and answers that their peers do not take. A session that
-//! holds more is not read from until it holds less, which holds back that peer alone.
+//! holds more, or has many answers to be written, is not read from until it holds less, which holds back that peer alone.
 //!
 //! A message that has not come whole takes memory, too. While all of these together take the total, one session at a time is
 //! read from so that its message gets whole; a peer that has kept its reader waiting for the rest of a message for long is
