@@ -249,36 +249,31 @@ async fn replies_may_be_sent_from_any_thread() {
     assert_eq!(tids, (0..300).collect::<Vec<_>>());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_reads_slowly_is_read_from_slowly() {
-    const MOST: usize = 1 << 20;
-    let server = start(Echo::default(), |c| c.budget = Arc::new(Budget::new(MOST, MOST))).await;
-    let (client, mut inbox) = dial_slowly(server.address, ConMode::CRC, Duration::from_millis(10))
-        .await
-        .unwrap();
+/// How many bytes of answers waited at a time when a client that reads slowly asked for 64 MiB.
+async fn most_that_waited(server: &Server) -> usize {
+    let slowly = Duration::from_millis(10);
+    let (client, mut inbox) = dial_slowly(server.address, ConMode::CRC, slowly).await.unwrap();
     for tid in 0..64 {
         client.session.send(message(tid, 1 << 20));
     }
     for tid in 0..64 {
         assert_eq!(receive(&mut inbox).await.unwrap().header.tid, tid);
     }
-    let most = server.echo.most_pending.load(Ordering::SeqCst);
+    server.echo.most_pending.load(Ordering::SeqCst)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_reads_slowly_is_read_from_slowly() {
+    const MOST: usize = 1 << 20;
+    let server = start(Echo::default(), |c| c.budget = Arc::new(Budget::new(MOST, MOST))).await;
+    let most = most_that_waited(&server).await;
     assert!(most < MOST + (3 << 20), "{most} bytes of 64 MiB waited");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_is_asked_of_the_server_while_many_answers_wait_for_a_slow_client() {
     let server = start(Echo::default(), |_| ()).await;
-    let (client, mut inbox) = dial_slowly(server.address, ConMode::CRC, Duration::from_millis(10))
-        .await
-        .unwrap();
-    for tid in 0..64 {
-        client.session.send(message(tid, 1 << 20));
-    }
-    for tid in 0..64 {
-        assert_eq!(receive(&mut inbox).await.unwrap().header.tid, tid);
-    }
-    let most = server.echo.most_pending.load(Ordering::SeqCst);
+    let most = most_that_waited(&server).await;
     assert!(most < 11 << 20, "{most} bytes of 64 MiB waited");
 }
 
