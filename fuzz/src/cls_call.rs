@@ -15,7 +15,7 @@ mod memory;
 const CALLS: usize = 32;
 
 /// What few bytes may ask for: an object map of as many objects as Ceph allows, 256 million with two bits each, which is held
-/// as the object, decoded, encoded again, and as the answer.
+/// four times: as the object, as the object that the call changes, decoded, and encoded again.
 const OBJECT_MAP: usize = 4 * 256_000_000 / 4;
 
 /// An input for the target: for each call the number of the method in the table (16 bits), the length of its

@@ -187,3 +187,19 @@ fn store() {
 fn op_vectors() {
     replay("op_vectors", rbdgate_fuzz::op_vectors::run);
 }
+
+/// A few bytes make 64 MB: a step to the largest map leaves the last one no room to grow in place.
+#[test]
+fn the_largest_object_map_is_held_no_oftener_than_it_must() {
+    let number = |name: &str| {
+        let is = |method: &cls::Method| method.class == "rbd" && method.name == name;
+        cls::table().iter().position(is).unwrap() as u16
+    };
+    let count = |objects: u64| [&objects.to_le_bytes()[..], &[1]].concat();
+    let (nearly, largest) = (count(255_999_000), count(256_000_000));
+    rbdgate_fuzz::cls_call::run(&rbdgate_fuzz::cls_call::input(&[
+        (number("object_map_resize"), &nearly),
+        (number("object_map_resize"), &largest),
+        (number("object_map_load"), &[]),
+    ]));
+}

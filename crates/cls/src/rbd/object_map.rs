@@ -26,8 +26,10 @@ fn read(ctx: &Ctx<'_>) -> Result<BitVector> {
     BitVector::decode(&mut Reader::new(&content)).map_err(|_| Errno::EINVAL)
 }
 
-fn write(ctx: &mut Ctx<'_>, map: &BitVector) -> Result<Bytes> {
+fn write(ctx: &mut Ctx<'_>, map: BitVector) -> Result<Bytes> {
     let content = reply(|out| map.encode_into(out, true))?;
+    // It may have 64 MB, and the context may copy the content.
+    drop(map);
     ctx.write_full(content)?;
     done()
 }
@@ -41,7 +43,7 @@ pub(crate) fn object_map_load(ctx: &mut dyn ObjectContext, _: Bytes) -> Result<B
 /// `rbd.object_map_save`: replaces the map.
 pub(crate) fn object_map_save(ctx: &mut dyn ObjectContext, input: Bytes) -> Result<Bytes> {
     let map: BitVector = arg(&input)?;
-    write(ctx, &map)
+    write(ctx, map)
 }
 
 /// `rbd.object_map_resize`: to a number of objects; new ones get the given state, and objects that are cut off
@@ -59,7 +61,7 @@ pub(crate) fn object_map_resize(ctx: &mut dyn ObjectContext, input: Bytes) -> Re
         return Err(Errno::ESTALE);
     }
     map.resize(count, state);
-    write(ctx, &map)
+    write(ctx, map)
 }
 
 /// `rbd.object_map_snap_add`: what exists is from now on as the new snapshot sees it.
@@ -72,7 +74,7 @@ pub(crate) fn object_map_snap_add(ctx: &mut dyn ObjectContext, _: Bytes) -> Resu
             updated = true;
         }
     }
-    if updated { write(ctx, &map) } else { done() }
+    if updated { write(ctx, map) } else { done() }
 }
 
 /// `rbd.object_map_snap_remove`: what is as the removed snapshot saw it, but was new to that, is new now. The
@@ -87,7 +89,7 @@ pub(crate) fn object_map_snap_remove(ctx: &mut dyn ObjectContext, input: Bytes) 
             updated = true;
         }
     }
-    if updated { write(ctx, &map) } else { done() }
+    if updated { write(ctx, map) } else { done() }
 }
 
 /// Arguments of `object_map_update`: which objects, what they become, and what they must be to change.

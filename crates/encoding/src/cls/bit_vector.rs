@@ -104,7 +104,9 @@ impl BitVector {
     pub fn resize(&mut self, size: u64, value: u8) {
         let old = self.size;
         self.size = size;
-        self.data.resize(data_len(size) as usize, 0);
+        let len = data_len(size) as usize;
+        self.data.reserve_exact(len.saturating_sub(self.data.len()));
+        self.data.resize(len, 0);
         // Whole bytes of new elements at once, those that share a byte with others one by one.
         let whole = data_len(old) as usize..(size / ELEMENTS_PER_BYTE) as usize;
         if let Some(bytes) = self.data.get_mut(whole) {
@@ -133,13 +135,15 @@ impl BitVector {
     /// Appends the encoding, with checksums or with an empty third part.
     pub fn encode_into(&self, out: &mut BytesMut, checksums: bool) {
         let header = header(self.size);
+        let blocks = self.data.chunks(BLOCK_SIZE);
+        let count = if checksums { blocks.len() } else { 0 };
+        // Largest maps have 64 MB: no room that grows by doubling.
+        out.reserve(HEADER_LEN + self.data.len() + 12 + 4 * count);
         out.put_blob(&header);
         out.put_slice(&self.data);
         if !checksums {
             return out.put_u32_le(0);
         }
-        let blocks = self.data.chunks(BLOCK_SIZE);
-        let count = blocks.len();
         out.put_u32_le(wire_len(8 + 4 * count));
         out.put_u32_le(ceph_crc32c(0, &header));
         out.put_u32_le(wire_len(count));
