@@ -29,7 +29,11 @@ trait Clear: Decode + Encode {
 
 impl Clear for MonMap {}
 
-impl Clear for OsdMapIncremental {}
+impl Clear for OsdMapIncremental {
+    fn is_clear(&self) -> bool {
+        self.crush.as_ref().is_none_or(CrushMap::is_clear)
+    }
+}
 
 impl Clear for CrushMap {
     /// A name without letters looks like the upper half of a 64-bit id, which some old writers used.
