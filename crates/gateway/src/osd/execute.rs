@@ -69,8 +69,7 @@ impl Osd {
         let mut next = Some(first);
         while let Some(mut op) = next {
             let _copying = self.read_sources(&mut op);
-            let map = self.cluster.osdmap();
-            let _ = self.execute(object, &mut object.inner.lock(), op, &map, true);
+            self.execute_waiting(object, op);
             if self.objects.store().on_devices() {
                 return self.go_on(object);
             }

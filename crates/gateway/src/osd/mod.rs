@@ -20,6 +20,7 @@ pub mod hand_over;
 pub mod image_stats;
 #[cfg(test)]
 mod listing_tests;
+mod lone_read;
 #[cfg(test)]
 mod memory_device;
 #[cfg(test)]
@@ -113,6 +114,8 @@ pub struct Osd {
     /// The ops of each OSD.
     ops: Mutex<BTreeMap<i32, Arc<OpTracker>>>,
     image_stats: image_stats::ImageStats,
+    /// How reads go that wait for the disk.
+    reads: lone_read::Pace,
     /// For work that must not be done where it turns up: on a connection's task, or on the journal's thread.
     runtime: tokio::runtime::Handle,
 }
@@ -171,6 +174,7 @@ impl Osd {
             load: Mutex::default(),
             ops: Mutex::default(),
             image_stats: image_stats::ImageStats::default(),
+            reads: lone_read::Pace::default(),
             runtime: tokio::runtime::Handle::current(),
         };
         osd.restore_watches()?;
@@ -246,6 +250,7 @@ impl Osd {
         tracker: &Arc<OpTracker>,
         raw: RawMessage,
     ) {
+        self.next_of_batch();
         let message = match MOsdOp::decode(&raw) {
             Ok(message) => message,
             Err(error) => {
@@ -447,7 +452,7 @@ impl Dispatcher for OsdDispatcher {
     }
 
     fn on_batch(&self, hand_on: &mut dyn FnMut()) {
-        self.osd.objects.store().gather(hand_on);
+        self.osd.batch(|| self.osd.objects.store().gather(hand_on));
     }
 
     fn on_closed(&self, session: &Arc<Session>) {

@@ -1,7 +1,8 @@
 //! Requests whose data is not in memory.
 //!
-//! On files a thread that may wait runs them. On devices a read may take as long as it likes, so there no thread waits: what a request
-//! lacks is asked for, and the request runs again when it has come. Meanwhile the object's gate is closed.
+//! On files a thread that may wait runs them, or the connection's own task, see [`super::lone_read`]. On devices a read may take as long
+//! as it likes, so there no thread waits: what a request lacks is asked for, and the request runs again when it has come. Meanwhile the
+//! object's gate is closed.
 
 use std::sync::{
     Arc,
@@ -42,9 +43,7 @@ impl Osd {
     pub(super) fn run_when_read(self: &Arc<Self>, object: &Arc<Object>, op: Box<PendingOp>) {
         let missing = op.fetched.missing();
         if op.copies() || missing.is_empty() || !self.objects.store().on_devices() {
-            let (osd, object) = (Arc::clone(self), Arc::clone(object));
-            self.runtime.spawn_blocking(move || osd.resume(&object, op));
-            return;
+            return self.read_from_disk(object, op);
         }
         let reading = Arc::new(Reading {
             osd: Arc::clone(self),
