@@ -17,7 +17,6 @@ use crate::{
     },
 };
 
-const BATCH: usize = 512;
 /// Tables of rows under onode numbers.
 pub(super) const UNDER_ONODES: [u8; 6] = *b"XHMDBW";
 /// All tables.
@@ -75,24 +74,6 @@ pub(super) struct Tables<'a> {
 /// A number of eight bytes within a key.
 pub(super) fn number(key: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(key.get(at..at + 8)?.try_into().ok()?))
-}
-
-/// Calls `f` with each row of a range of keys.
-fn walk(
-    store: &Store,
-    (mut from, to): (Bytes, Bytes),
-    mut f: impl FnMut(&Bytes, &Bytes) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    loop {
-        let rows = store.scan(&from..&to, BATCH)?;
-        for (key, value) in &rows {
-            f(key, value)?;
-        }
-        match rows.last() {
-            Some((key, _)) if rows.len() == BATCH => from = keys::after(key),
-            _ => return Ok(()),
-        }
-    }
 }
 
 impl<'a> Tables<'a> {
@@ -154,10 +135,12 @@ impl<'a> Tables<'a> {
         table: u8,
         f: impl Fn(&mut Self, &Bytes, &Bytes) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        walk(self.store, keys::whole_table(table), |key, value| {
+        for row in self.store.rows(keys::whole_table(table)) {
+            let (key, value) = row?;
             self.looked.rows += 1;
-            f(self, key, value)
-        })
+            f(self, &key, &value)?;
+        }
+        Ok(())
     }
 
     /// Notes a problem.

@@ -7,11 +7,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use store::StoreError;
 
 use super::{
-    Objects, SCAN_BATCH,
+    Objects,
     extents::Extents,
     kept::bits,
     keys,
@@ -130,18 +130,14 @@ impl Objects {
         owners: &HashMap<u64, T>,
         mut f: impl FnMut(&T, i64),
     ) -> Result<(), StoreError> {
-        let (mut from, to) = keys::whole_table(b'C');
-        while !owners.is_empty() {
-            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
-            for row in &rows {
-                let onode = row.0.get(1..9).and_then(|b| b.try_into().ok());
-                if let Some(owner) = onode.and_then(|onode| owners.get(&u64::from_be_bytes(onode))) {
-                    f(owner, record(row)?.own_bytes());
-                }
-            }
-            match rows.last() {
-                Some((key, _)) if rows.len() == SCAN_BATCH => from = keys::after(key),
-                _ => break,
+        if owners.is_empty() {
+            return Ok(());
+        }
+        for row in self.store().rows(keys::whole_table(b'C')) {
+            let row = row?;
+            let onode = row.0.get(1..9).and_then(|b| b.try_into().ok());
+            if let Some(owner) = onode.and_then(|onode| owners.get(&u64::from_be_bytes(onode))) {
+                f(owner, record(&row)?.own_bytes());
             }
         }
         Ok(())
@@ -172,20 +168,13 @@ impl Objects {
         let (true, Some(onode)) = (state.clones, state.onode) else {
             return Ok(Vec::new());
         };
-        let (mut from, _) = keys::onode_range(b'C', onode);
-        let mut end = BytesMut::from(keys::clone(onode, oldest).as_ref());
-        end.put_u8(0);
-        let mut found = Vec::new();
-        loop {
-            let rows = self.store().scan(&from..&end, SCAN_BATCH)?;
-            for row in &rows {
-                found.push(record(row)?);
-            }
-            match rows.last() {
-                Some((key, _)) if rows.len() == SCAN_BATCH => from = [key.as_ref(), &[0]].concat().into(),
-                _ => break,
-            }
-        }
+        let (from, _) = keys::onode_range(b'C', onode);
+        let to = keys::after(&keys::clone(onode, oldest));
+        let mut found: Vec<_> = self
+            .store()
+            .rows((from, to))
+            .map(|row| record(&row?))
+            .collect::<Result<_, _>>()?;
         found.reverse();
         Ok(found)
     }

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use store::{Seq, StoreError, Transaction, VolumeId};
 
 use super::{
-    INLINE_MAX, Objects, SCAN_BATCH,
+    INLINE_MAX, Objects,
     fetched::Access,
     id::ObjectId,
     keys,
@@ -275,25 +275,15 @@ impl Objects {
         slots: &mut SlotChanges,
     ) -> Result<(), CommitError> {
         let Some(onode) = old.onode else { return Ok(()) };
-        let mut from = first.to_be_bytes().to_vec();
-        loop {
-            let rows = self.rows(b'B', old, &from, SCAN_BATCH)?;
-            for (_, slot) in &rows {
-                let slot = slot
-                    .as_ref()
-                    .try_into()
-                    .map_err(|_| StoreError::Corrupt("slot number".into()))?;
-                let slot = u64::from_le_bytes(slot);
-                self.slots.free(self.store(), id.pool, slot, tx)?;
-                slots.freed.push(slot);
-            }
-            match rows.last() {
-                Some((key, _)) if rows.len() == SCAN_BATCH => {
-                    from = key.to_vec();
-                    from.push(0);
-                }
-                _ => break,
-            }
+        for row in self.each_row(b'B', old, &first.to_be_bytes()) {
+            let (_, slot) = row?;
+            let slot = slot
+                .as_ref()
+                .try_into()
+                .map_err(|_| StoreError::Corrupt("slot number".into()))?;
+            let slot = u64::from_le_bytes(slot);
+            self.slots.free(self.store(), id.pool, slot, tx)?;
+            slots.freed.push(slot);
         }
         let (_, end) = keys::onode_range(b'B', onode);
         tx.delete_range(keys::block(onode, first), end);

@@ -7,11 +7,14 @@ use bytes::Bytes;
 use store::{StoreError, Transaction};
 
 use super::{
-    Objects, SCAN_BATCH,
+    Objects,
     images::ImageVolume,
     keys,
     onode::{Onode, Placement},
 };
+
+/// So many objects are deleted in one transaction.
+const TOGETHER: usize = 512;
 
 impl Objects {
     /// Deletes everything of a pool that no longer is in the map. What is deleted is durably so on return.
@@ -52,7 +55,7 @@ impl Objects {
     /// Deletes the objects whose onodes have these keys, but for their slots.
     fn delete_objects(&self, (from, to): (Bytes, Bytes)) -> Result<(), StoreError> {
         loop {
-            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
+            let rows = self.store().scan(&from..&to, TOGETHER)?;
             if rows.is_empty() {
                 return Ok(());
             }

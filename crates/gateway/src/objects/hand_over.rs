@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use store::{StoreError, Transaction, VolumeId};
 
 use super::{
-    Objects, SCAN_BATCH,
+    Objects,
     commit::{CommitError, SlotChanges},
     creators,
     id::ObjectId,
@@ -78,23 +78,16 @@ impl Objects {
     /// # Errors
     /// If the store fails or is damaged.
     pub fn has_clones(&self, volume: VolumeId) -> Result<bool, StoreError> {
-        let (mut from, to) = keys::onode_range(b'E', volume.0);
-        loop {
-            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
-            for (_, value) in &rows {
-                let state = Onode::decode(value, Placement::Slots);
-                if state
-                    .ok_or(StoreError::Corrupt("data object's onode".into()))?
-                    .clones
-                {
-                    return Ok(true);
-                }
-            }
-            match rows.last() {
-                Some((key, _)) if rows.len() == SCAN_BATCH => from = keys::after(key),
-                _ => return Ok(false),
+        for row in self.store().rows(keys::onode_range(b'E', volume.0)) {
+            let state = Onode::decode(&row?.1, Placement::Slots);
+            if state
+                .ok_or(StoreError::Corrupt("data object's onode".into()))?
+                .clones
+            {
+                return Ok(true);
             }
         }
+        Ok(false)
     }
 
     /// Forgets an image's header and data, and leaves its volume as a plain one that reads as the image did. Returns where it
@@ -114,8 +107,8 @@ impl Objects {
             let (from, to) = keys::onode_range(table, volume.0);
             tx.delete_range(from, to);
         }
-        let (from, to) = keys::onode_range(b'E', volume.0);
-        for (_, value) in self.store().scan(&from..&to, usize::MAX)? {
+        for row in self.store().rows(keys::onode_range(b'E', volume.0)) {
+            let (_, value) = row?;
             if let Some(onode) = Onode::decode(&value, Placement::Slots).and_then(|state| state.onode) {
                 self.stage_rows_removed(onode, &mut tx);
             }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use store::{Seq, StoreError, Transaction};
 
 use super::{
-    Objects, SCAN_BATCH,
+    Objects,
     id::ObjectId,
     images::{ImageVolume, recorded_volume, split_image_key},
     keys,
@@ -93,23 +93,19 @@ impl Objects {
         found: &mut Vec<(Bytes, ObjectId)>,
     ) -> Result<(), StoreError> {
         let start = keys::objects_from(pool, first);
-        let mut start = from.filter(|f| **f > start).cloned().unwrap_or(start);
+        let start = from.filter(|f| **f > start).cloned().unwrap_or(start);
         let end = match last.checked_add(1) {
             Some(next) => keys::objects_from(pool, next),
             None => keys::pool_range(b'O', pool).1,
         };
-        while found.len() < limit {
-            let rows = self.store().scan(&start..&end, SCAN_BATCH)?;
-            for (key, _) in &rows {
-                let id =
-                    ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key".into()))?;
-                if wanted(&id.nspace) {
-                    found.push((key.clone(), id));
-                }
+        for row in self.store().rows((start, end)) {
+            if found.len() >= limit {
+                break;
             }
-            match rows.last() {
-                Some((key, _)) if rows.len() == SCAN_BATCH => start = keys::after(key),
-                _ => break,
+            let (key, _) = row?;
+            let id = ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key".into()))?;
+            if wanted(&id.nspace) {
+                found.push((key, id));
             }
         }
         Ok(())
@@ -126,20 +122,15 @@ impl Objects {
         pool: Option<i64>,
         mut f: impl FnMut(ObjectId, Bytes, ImageVolume) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<(), StoreError> {
-        let (mut from, to) = pool.map_or_else(|| keys::whole_table(b'V'), |p| keys::pool_range(b'V', p));
-        loop {
-            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
-            for (key, value) in &rows {
-                let (id, image, volume) = recorded_volume(self.store(), key, value)?;
-                if f(id, image, volume)?.is_break() {
-                    return Ok(());
-                }
-            }
-            match rows.last() {
-                Some((key, _)) if rows.len() == SCAN_BATCH => from = keys::after(key),
-                _ => return Ok(()),
+        let range = pool.map_or_else(|| keys::whole_table(b'V'), |p| keys::pool_range(b'V', p));
+        for row in self.store().rows(range) {
+            let (key, value) = row?;
+            let (id, image, volume) = recorded_volume(self.store(), &key, &value)?;
+            if f(id, image, volume)?.is_break() {
+                break;
             }
         }
+        Ok(())
     }
 
     /// Calls `f` with number and entry of each data object that is recorded in a volume.
@@ -148,49 +139,37 @@ impl Objects {
         volume: ImageVolume,
         mut f: impl FnMut(u64, Entry),
     ) -> Result<(), StoreError> {
-        let (mut from, to) = keys::onode_range(b'P', volume.volume.0);
-        loop {
-            // Pages are large: a few at a time.
-            let rows = self.store().scan(&from..&to, 16)?;
-            for (key, page) in &rows {
-                let number = key
-                    .get(9..13)
-                    .and_then(|b| b.try_into().ok())
-                    .map_or(0, u32::from_be_bytes);
-                for slot in 0..page.len().div_ceil(Entry::LEN) {
-                    let entry = Entry::from_page(page, slot);
-                    if entry.recorded() {
-                        f(u64::from(number) * PAGE_ENTRIES + slot as u64, entry);
-                    }
+        let pages = self.store().rows(keys::onode_range(b'P', volume.volume.0));
+        // They are large.
+        for row in pages.at_a_time(16) {
+            let (key, page) = row?;
+            let number = key
+                .get(9..13)
+                .and_then(|b| b.try_into().ok())
+                .map_or(0, u32::from_be_bytes);
+            for slot in 0..page.len().div_ceil(Entry::LEN) {
+                let entry = Entry::from_page(&page, slot);
+                if entry.recorded() {
+                    f(u64::from(number) * PAGE_ENTRIES + slot as u64, entry);
                 }
             }
-            match rows.last() {
-                Some((key, _)) if rows.len() == 16 => from = keys::after(key),
-                _ => return Ok(()),
-            }
         }
+        Ok(())
     }
 
     /// Calls `each` for every object in a range of keys that is recorded under its own name: all but the data of images.
     pub(super) fn each_named(
         &self,
-        (mut from, to): (Bytes, Bytes),
+        range: (Bytes, Bytes),
         mut each: impl FnMut(ObjectId, ObjectState),
     ) -> Result<(), StoreError> {
-        loop {
-            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
-            for (key, value) in &rows {
-                let id =
-                    ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key".into()))?;
-                let state =
-                    Onode::decode(value, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()))?;
-                each(id, state);
-            }
-            match rows.last() {
-                Some((key, _)) if rows.len() == SCAN_BATCH => from = keys::after(key),
-                _ => return Ok(()),
-            }
+        for row in self.store().rows(range) {
+            let (key, value) = row?;
+            let id = ObjectId::from_sort_key(&key[1..]).ok_or(StoreError::Corrupt("object key".into()))?;
+            let state = Onode::decode(&value, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()))?;
+            each(id, state);
         }
+        Ok(())
     }
 
     /// Counts objects, clones and bytes of all pools.
@@ -225,23 +204,16 @@ impl Objects {
         volume: ImageVolume,
         mut f: impl FnMut(u64, u64),
     ) -> Result<(), StoreError> {
-        let (mut from, to) = keys::onode_range(b'E', volume.volume.0);
-        loop {
-            let rows = self.store().scan(&from..&to, SCAN_BATCH)?;
-            for (key, value) in &rows {
-                let index = key.get(9..17).and_then(|b| b.try_into().ok());
-                let index = index.ok_or(StoreError::Corrupt("data object key".into()))?;
-                let state =
-                    Onode::decode(value, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()))?;
-                if let Some(onode) = state.onode.filter(|_| state.clones) {
-                    f(u64::from_be_bytes(index), onode);
-                }
-            }
-            match rows.last() {
-                Some((key, _)) if rows.len() == SCAN_BATCH => from = keys::after(key),
-                _ => return Ok(()),
+        for row in self.store().rows(keys::onode_range(b'E', volume.volume.0)) {
+            let (key, value) = row?;
+            let index = key.get(9..17).and_then(|b| b.try_into().ok());
+            let index = index.ok_or(StoreError::Corrupt("data object key".into()))?;
+            let state = Onode::decode(&value, Placement::Slots).ok_or(StoreError::Corrupt("onode".into()))?;
+            if let Some(onode) = state.onode.filter(|_| state.clones) {
+                f(u64::from_be_bytes(index), onode);
             }
         }
+        Ok(())
     }
 
     /// Deletes the volumes of images that have neither a header nor data objects.

@@ -50,8 +50,6 @@ use self::{
 
 /// Objects up to this size keep their data in metadata.
 pub const INLINE_MAX: u64 = 4096;
-/// Rows fetched at a time when a table is walked.
-const SCAN_BATCH: usize = 512;
 
 /// Data that was asked for, or where it would have to be waited for.
 #[derive(Debug)]
@@ -340,14 +338,25 @@ impl Objects {
         from: &[u8],
         limit: usize,
     ) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
-        let Some(onode) = state.onode else {
+        let Some(range) = range_of(table, state, from) else {
             return Ok(Vec::new());
         };
-        let (first, end) = keys::onode_range(table, onode);
-        let mut start = BytesMut::from(first.as_ref());
-        start.extend_from_slice(from);
-        let rows = self.store.scan(&start..&end, limit)?;
+        let rows = self.store.scan(&range.0..&range.1, limit)?;
         Ok(rows.into_iter().map(|(k, v)| (k.slice(9..), v)).collect())
+    }
+
+    /// The rows of an object's table from key `from` on, in order, as they are read; their keys without the onode.
+    pub fn each_row<'a>(
+        &'a self,
+        table: u8,
+        state: &ObjectState,
+        from: &[u8],
+    ) -> impl Iterator<Item = Result<(Bytes, Bytes), StoreError>> + use<'a> {
+        let rows = range_of(table, state, from).map(|range| self.store.rows(range));
+        rows.into_iter().flatten().map(|row| {
+            let (key, value) = row?;
+            Ok((key.slice(9..), value))
+        })
     }
 
     /// All rows of an object's table, or nothing if they are more than `room` bytes.
@@ -360,21 +369,17 @@ impl Objects {
         state: &ObjectState,
         room: usize,
     ) -> Result<Option<Vec<(Bytes, Bytes)>>, StoreError> {
-        let mut found: Vec<(Bytes, Bytes)> = Vec::new();
+        let mut found = Vec::new();
         let mut bytes = 0;
-        loop {
-            let from = found.last().map(|(key, _)| keys::after(key)).unwrap_or_default();
-            let rows = self.rows(table, state, &from, SCAN_BATCH)?;
-            let more = rows.len() == SCAN_BATCH;
-            bytes += rows.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>();
+        for row in self.each_row(table, state, &[]) {
+            let (key, value) = row?;
+            bytes += key.len() + value.len();
             if bytes > room {
                 return Ok(None);
             }
-            found.extend(rows);
-            if !more {
-                return Ok(Some(found));
-            }
+            found.push((key, value));
         }
+        Ok(Some(found))
     }
 
     /// The recorded watches of an object: client, cookie, recorded form.
@@ -430,4 +435,10 @@ impl Objects {
         }
         Ok(merged.into_iter().take(limit).collect())
     }
+}
+
+/// The keys of an object's table from key `from` on.
+fn range_of(table: u8, state: &ObjectState, from: &[u8]) -> Option<(Bytes, Bytes)> {
+    let (first, end) = keys::onode_range(table, state.onode?);
+    Some(([&first, from].concat().into(), end))
 }

@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use store::{StoreError, Transaction};
 
 use super::{
-    Data, INLINE_MAX, Objects, SCAN_BATCH,
+    Data, INLINE_MAX, Objects,
     clones::CloneRecord,
     commit::{CommitError, SlotChanges},
     extents::Extents,
@@ -290,25 +290,20 @@ impl Objects {
         number: u64,
         tx: &mut Transaction,
     ) -> Result<usize, CommitError> {
-        let mut from = Bytes::new();
         let mut bytes = 0;
-        loop {
-            let rows = self.rows(table, old, &from, SCAN_BATCH)?;
-            for (key, value) in &rows {
-                bytes += key.len() + value.len();
-                let key = match table {
-                    b'X' => keys::xattr(number, key),
-                    _ => keys::omap(number, key),
-                };
-                tx.put(key, value.clone());
+        for row in self.each_row(table, old, &[]) {
+            let (key, value) = row?;
+            bytes += key.len() + value.len();
+            if bytes > MAX_ROW_BYTES {
+                break;
             }
-            match rows.last() {
-                Some((key, _)) if rows.len() == SCAN_BATCH && bytes <= MAX_ROW_BYTES => {
-                    from = [key.as_ref(), &[0]].concat().into();
-                }
-                _ => return Ok(bytes),
-            }
+            let key = match table {
+                b'X' => keys::xattr(number, &key),
+                _ => keys::omap(number, &key),
+            };
+            tx.put(key, value);
         }
+        Ok(bytes)
     }
 }
 

@@ -8,7 +8,7 @@ use encoding::{
 };
 use store::{Store, StoreError, Transaction};
 
-use super::{Objects, SCAN_BATCH, keys};
+use super::{Objects, keys};
 
 /// The outcome of a group's last scrubs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,19 +65,14 @@ pub fn group_of(key: &[u8]) -> Option<Pg> {
 /// # Errors
 /// If the store fails, or a row is damaged.
 pub fn all(store: &Store) -> Result<Vec<(Pg, ScrubRecord)>, StoreError> {
-    let (mut from, to) = keys::whole_table(b'G');
-    let mut found = Vec::new();
-    loop {
-        let rows = store.scan(&from..&to, SCAN_BATCH)?;
-        for (key, value) in &rows {
-            let row = group_of(key).zip(ScrubRecord::decode(value));
-            found.push(row.ok_or_else(|| StoreError::Corrupt("record of a scrub".into()))?);
-        }
-        match rows.last() {
-            Some((key, _)) if rows.len() == SCAN_BATCH => from = keys::after(key),
-            _ => return Ok(found),
-        }
-    }
+    let parse = |(key, value): (Bytes, Bytes)| {
+        let row = group_of(&key).zip(ScrubRecord::decode(&value));
+        row.ok_or_else(|| StoreError::Corrupt("record of a scrub".into()))
+    };
+    store
+        .rows(keys::whole_table(b'G'))
+        .map(|row| parse(row?))
+        .collect()
 }
 
 impl Objects {

@@ -108,32 +108,23 @@ fn mark(tx: &mut Transaction, pool: i64, slot: u64, taken: u8) {
 
 fn load(store: &Store, pool: i64) -> Result<PoolSlots, StoreError> {
     let volume = store.volume(&format!("pool-{pool}.slots"))?;
-    let (mut from, to) = keys::pool_range(b'S', pool);
     let (mut free, mut end) = (Vec::new(), 0);
-    loop {
-        let rows = store.scan(&from..&to, 256)?;
-        for (key, page) in &rows {
-            let number = key
-                .get(9..13)
-                .and_then(|b| b.try_into().ok())
-                .map_or(0, u32::from_be_bytes);
-            let first = u64::from(number) * PAGE_SLOTS;
-            // Pages before this one may be missing only if all their slots are free.
-            free.extend(end..first);
-            free.extend(
-                page.iter()
-                    .zip(first..)
-                    .filter(|(taken, _)| **taken == 0)
-                    .map(|(_, slot)| slot),
-            );
-            end = first + page.len() as u64;
-        }
-        match rows.last() {
-            Some((key, _)) if rows.len() == 256 => {
-                from = keys::after(key);
-            }
-            _ => break,
-        }
+    for row in store.rows(keys::pool_range(b'S', pool)).at_a_time(256) {
+        let (key, page) = row?;
+        let number = key
+            .get(9..13)
+            .and_then(|b| b.try_into().ok())
+            .map_or(0, u32::from_be_bytes);
+        let first = u64::from(number) * PAGE_SLOTS;
+        // Pages before this one may be missing only if all their slots are free.
+        free.extend(end..first);
+        free.extend(
+            page.iter()
+                .zip(first..)
+                .filter(|(taken, _)| **taken == 0)
+                .map(|(_, slot)| slot),
+        );
+        end = first + page.len() as u64;
     }
     free.reverse();
     Ok(PoolSlots { volume, free, end })

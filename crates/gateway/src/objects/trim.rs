@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use store::{Seq, StoreError, Transaction};
 
 use super::{
-    Objects, SCAN_BATCH,
+    Objects,
     clones::{CloneRecord, OpenSlot},
     commit::{CommitError, SlotChanges},
     id::ObjectId,
@@ -194,25 +194,18 @@ impl Objects {
     ) -> Result<(), CommitError> {
         // Each slot's places that had something, and those that are still of use.
         let mut places: BTreeMap<u64, (u16, u16)> = BTreeMap::new();
-        let mut from = Vec::new();
-        loop {
-            let rows = self.rows(b'B', &clone.state, &from, SCAN_BATCH)?;
-            for (key, value) in &rows {
-                let block = key.as_ref().try_into().map(u32::from_be_bytes);
-                let (Ok(block), Some(kept)) = (block, Kept::decode(value)) else {
-                    return Err(StoreError::Corrupt("block of a clone".into()).into());
-                };
-                for run in kept.runs() {
-                    places.entry(run.slot()).or_default().0 |= run.places();
-                }
-                let Some((before, after)) = &older else { continue };
-                for run in self.stage_inherited(before, after, block, &kept, tx)?.runs() {
-                    places.entry(run.slot()).or_default().1 |= run.places();
-                }
+        for row in self.each_row(b'B', &clone.state, &[]) {
+            let (key, value) = row?;
+            let block = key.as_ref().try_into().map(u32::from_be_bytes);
+            let (Ok(block), Some(kept)) = (block, Kept::decode(&value)) else {
+                return Err(StoreError::Corrupt("block of a clone".into()).into());
+            };
+            for run in kept.runs() {
+                places.entry(run.slot()).or_default().0 |= run.places();
             }
-            match rows.last() {
-                Some((key, _)) if rows.len() == SCAN_BATCH => from = [key.as_ref(), &[0]].concat(),
-                _ => break,
+            let Some((before, after)) = &older else { continue };
+            for run in self.stage_inherited(before, after, block, &kept, tx)?.runs() {
+                places.entry(run.slot()).or_default().1 |= run.places();
             }
         }
         if let Some((_, after)) = &mut older {

@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use bytes::Bytes;
 use encoding::{
     Errno,
     types::{Pg, Utime},
@@ -22,7 +21,6 @@ use crate::{
         Objects,
         fetched::Access,
         id::ObjectId,
-        keys,
         list::HashRange,
         onode::ObjectState,
         scrub_records::{self, ScrubRecord},
@@ -301,13 +299,8 @@ impl Osd {
     fn read_rows(&self, state: &ObjectState) -> Result<(), StoreError> {
         self.objects.omap_header(state)?;
         for table in *b"XM" {
-            let mut from = Bytes::new();
-            loop {
-                let rows = self.objects.rows(table, state, &from, BATCH)?;
-                match rows.last() {
-                    Some((key, _)) if rows.len() == BATCH => from = keys::after(key),
-                    _ => break,
-                }
+            for row in self.objects.each_row(table, state, &[]) {
+                row?;
             }
         }
         Ok(())
