@@ -14,6 +14,7 @@ mod error;
 mod gate;
 mod gather;
 pub mod lossless;
+mod receiving;
 mod room;
 pub mod session;
 pub mod v1;

@@ -1,76 +1,48 @@
 //! An established session's two directions.
 
-use bytes::{BufMut, BytesMut};
 use encoding::{RawMessage, types::Utime};
 
 use crate::{
     connection::Event,
     error::Result,
     lossless::{Attachment, Outbound},
-    room::Room,
+    receiving::Receiving,
     v2::{Limits, Output, Progress},
 };
 
 use super::stream::{StreamReader, StreamWriter};
 
 /// Receives.
-pub struct ReadHalf {
-    rx: BytesMut,
-    /// For the current message, and the next one.
-    room: Room,
+pub type ReadHalf = Receiving<Reading>;
+
+/// How messages are read.
+pub struct Reading {
     reader: StreamReader,
     limits: Limits,
 }
 
+impl Reading {
+    pub(super) fn new(reader: StreamReader, limits: Limits) -> Self {
+        Self { reader, limits }
+    }
+}
+
 impl ReadHalf {
-    pub(super) fn new(rx: BytesMut, reader: StreamReader, limits: Limits) -> Self {
-        Self {
-            rx,
-            room: Room::default(),
-            reader,
-            limits,
-        }
-    }
-
-    /// Where to put received bytes: room for the rest of the current message, so that bulk data is read
-    /// straight into its place. Everything read stays within the capacity left.
-    pub fn read_buf(&mut self) -> &mut BytesMut {
-        self.room.make(&mut self.rx);
-        &mut self.rx
-    }
-
-    /// Whether memory is held for a large message of which nothing has come yet.
-    pub fn holds_room(&self) -> bool {
-        self.room.is_held(&self.rx)
-    }
-
-    /// Lets go of it.
-    pub fn give_room_back(&mut self) {
-        self.room.give_back(&mut self.rx);
-    }
-
-    /// How many bytes were received and are not part of an event yet.
-    pub fn buffered(&self) -> usize {
-        self.rx.len()
-    }
-
-    /// Appends received bytes.
-    pub fn receive(&mut self, bytes: &[u8]) {
-        self.rx.put_slice(bytes);
-    }
-
     /// The next event of what was received. None if more bytes are needed.
     pub fn poll_event(&mut self) -> Result<Option<Event>> {
-        Ok(match self.reader.next(&mut self.rx, &self.limits)? {
+        let Reading { reader, limits } = &mut self.protocol;
+        Ok(match reader.next(&mut self.rx, limits)? {
             Progress::Need(n) => {
-                self.room.lacks(n, self.reader.data_at());
+                let data_at = reader.data_at();
+                self.lacks(n, data_at);
                 None
             }
             Progress::Ready(event) => {
-                self.room.received(self.reader.shape());
-                if let (Event::Ack(seq), Some(session)) = (&event, self.reader.lossless()) {
+                let shape = reader.shape();
+                if let (Event::Ack(seq), Some(session)) = (&event, reader.lossless()) {
                     session.acknowledged(*seq)?;
                 }
+                self.received(shape);
                 Some(event)
             }
         })

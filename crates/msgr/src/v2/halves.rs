@@ -6,14 +6,14 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use encoding::{Encode, Features, RawMessage, types::Utime};
 
 use crate::{
     connection::Event,
     error::{Error, Result},
     lossless::{Attachment, Outbound},
-    room::Room,
+    receiving::Receiving,
 };
 
 use super::{
@@ -25,79 +25,56 @@ use super::{
 };
 
 /// Receives.
-pub struct ReadHalf {
-    rx: BytesMut,
-    /// For the current frame, and the next one.
-    room: Room,
+pub type ReadHalf = Receiving<Reading>;
+
+/// How frames are read and judged.
+pub struct Reading {
     reader: FrameReader,
     limits: Limits,
     in_seq: Arc<AtomicU64>,
     lossless: Option<Attachment>,
 }
 
-impl ReadHalf {
+impl Reading {
     pub(super) fn new(
-        rx: BytesMut,
         reader: FrameReader,
         limits: Limits,
         in_seq: Arc<AtomicU64>,
         lossless: Option<Attachment>,
     ) -> Self {
         Self {
-            rx,
-            room: Room::default(),
             reader,
             limits,
             in_seq,
             lossless,
         }
     }
+}
 
-    /// Where to put received bytes: room for the rest of the current frame, so that bulk data is read straight
-    /// into its place. Everything read stays within the capacity left.
-    pub fn read_buf(&mut self) -> &mut BytesMut {
-        self.room.make(&mut self.rx);
-        &mut self.rx
-    }
-
-    /// Whether memory is held for a large message of which nothing has come yet.
-    pub fn holds_room(&self) -> bool {
-        self.room.is_held(&self.rx)
-    }
-
-    /// Lets go of it.
-    pub fn give_room_back(&mut self) {
-        self.room.give_back(&mut self.rx);
-    }
-
-    /// How many bytes were received and are not part of an event yet.
-    pub fn buffered(&self) -> usize {
-        self.rx.len()
-    }
-
-    /// Appends received bytes.
-    pub fn receive(&mut self, bytes: &[u8]) {
-        self.rx.put_slice(bytes);
-    }
-
+impl ReadHalf {
     /// The next event of what was received. None if more bytes are needed.
     pub fn poll_event(&mut self) -> Result<Option<Event>> {
         loop {
-            match self.reader.next(&mut self.rx, &self.limits)? {
+            let Reading { reader, limits, .. } = &mut self.protocol;
+            match reader.next(&mut self.rx, limits)? {
                 Progress::Need(n) => {
-                    self.room.lacks(n, self.reader.data_at());
+                    let data_at = reader.data_at();
+                    self.lacks(n, data_at);
                     return Ok(None);
                 }
                 Progress::Ready(frame) => {
-                    self.room.received(self.reader.shape());
-                    if let Some(event) = self.event(frame)? {
+                    let shape = reader.shape();
+                    self.received(shape);
+                    if let Some(event) = self.protocol.event(frame)? {
                         return Ok(Some(event));
                     }
                 }
             }
         }
     }
+}
 
+impl Reading {
     fn event(&self, frame: Frame) -> Result<Option<Event>> {
         Ok(match frame.tag {
             Tag::MESSAGE => {

@@ -25,6 +25,7 @@ use crate::{
 
 use super::{
     ReadHalf, Tag, WriteHalf,
+    halves::Reading,
     stream::{StreamReader, StreamWriter},
 };
 
@@ -159,7 +160,7 @@ impl Connection {
             mon_auth: finished.mon_auth,
             credentials: finished.credentials,
             link,
-            read: ReadHalf::new(self.wire.rx, reader, self.limits),
+            read: ReadHalf::new(self.wire.rx, Reading::new(reader, self.limits)),
             write,
         })
     }

@@ -32,6 +32,7 @@ use super::{
     control::{AuthSignature, ControlFrame, decode},
     crypto::Gcm,
     frame::{Frame, FrameReader, FrameWriter, Output, Progress},
+    halves::Reading,
     preamble::Tag,
 };
 
@@ -180,7 +181,10 @@ impl Connection {
         let wire = self.wire;
         let session = finished.session;
         let link = session.as_ref().map(|session| Arc::clone(session.link()));
-        let read = ReadHalf::new(wire.rx, wire.reader, wire.limits, in_seq.clone(), session.clone());
+        let read = ReadHalf::new(
+            wire.rx,
+            Reading::new(wire.reader, wire.limits, in_seq.clone(), session.clone()),
+        );
         let mut write = WriteHalf::new(wire.out, wire.writer, in_seq, session);
         for message in &finished.queued {
             write.send(message);
