@@ -126,13 +126,14 @@ impl IoCtx {
         ops::output(answered.first().ok_or(Errno::EBADMSG)?)
     }
 
-    /// Removes an object; none there is no error.
+    /// Removes an object; none there is no error. Whether there was one.
     ///
     /// # Errors
     /// Other errors of the removal.
-    pub fn remove_if_any(&self, oid: &[u8]) -> Result<(), Errno> {
+    pub fn remove_if_any(&self, oid: &[u8]) -> Result<bool, Errno> {
         match self.write(oid, vec![ops::remove()]) {
-            Ok(_) | Err(Errno::ENOENT) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(Errno::ENOENT) => Ok(false),
             Err(error) => Err(error),
         }
     }

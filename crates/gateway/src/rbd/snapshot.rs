@@ -192,5 +192,6 @@ fn remove_map(image: &Image, id: u64) -> Result<(), Errno> {
             map.close()?;
         }
     }
-    image.ioctx.remove_if_any(&oid)
+    image.ioctx.remove_if_any(&oid)?;
+    Ok(())
 }

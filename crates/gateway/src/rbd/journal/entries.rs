@@ -28,9 +28,13 @@ impl Journal {
             None => self.get("get_minimum_set")?,
         };
         let committed = committed.map(|position| (position.tag_tid, position.entry_tid));
-        for set in first..=self.get("get_active_set")? {
+        let mut sets = self.sets_from(first)?;
+        while let Some(set) = sets.next() {
             for number in self.objects_of(set) {
-                let data = self.content(number)?;
+                let Some(data) = self.content(number)? else {
+                    continue;
+                };
+                sets.has_some();
                 if !entries_are_taken_in(&data, committed)? {
                     return Ok(false);
                 }
@@ -39,13 +43,13 @@ impl Journal {
         Ok(true)
     }
 
-    /// All of an object; nothing if it is not there.
-    fn content(&self, number: u64) -> Result<Bytes, Errno> {
+    /// All of an object; none if it is not there.
+    fn content(&self, number: u64) -> Result<Option<Bytes>, Errno> {
         let oid = self.object(number);
         let mut data = BytesMut::new();
         loop {
             let answered = match self.data.read(&oid, vec![ops::read(data.len() as u64, PIECE)]) {
-                Err(Errno::ENOENT) => return Ok(Bytes::new()),
+                Err(Errno::ENOENT) => return Ok(None),
                 r => r?,
             };
             let before = data.len();
@@ -56,7 +60,7 @@ impl Journal {
                 return Err(Errno::EFBIG);
             }
             if ((data.len() - before) as u64) < PIECE {
-                return Ok(data.freeze());
+                return Ok(Some(data.freeze()));
             }
         }
     }

@@ -3,6 +3,7 @@
 mod entries;
 mod operation;
 mod recorder;
+mod sets;
 
 use std::time::Duration;
 
@@ -119,10 +120,14 @@ pub(super) fn remove(ioctx: &IoCtx, id: &[u8]) -> Result<(), Errno> {
     let Some(journal) = Journal::open(ioctx, id)? else {
         return Ok(());
     };
-    for set in journal.get("get_minimum_set")?..=journal.get("get_active_set")? {
+    let mut sets = journal.sets_from(journal.get("get_minimum_set")?)?;
+    while let Some(set) = sets.next() {
         for number in journal.objects_of(set) {
-            journal.data.remove_if_any(&journal.object(number))?;
+            if journal.data.remove_if_any(&journal.object(number))? {
+                sets.has_some();
+            }
         }
     }
-    ioctx.remove_if_any(&journal.oid)
+    ioctx.remove_if_any(&journal.oid)?;
+    Ok(())
 }
