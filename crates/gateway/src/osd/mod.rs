@@ -2,7 +2,7 @@
 //!
 //! A request runs where it arrives: under its object's lock, on the connection's own task, from the decoded
 //! message to the submitted transaction, without waiting for anything. The reply is sent by the journal once
-//! the change is durable. Only a read that would wait for the disk moves to a thread of its own, and later
+//! the change is durable. Only a read that would wait for the disk moves to a thread of its own, unless it came alone, and later
 //! requests for that object queue behind it.
 
 pub mod alone;
