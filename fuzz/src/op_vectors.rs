@@ -2,13 +2,14 @@
 //! and what vectors of any ops with any arguments are.
 
 // As the test of the gateway has them, with random choices.
-#[path = "../../crates/gateway/tests/op_model/model.rs"]
+#[path = "../../crates/gateway/tests/osd/model.rs"]
 mod model;
-#[path = "../../crates/gateway/tests/op_model/play.rs"]
+#[path = "../../crates/gateway/tests/osd/play.rs"]
 mod play;
-#[path = "../../crates/gateway/tests/op_model/rig.rs"]
+#[path = "../../crates/gateway/tests/osd/rig.rs"]
+#[allow(dead_code, reason = "others use the rest of it")]
 mod rig;
-#[path = "../../crates/gateway/tests/op_model/wild.rs"]
+#[path = "../../crates/gateway/tests/osd/wild.rs"]
 mod wild;
 
 use std::cell::RefCell;

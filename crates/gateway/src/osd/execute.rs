@@ -13,6 +13,7 @@ use super::{
     cache::{Inner, Object},
     context::{Context, Request, store_error},
     full::{self, Refusal},
+    no_such_pool,
     ops::{self, Effects, WatchView},
     reading,
     reply_log::{self, Recorded},
@@ -240,6 +241,13 @@ impl Osd {
         epoch: u32,
         request: &Request,
     ) -> Outcome {
+        if let Some(gone) = self.pool_is_gone(object, &op) {
+            inner.state = None;
+            if let Err(error) = gone {
+                self.refuse(&op, error, epoch);
+            }
+            return Outcome::Done;
+        }
         let version = match self.objects.next_version() {
             Ok(version) => version,
             Err(error) => {
@@ -343,6 +351,13 @@ impl Osd {
     fn has_ended(&self) -> bool {
         let store = self.objects.store();
         store.has_failed() && !store.on_devices()
+    }
+
+    /// What a request is to be told whose pool was deleted since it was let in. What it stored now would stay for good.
+    fn pool_is_gone(&self, object: &Object, op: &PendingOp) -> Option<Result<(), Errno>> {
+        let map = self.cluster.osdmap();
+        let gone = !map.pools.contains_key(&object.id.pool);
+        gone.then(|| no_such_pool(&op.message, &map))
     }
 
     /// Answers a vector that changed nothing.

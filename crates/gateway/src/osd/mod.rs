@@ -303,11 +303,7 @@ impl Osd {
     ) -> Result<Admitted, Errno> {
         let m = &op.message;
         let Some(pool) = map.pools.get(&(m.pg.pg.pool as i64)) else {
-            return if m.osdmap_epoch < map.epoch {
-                Ok(Admitted::Dropped)
-            } else {
-                Err(Errno::ENOENT)
-            };
+            return no_such_pool(m, map).map(|()| Admitted::Dropped);
         };
         op.modes = Modes::of(&m.ops, m.flags)?;
         state.check(op, map)?;
@@ -403,6 +399,17 @@ impl Osd {
             };
             session.send(reply.encode(session.peer().features).with_tid(tid));
         });
+    }
+}
+
+/// A client that cannot know yet that the pool is gone gets no answer: it finds out by the map it is sent.
+///
+/// # Errors
+/// ENOENT for one that does know.
+fn no_such_pool(request: &MOsdOp, map: &OsdMap) -> Result<(), Errno> {
+    match request.osdmap_epoch < map.epoch {
+        true => Ok(()),
+        false => Err(Errno::ENOENT),
     }
 }
 

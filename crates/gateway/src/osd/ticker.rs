@@ -157,6 +157,8 @@ impl Osd {
 
     /// Deletes the objects of a pool that is gone from the map; if that is interrupted, the next start goes on.
     fn delete_pool(&self, pool: i64) {
+        // Who looked just before the pool went has stored by then what it stores; later ones store nothing.
+        std::thread::sleep(TICK);
         if let Err(error) = self.objects.delete_pool(pool) {
             tracing::error!(pool, %error, "cannot delete a pool's objects: the next start tries again");
         } else if let Err(error) = self.cluster.pool_is_gone(pool) {

@@ -3,15 +3,9 @@
 //!
 //! `RBDGATE_MODEL_SEED=n` runs one seed again; `RBDGATE_MODEL_RUNS` says how many there are.
 
-#![allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
-
-mod model;
-mod play;
-mod rig;
-mod wild;
-
-use ::store as disk_store;
 use disk_sim::Random;
+
+use super::{play, rig::Rig};
 
 /// Runs of the test, each of some dozen vectors.
 const RUNS: u64 = 150;
@@ -22,7 +16,7 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn random_op_vectors_do_to_objects_what_they_do_to_a_model() {
-    let rig = rig::Rig::new();
+    let rig = Rig::new();
     let seeds = match number("RBDGATE_MODEL_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("RBDGATE_MODEL_RUNS").unwrap_or(RUNS),

@@ -21,6 +21,8 @@ pub(crate) type Answer = Result<Vec<OsdOp>, Errno>;
 /// The OSD and its client.
 pub(crate) struct Rig {
     pool: IoCtx,
+    osd: Arc<Osd>,
+    cluster: Arc<Cluster>,
     // The OSD's threads, which end after everything that uses them.
     _runtime: tokio::runtime::Runtime,
 }
@@ -33,7 +35,7 @@ impl Rig {
     #[must_use]
     pub(crate) fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
+            .worker_threads(2)
             .build()
             .unwrap();
         let _entered = runtime.enter();
@@ -52,8 +54,22 @@ impl Rig {
         let rados = Rados::connect(&cluster, &osd).unwrap();
         Self {
             pool: rados.open_pool("rbd").unwrap(),
+            osd,
+            cluster,
             _runtime: runtime,
         }
+    }
+
+    /// The OSD itself.
+    #[must_use]
+    pub(crate) const fn osd(&self) -> &Arc<Osd> {
+        &self.osd
+    }
+
+    /// The cluster that it serves.
+    #[must_use]
+    pub(crate) const fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
     }
 
     /// Objects of a namespace, which an input has for itself.
