@@ -51,6 +51,25 @@ struct Soak {
     disk: Option<SmallDisk>,
     /// What the server's clock is off by.
     clock: PathBuf,
+    // After the server.
+    _left_by_faketime: LeftByFaketime,
+}
+
+/// Removes what libfaketime would share with the children of processes that were killed.
+struct LeftByFaketime;
+
+impl Drop for LeftByFaketime {
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let pid = ["faketime_shm_", "sem.faketime_sem_"]
+                .iter()
+                .find_map(|prefix| name.strip_prefix(prefix)?.parse::<u32>().ok());
+            if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
 }
 
 impl Soak {
@@ -67,8 +86,6 @@ impl Soak {
         let mut environment = vec![
             ("FAKETIME_TIMESTAMP_FILE", file.as_str()),
             ("FAKETIME_NO_CACHE", "1"),
-            // What it would share with other processes would be left behind by a kill.
-            ("FAKETIME_DISABLE_SHM", "1"),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
         ];
         if Path::new(FAKETIME).exists() {
@@ -84,6 +101,7 @@ impl Soak {
             cluster,
             disk,
             clock,
+            _left_by_faketime: LeftByFaketime,
         }
     }
 

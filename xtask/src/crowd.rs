@@ -2,6 +2,7 @@
 //! and with them take turns.
 
 use std::path::PathBuf;
+use std::thread::sleep;
 use std::time::Duration;
 
 use clap::Args;
@@ -17,6 +18,9 @@ use crate::lean::{Lean, Load};
 
 /// Bytes of the image, which the page cache holds.
 const IMAGE_SIZE: u64 = 256 << 20;
+
+/// So long the server has to take a crowd in, or to see that it went.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Options of `crowd`.
 #[derive(Debug, Args)]
@@ -50,14 +54,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for round in 1..=options.rounds.max(1) {
         eprintln!("round {round}");
         for job in &mut jobs {
-            job.alone.push(lean.measure(&server, job.load)?);
-        }
-        for job in &mut jobs {
-            // Anew for each job: strangers are cut off when their time is over.
-            let client = RawClient::start(mon_port, &keyring, &[ConMode::CRC])?;
-            let crowd = Crowd::gather(&client, mon_port)?;
-            job.crowded.push(lean.measure(&server, job.load)?);
-            drop(crowd);
+            // Anew each time: strangers are cut off when their time is over. What works alone comes behind a crowd, too, so that
+            // the server and its disk had the same to do before.
+            for stays in [false, true] {
+                let client = RawClient::start(mon_port, &keyring, &[ConMode::CRC])?;
+                let crowd = Some(Crowd::gather(&client, mon_port)?).filter(|_| stays);
+                sleep(SETTLE);
+                let samples = if stays { &mut job.crowded } else { &mut job.alone };
+                samples.push(lean.measure(&server, job.load)?);
+                drop(crowd);
+            }
         }
     }
     println!(
