@@ -25,6 +25,9 @@ pub struct Options {
     /// Data that travels in the journal and is of this length and more is written there from where it lies in memory, behind the records, and
     /// not copied among them: if it is whole blocks of 4 KiB at a border of one, in its volume as in memory. Default 16 KiB.
     pub outlined_threshold: u64,
+    /// Files are synced, and not only at a checkpoint, when journaled writes of 32 KiB and more have brought so much data to them: what
+    /// a checkpoint then has to write back at once is little, and the journal's writes do not queue behind it. Default 8 MiB.
+    pub sync_after: u64,
     /// Data of direct writes that may wait in memory; submitters of more wait. Default 256 MiB.
     pub direct_bytes: u64,
     /// Transactions that do not free anything are refused with [`StoreError::NoSpace`] while the filesystem has
@@ -93,6 +96,7 @@ impl Options {
             journal_bytes: 256 << 20,
             direct_threshold: 128 << 10,
             outlined_threshold: 16 << 10,
+            sync_after: 8 << 20,
             direct_bytes: 256 << 20,
             reserve_bytes: 512 << 20,
             allocation_unit: 64 << 10,
