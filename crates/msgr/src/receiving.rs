@@ -2,13 +2,13 @@
 
 use bytes::{BufMut, BytesMut};
 
-use crate::room::{Room, Shape};
+use crate::room::Room;
 
 /// The receiving side of an established session in protocol `P`: bytes that are not part of an event yet, and room for more.
 pub struct Receiving<P> {
     pub(crate) rx: BytesMut,
     /// For the current message, and the next one.
-    room: Room,
+    pub(crate) room: Room,
     pub(crate) protocol: P,
 }
 
@@ -46,15 +46,5 @@ impl<P> Receiving<P> {
     /// Appends received bytes.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.rx.put_slice(bytes);
-    }
-
-    /// Notes that the current message lacks so many bytes, at least, and where its data begins; none if its header is not there.
-    pub(crate) fn lacks(&mut self, missing: usize, data_at: Option<usize>) {
-        self.room.lacks(missing, data_at);
-    }
-
-    /// Notes that a message was received.
-    pub(crate) fn received(&mut self, shape: Shape) {
-        self.room.received(shape);
     }
 }

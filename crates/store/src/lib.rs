@@ -73,7 +73,7 @@ pub use error::{Result, StoreError};
 pub use fsck::{Damage, StoreReport, check};
 pub use memory::{Held, Memory};
 pub use options::{Around, Options};
-pub use rows::Rows;
+pub use rows::{Rows, key_after};
 pub use scrub::{Integrity, Scrub, Scrubbed};
 pub use step::Stage;
 pub use store::{Progress, Space, Store, prefix_end};

@@ -11,6 +11,12 @@ const BATCH: usize = 512;
 
 type Row = (Bytes, Bytes);
 
+/// The least key behind `key`: where a walk goes on.
+#[must_use]
+pub fn key_after(key: &[u8]) -> Bytes {
+    [key, &[0]].concat().into()
+}
+
 /// Rows in ascending order of their keys, read some at a time. They are not one view: transactions may come in between. Ends
 /// behind an error.
 pub struct Rows<'a> {
@@ -51,8 +57,7 @@ impl Rows<'_> {
         };
         let rows = self.store.scan(&from..&self.to, self.batch)?;
         if rows.len() == self.batch {
-            // The least key behind the last one.
-            self.from = rows.last().map(|(key, _)| [key, &[0][..]].concat().into());
+            self.from = rows.last().map(|(key, _)| key_after(key));
         }
         self.read = rows.into_iter();
         Ok(true)

@@ -409,11 +409,9 @@ fn wait_for_checkpoint(core: &Core) -> Option<Kind> {
             continue;
         }
         if !clean && (order.checkpoint_wanted || order.apply_ended || order.last_batch.elapsed() >= idle) {
-            order.unsynced = 0;
             return Some(Kind::Whole);
         }
         if order.unsynced >= core.options.sync_after {
-            order.unsynced = 0;
             return Some(Kind::FilesAlone);
         }
         // Not woken by every batch: looks again by itself when the store may have become idle.
@@ -558,6 +556,7 @@ fn replay_start(order: &Order, seq: Seq) -> u64 {
 }
 
 fn sync_volumes(core: &Core) -> Result<()> {
+    core.order.lock().unsynced = 0;
     let dirty = std::mem::take(&mut *core.dirty.lock());
     for volume in dirty.into_values() {
         // A deleted volume has no file any more.

@@ -19,6 +19,7 @@ use crate::{
     options::Options,
     reclaim, recovery,
     remote::{PlaceRecord, Remote},
+    rows::key_after,
     scrub, stages,
     step::{Stage, Stepper},
     transaction::{Op, Seq, Transaction, VolumeId},
@@ -255,9 +256,8 @@ impl Store {
         let end = prefix_end(prefix);
         match after {
             Some(after) => {
-                // The least key after `after`.
-                let start = [after, &[0]].concat();
-                self.scan(start.as_slice().max(prefix)..&end, limit)
+                let start = key_after(after);
+                self.scan((&start[..]).max(prefix)..&end, limit)
             }
             None => self.scan(prefix..&end, limit),
         }

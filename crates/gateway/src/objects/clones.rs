@@ -8,7 +8,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-use store::StoreError;
+use store::{StoreError, key_after};
 
 use super::{
     Objects,
@@ -169,7 +169,7 @@ impl Objects {
             return Ok(Vec::new());
         };
         let (from, _) = keys::onode_range(b'C', onode);
-        let to = keys::after(&keys::clone(onode, oldest));
+        let to = key_after(&keys::clone(onode, oldest));
         let mut found: Vec<_> = self
             .store()
             .rows((from, to))

@@ -36,12 +36,6 @@ fn table(prefix: u8, body: impl FnOnce(&mut BytesMut)) -> Bytes {
     out.freeze()
 }
 
-/// The smallest key behind `key`: where a walk over a table goes on.
-#[must_use]
-pub fn after(key: &[u8]) -> Bytes {
-    [key, &[0]].concat().into()
-}
-
 /// The onode of a named object.
 #[must_use]
 pub fn object(id: &ObjectId) -> Bytes {

@@ -241,9 +241,11 @@ impl Osd {
         epoch: u32,
         request: &Request,
     ) -> Outcome {
-        if let Some(gone) = self.pool_is_gone(object, &op) {
+        // What is stored now for a pool that was deleted since the request was let in would stay for good.
+        let newest = self.cluster.osdmap();
+        if !newest.pools.contains_key(&object.id.pool) {
             inner.state = None;
-            if let Err(error) = gone {
+            if let Err(error) = no_such_pool(&op.message, &newest) {
                 self.refuse(&op, error, epoch);
             }
             return Outcome::Done;
@@ -351,13 +353,6 @@ impl Osd {
     fn has_ended(&self) -> bool {
         let store = self.objects.store();
         store.has_failed() && !store.on_devices()
-    }
-
-    /// What a request is to be told whose pool was deleted since it was let in. What it stored now would stay for good.
-    fn pool_is_gone(&self, object: &Object, op: &PendingOp) -> Option<Result<(), Errno>> {
-        let map = self.cluster.osdmap();
-        let gone = !map.pools.contains_key(&object.id.pool);
-        gone.then(|| no_such_pool(&op.message, &map))
     }
 
     /// Answers a vector that changed nothing.

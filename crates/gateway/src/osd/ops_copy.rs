@@ -10,6 +10,7 @@ use encoding::{
     Decode, Encode, Errno, Features, Reader,
     types::{ObjectCopyCursor, ObjectCopyData, ObjectLocator, OpArgs, OpCode, OsdOp, Utime},
 };
+use store::key_after;
 
 use super::{
     context::{Context, MAX_OMAP_ENTRIES},
@@ -17,7 +18,7 @@ use super::{
     ops_snap,
     ops_sparse::data_extents,
 };
-use crate::objects::{id::ObjectId, keys, slots::SLOT_SIZE};
+use crate::objects::{id::ObjectId, slots::SLOT_SIZE};
 
 /// `CEPH_OSD_COPY_FROM_FLAG_MAP_SNAP_CLONE`: the source's snapshot is a clone's id.
 const MAP_SNAP_CLONE: u8 = 8;
@@ -208,7 +209,7 @@ fn copy_omap(
     }
     let mut last = cursor.omap_offset.clone();
     loop {
-        let rows = ctx.stored_rows(b'M', &keys::after(&last), MAX_OMAP_ENTRIES)?;
+        let rows = ctx.stored_rows(b'M', &key_after(&last), MAX_OMAP_ENTRIES)?;
         let last_page = rows.len() < MAX_OMAP_ENTRIES;
         for (key, value) in rows {
             *left -= (key.len() + value.len() + 8) as i64;

@@ -33,16 +33,14 @@ impl ReadHalf {
         let Reading { reader, limits } = &mut self.protocol;
         Ok(match reader.next(&mut self.rx, limits)? {
             Progress::Need(n) => {
-                let data_at = reader.data_at();
-                self.lacks(n, data_at);
+                self.room.lacks(n, reader.data_at());
                 None
             }
             Progress::Ready(event) => {
-                let shape = reader.shape();
+                self.room.received(reader.shape());
                 if let (Event::Ack(seq), Some(session)) = (&event, reader.lossless()) {
                     session.acknowledged(*seq)?;
                 }
-                self.received(shape);
                 Some(event)
             }
         })

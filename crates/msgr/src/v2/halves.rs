@@ -58,13 +58,11 @@ impl ReadHalf {
             let Reading { reader, limits, .. } = &mut self.protocol;
             match reader.next(&mut self.rx, limits)? {
                 Progress::Need(n) => {
-                    let data_at = reader.data_at();
-                    self.lacks(n, data_at);
+                    self.room.lacks(n, reader.data_at());
                     return Ok(None);
                 }
                 Progress::Ready(frame) => {
-                    let shape = reader.shape();
-                    self.received(shape);
+                    self.room.received(reader.shape());
                     if let Some(event) = self.protocol.event(frame)? {
                         return Ok(Some(event));
                     }
