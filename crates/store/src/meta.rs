@@ -262,12 +262,8 @@ pub(crate) fn apply_op(layer: &mut Layer, op: &Op, base: impl FnOnce(&Bytes) -> 
         Op::Put { key, value } => layer.put(key.clone(), value),
         Op::Patch { key, offset, data } => {
             let below = base(key);
-            layer.patch(
-                key.clone(),
-                usize::try_from(*offset).unwrap_or(usize::MAX),
-                data,
-                below,
-            );
+            let offset = usize::try_from(*offset).unwrap_or(usize::MAX);
+            layer.patch(key, offset, data, below);
         }
         Op::Delete { key } => layer.delete(key.clone()),
         Op::DeleteRange { start, end } => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
 
 use crate::{
     core::{Core, DataKind, DataOp, Queued},
@@ -55,17 +56,17 @@ impl Cut {
         }
     }
 
-    fn pieces(&self, volume: &Volume, offset: u64, data: Bytes) -> Vec<Piece> {
+    fn pieces(&self, volume: &Volume, offset: u64, data: Bytes) -> SmallVec<[Piece; 1]> {
         let len = data.len() as u64;
         if len < self.threshold {
-            return vec![(offset, data, false)];
+            return smallvec![(offset, data, false)];
         }
         if !volume.sums.are_kept() || !self.whole_blocks {
-            return vec![(offset, data, true)];
+            return smallvec![(offset, data, true)];
         }
         let (first, end) = whole_blocks(offset, len);
         if first == end {
-            return vec![(offset, data, false)];
+            return smallvec![(offset, data, false)];
         }
         let (head, tail) = (first * BLOCK - offset, end * BLOCK - offset);
         let pieces = [

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::{
     core::Core,
     disk::DiskFile,
@@ -41,7 +43,7 @@ impl Core {
         let _settling = volume.settling.lock();
         let end = offset + data.len() as u64;
         let (first, last) = (offset / BLOCK, end.div_ceil(BLOCK));
-        let mut found: Vec<u32> = sums::decode(known).collect();
+        let mut found: SmallVec<[u32; 4]> = sums::decode(known).collect();
         found.reserve_exact((last - first) as usize - found.len());
         for block in first + found.len() as u64..last {
             let start = block * BLOCK;

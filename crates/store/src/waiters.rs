@@ -12,6 +12,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use crate::{
     error::{Result, StoreError},
@@ -25,7 +26,7 @@ struct Queue {
     /// For everything up to a transaction. Ascending by its number; equal ones in the order they came.
     waiting: VecDeque<(Seq, Callback)>,
     /// For a transaction alone.
-    alone: BTreeMap<Seq, Vec<Callback>>,
+    alone: BTreeMap<Seq, SmallVec<[Callback; 1]>>,
     /// Durable, while something before them is not.
     early: BTreeSet<Seq>,
     /// Set once nothing more becomes durable.

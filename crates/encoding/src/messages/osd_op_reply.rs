@@ -16,8 +16,9 @@ use crate::{
 const HEAD_VERSION: u16 = 8;
 const COMPAT_VERSION: u16 = 2;
 
-/// Bytes that the fields of an answer without redirect take beside the object's name and the operations, at most.
-const FIXED_LEN: usize = 160;
+/// Bytes that the fields of an answer without redirect take beside the object's name and the operations: memory of just that size needs no
+/// second allocation to become [`Bytes`].
+const FIXED_LEN: usize = 102;
 /// Bytes of an operation and its result.
 const PER_OP: usize = 38 + 4;
 
@@ -182,7 +183,7 @@ impl Message for MOsdOpReply {
         // NEW_OSDOPREPLY_ENCODING is the same bit as CRUSH_TUNABLES5.
         let new = features.has(Feature::CRUSH_TUNABLES5);
         let version = if new { HEAD_VERSION } else { 6 };
-        // Enough but for a redirect: growing step by step would cost more than the rest of the encoding.
+        // All of it but for a redirect, which old clients always get: growing step by step would cost more than the rest of the encoding.
         let mut out = BytesMut::with_capacity(FIXED_LEN + self.oid.len() + self.ops.len() * PER_OP);
         out.put_blob(&self.oid);
         self.pg.encode(&mut out, features);

@@ -1,5 +1,7 @@
 //! Messages and their types against the encodings of Ceph's own code, and against what real peers sent.
 
+use bytes::Bytes;
+
 use super::*;
 use crate::{
     features::Features,
@@ -10,8 +12,8 @@ use crate::{
     },
     types::{
         CloneInfo, Eversion, Hobject, ListSnapsResponse, ListWatchersResponse, ObjectLocator,
-        ObjectStatCollection, ObjectStatSum, PgLsResponse, PgNlsResponse, PoolStat, ReqId, RequestRedirect,
-        SnapContext, SnapSet,
+        ObjectStatCollection, ObjectStatSum, OsdOp, PgLsResponse, PgNlsResponse, PoolStat, ReqId,
+        RequestRedirect, SnapContext, SnapSet,
     },
 };
 
@@ -267,6 +269,19 @@ fn an_osd_op_reply_of_hammer_carries_what_its_client_understands() {
     let raw = reply.encode(Features(0x0083_ffff_ffff_ffff));
     assert_eq!((raw.header.version, raw.header.compat_version), (6, 2));
     assert_eq!(MOsdOpReply::decode(&raw), Ok(reply));
+}
+
+#[test]
+fn an_osd_op_reply_is_encoded_into_memory_of_just_its_size() {
+    let reply = MOsdOpReply {
+        oid: Bytes::from_static(b"rbd_data.1"),
+        ops: vec![OsdOp::default(); 2],
+        ..MOsdOpReply::default()
+    };
+    // What was larger would be shared from the start, and is not given back as what it was.
+    let front = reply.encode(Features::OURS).front;
+    let len = front.len();
+    assert_eq!(Vec::from(front).capacity(), len);
 }
 
 #[test]

@@ -30,7 +30,13 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::id::{ObjectId, put_escaped};
 
 fn table(prefix: u8, body: impl FnOnce(&mut BytesMut)) -> Bytes {
-    let mut out = BytesMut::with_capacity(48);
+    sized(prefix, 47, body)
+}
+
+/// A key whose body is so many bytes long, for tables that each request looks at: memory of just that size needs no second allocation to
+/// become [`Bytes`].
+fn sized(prefix: u8, len: usize, body: impl FnOnce(&mut BytesMut)) -> Bytes {
+    let mut out = BytesMut::with_capacity(1 + len);
     out.put_u8(prefix);
     body(&mut out);
     out.freeze()
@@ -84,7 +90,7 @@ pub fn inline_data(onode: u64) -> Bytes {
 /// Where one block is.
 #[must_use]
 pub fn block(onode: u64, block: u32) -> Bytes {
-    table(b'B', |out| {
+    sized(b'B', 12, |out| {
         out.put_u64(onode);
         out.put_u32(block);
     })
@@ -147,7 +153,7 @@ pub fn scrub(pool: i64, seed: u32) -> Bytes {
 /// A page of data object entries.
 #[must_use]
 pub fn page(volume: u64, page: u32) -> Bytes {
-    table(b'P', |out| {
+    sized(b'P', 12, |out| {
         out.put_u64(volume);
         out.put_u32(page);
     })
@@ -156,7 +162,7 @@ pub fn page(volume: u64, page: u32) -> Bytes {
 /// The onode of a data object that has attributes.
 #[must_use]
 pub fn extra(volume: u64, object: u64) -> Bytes {
-    table(b'E', |out| {
+    sized(b'E', 16, |out| {
         out.put_u64(volume);
         out.put_u64(object);
     })
@@ -165,7 +171,7 @@ pub fn extra(volume: u64, object: u64) -> Bytes {
 /// A page of recorded replies.
 #[must_use]
 pub fn replies(client: i64, page: u32) -> Bytes {
-    table(b'R', |out| {
+    sized(b'R', 12, |out| {
         out.put_i64(client);
         out.put_u32(page);
     })
@@ -174,7 +180,7 @@ pub fn replies(client: i64, page: u32) -> Bytes {
 /// The data of a recorded reply.
 #[must_use]
 pub fn reply_data(client: i64, tid: u64) -> Bytes {
-    table(b'Q', |out| {
+    sized(b'Q', 16, |out| {
         out.put_i64(client);
         out.put_u64(tid);
     })

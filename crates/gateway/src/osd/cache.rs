@@ -1,12 +1,13 @@
 //! Objects in memory: each has its lock, under which its ops run one at a time and in the order they came.
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::RandomState},
+    collections::{VecDeque, hash_map::RandomState},
     hash::BuildHasher,
     mem::size_of,
     sync::Arc,
 };
 
+use hashbrown::HashTable;
 use parking_lot::Mutex;
 use store::{Held, Seq};
 
@@ -58,7 +59,8 @@ const SHARDS: usize = 64;
 
 /// Recently used objects.
 pub(super) struct Cache {
-    shards: Vec<Mutex<HashMap<ObjectId, Arc<Object>>>>,
+    shards: Vec<Mutex<HashTable<Arc<Object>>>>,
+    /// Of names, for the shard and within it. Keyed: clients choose the names.
     hasher: RandomState,
     shard_capacity: usize,
     /// Whether a transaction is durable.
@@ -78,21 +80,23 @@ impl Cache {
 
     /// The object of that name.
     pub(super) fn get(&self, id: &ObjectId) -> Arc<Object> {
-        let shard = &self.shards[self.hasher.hash_one(id) as usize % SHARDS];
+        let hash = self.hasher.hash_one(id);
+        // The table goes by other bits: its groups by the lowest, what it compares by the highest.
+        let shard = &self.shards[(hash >> 32) as usize % SHARDS];
         let mut objects = shard.lock();
-        if let Some(object) = objects.get(id) {
+        if let Some(object) = objects.find(hash, |object| object.id == *id) {
             return Arc::clone(object);
         }
-        let id = id.detached();
         if objects.len() >= self.shard_capacity {
             evict(&mut objects, &*self.is_durable);
         }
         let object = Arc::new(Object {
-            id: id.clone(),
+            id: id.detached(),
             gate: Mutex::default(),
             inner: Mutex::default(),
         });
-        objects.insert(id, Arc::clone(&object));
+        let hash_of = |object: &Arc<Object>| self.hasher.hash_one(&object.id);
+        objects.insert_unique(hash, Arc::clone(&object), hash_of);
         object
     }
 
@@ -102,12 +106,7 @@ impl Cache {
         let mut found = Vec::new();
         for shard in &self.shards {
             let objects = shard.lock();
-            found.extend(
-                objects
-                    .iter()
-                    .filter(|(id, _)| wanted(id))
-                    .map(|(_, o)| Arc::clone(o)),
-            );
+            found.extend(objects.iter().filter(|object| wanted(&object.id)).cloned());
         }
         found
     }
@@ -118,10 +117,10 @@ impl Cache {
         for shard in &self.shards {
             let objects = shard.lock();
             let names = |id: &ObjectId| id.nspace.len() + id.key.len() + id.name.len();
-            // A name stands with the object and as a key, on the same bytes.
-            let each = size_of::<Object>() + size_of::<(ObjectId, Arc<Object>)>();
+            let each = size_of::<Object>() + size_of::<Arc<Object>>();
             held.items += objects.len() as u64;
-            held.bytes += objects.keys().map(|id| (each + names(id)) as u64).sum::<u64>();
+            let bytes = objects.iter().map(|object| (each + names(&object.id)) as u64);
+            held.bytes += bytes.sum::<u64>();
         }
         held
     }
@@ -129,16 +128,16 @@ impl Cache {
     /// Forgets all objects of a pool.
     pub(super) fn forget_pool(&self, pool: i64) {
         for shard in &self.shards {
-            shard.lock().retain(|id, _| id.pool != pool);
+            shard.lock().retain(|object| object.id.pool != pool);
         }
     }
 }
 
-/// Makes room: drops a part of what nobody uses (an op that waits for the disk holds its object). The map's order is random, which is as good as any.
+/// Makes room: drops a part of what nobody uses (an op that waits for the disk holds its object). The table's order is random, which is as good as any.
 /// What of an object is not durable yet must be remembered: replies wait for it.
-fn evict(objects: &mut HashMap<ObjectId, Arc<Object>>, is_durable: &dyn Fn(Seq) -> bool) {
+fn evict(objects: &mut HashTable<Arc<Object>>, is_durable: &dyn Fn(Seq) -> bool) {
     let mut quota = (objects.len() / 8).max(1);
-    objects.retain(|_, object| {
+    objects.retain(|object| {
         let idle = Arc::strong_count(object) == 1
             && object
                 .inner
