@@ -9,10 +9,6 @@ use rbdgate::{
     decode, fsck, serve,
 };
 
-/// Most memory is given back by another thread than took it, for which glibc's allocator makes them wait for each other (decision 0010).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const ABOUT: &str =
     "A server that stock Ceph clients take for a Ceph cluster, and that keeps their RBD images.";
 const EXAMPLES: &str = "\
