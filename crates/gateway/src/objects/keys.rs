@@ -29,14 +29,20 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::id::{ObjectId, put_escaped};
 
-fn table(prefix: u8, body: impl FnOnce(&mut BytesMut)) -> Bytes {
-    sized(prefix, 47, body)
+/// A key of these parts, in memory of just its size: more would take a second allocation to become [`Bytes`].
+fn key_of<const N: usize>(prefix: u8, parts: [&[u8]; N]) -> Bytes {
+    let len: usize = parts.iter().map(|part| part.len()).sum();
+    let mut out = Vec::with_capacity(1 + len);
+    out.push(prefix);
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    out.into()
 }
 
-/// A key whose body is so many bytes long, for tables that each request looks at: memory of just that size needs no second allocation to
-/// become [`Bytes`].
-fn sized(prefix: u8, len: usize, body: impl FnOnce(&mut BytesMut)) -> Bytes {
-    let mut out = BytesMut::with_capacity(1 + len);
+/// A key with names that are escaped: how long it gets shows as it is written.
+fn escaped(prefix: u8, body: impl FnOnce(&mut BytesMut)) -> Bytes {
+    let mut out = BytesMut::with_capacity(48);
     out.put_u8(prefix);
     body(&mut out);
     out.freeze()
@@ -45,86 +51,73 @@ fn sized(prefix: u8, len: usize, body: impl FnOnce(&mut BytesMut)) -> Bytes {
 /// The onode of a named object.
 #[must_use]
 pub fn object(id: &ObjectId) -> Bytes {
-    table(b'O', |out| id.put_sort_key(out))
+    escaped(b'O', |out| id.put_sort_key(out))
 }
 
 /// The start of all objects of a pool from a (reversed) hash on.
 #[must_use]
 pub fn objects_from(pool: i64, reversed_hash: u32) -> Bytes {
-    table(b'O', |out| {
-        out.put_i64(pool);
-        out.put_u32(reversed_hash);
-    })
+    key_of(b'O', [&pool.to_be_bytes(), &reversed_hash.to_be_bytes()])
 }
 
 /// One attribute.
 #[must_use]
 pub fn xattr(onode: u64, name: &[u8]) -> Bytes {
-    table(b'X', |out| {
-        out.put_u64(onode);
-        out.put_slice(name);
-    })
+    key_of(b'X', [&onode.to_be_bytes(), name])
 }
 
 /// The omap header.
 #[must_use]
 pub fn omap_header(onode: u64) -> Bytes {
-    table(b'H', |out| out.put_u64(onode))
+    key_of(b'H', [&onode.to_be_bytes()])
 }
 
 /// One omap entry.
 #[must_use]
 pub fn omap(onode: u64, key: &[u8]) -> Bytes {
-    table(b'M', |out| {
-        out.put_u64(onode);
-        out.put_slice(key);
-    })
+    key_of(b'M', [&onode.to_be_bytes(), key])
 }
 
 /// The data of a small object.
 #[must_use]
 pub fn inline_data(onode: u64) -> Bytes {
-    table(b'D', |out| out.put_u64(onode))
+    key_of(b'D', [&onode.to_be_bytes()])
 }
 
 /// Where one block is.
 #[must_use]
 pub fn block(onode: u64, block: u32) -> Bytes {
-    sized(b'B', 12, |out| {
-        out.put_u64(onode);
-        out.put_u32(block);
-    })
+    key_of(b'B', [&onode.to_be_bytes(), &block.to_be_bytes()])
 }
 
 /// One watch.
 #[must_use]
 pub fn watch(onode: u64, client: i64, cookie: u64) -> Bytes {
-    table(b'W', |out| {
-        out.put_u64(onode);
-        out.put_i64(client);
-        out.put_u64(cookie);
-    })
+    key_of(
+        b'W',
+        [&onode.to_be_bytes(), &client.to_be_bytes(), &cookie.to_be_bytes()],
+    )
 }
 
 /// The range of all rows that an onode has in one table.
 #[must_use]
 pub fn onode_range(prefix: u8, onode: u64) -> (Bytes, Bytes) {
     (
-        table(prefix, |out| out.put_u64(onode)),
-        table(prefix, |out| out.put_u64(onode + 1)),
+        key_of(prefix, [&onode.to_be_bytes()]),
+        key_of(prefix, [&(onode + 1).to_be_bytes()]),
     )
 }
 
 /// All rows of one table.
 #[must_use]
 pub fn whole_table(prefix: u8) -> (Bytes, Bytes) {
-    (table(prefix, |_| ()), table(prefix + 1, |_| ()))
+    (key_of(prefix, []), key_of(prefix + 1, []))
 }
 
 /// The volume of an image.
 #[must_use]
 pub fn image_volume(pool: i64, nspace: &[u8], image: &[u8]) -> Bytes {
-    table(b'V', |out| {
+    escaped(b'V', |out| {
         out.put_i64(pool);
         put_escaped(out, nspace);
         out.put_slice(image);
@@ -134,7 +127,7 @@ pub fn image_volume(pool: i64, nspace: &[u8], image: &[u8]) -> Bytes {
 /// Who created an image.
 #[must_use]
 pub fn creator(pool: i64, nspace: &[u8], image: &[u8]) -> Bytes {
-    table(b'U', |out| {
+    escaped(b'U', |out| {
         out.put_i64(pool);
         put_escaped(out, nspace);
         out.put_slice(image);
@@ -144,108 +137,81 @@ pub fn creator(pool: i64, nspace: &[u8], image: &[u8]) -> Bytes {
 /// When a placement group was scrubbed.
 #[must_use]
 pub fn scrub(pool: i64, seed: u32) -> Bytes {
-    table(b'G', |out| {
-        out.put_i64(pool);
-        out.put_u32(seed);
-    })
+    key_of(b'G', [&pool.to_be_bytes(), &seed.to_be_bytes()])
 }
 
 /// A page of data object entries.
 #[must_use]
 pub fn page(volume: u64, page: u32) -> Bytes {
-    sized(b'P', 12, |out| {
-        out.put_u64(volume);
-        out.put_u32(page);
-    })
+    key_of(b'P', [&volume.to_be_bytes(), &page.to_be_bytes()])
 }
 
 /// The onode of a data object that has attributes.
 #[must_use]
 pub fn extra(volume: u64, object: u64) -> Bytes {
-    sized(b'E', 16, |out| {
-        out.put_u64(volume);
-        out.put_u64(object);
-    })
+    key_of(b'E', [&volume.to_be_bytes(), &object.to_be_bytes()])
 }
 
 /// A page of recorded replies.
 #[must_use]
 pub fn replies(client: i64, page: u32) -> Bytes {
-    sized(b'R', 12, |out| {
-        out.put_i64(client);
-        out.put_u32(page);
-    })
+    key_of(b'R', [&client.to_be_bytes(), &page.to_be_bytes()])
 }
 
 /// The data of a recorded reply.
 #[must_use]
 pub fn reply_data(client: i64, tid: u64) -> Bytes {
-    sized(b'Q', 16, |out| {
-        out.put_i64(client);
-        out.put_u64(tid);
-    })
+    key_of(b'Q', [&client.to_be_bytes(), &tid.to_be_bytes()])
 }
 
 /// All rows of a client in one of the reply tables.
 #[must_use]
 pub fn client_range(prefix: u8, client: i64) -> (Bytes, Bytes) {
     (
-        table(prefix, |out| out.put_i64(client)),
-        table(prefix, |out| out.put_i64(client + 1)),
+        key_of(prefix, [&client.to_be_bytes()]),
+        key_of(prefix, [&(client + 1).to_be_bytes()]),
     )
 }
 
 /// A page of slots.
 #[must_use]
 pub fn slots(pool: i64, page: u32) -> Bytes {
-    table(b'S', |out| {
-        out.put_i64(pool);
-        out.put_u32(page);
-    })
+    key_of(b'S', [&pool.to_be_bytes(), &page.to_be_bytes()])
 }
 
 /// One clone of an object.
 #[must_use]
 pub fn clone(onode: u64, clone: u64) -> Bytes {
-    table(b'C', |out| {
-        out.put_u64(onode);
-        out.put_u64(!clone);
-    })
+    key_of(b'C', [&onode.to_be_bytes(), &(!clone).to_be_bytes()])
 }
 
 /// The clone that serves a snapshot of an object.
 #[must_use]
 pub fn snap(pool: i64, snap: u64, onode: u64) -> Bytes {
-    table(b'I', |out| {
-        out.put_i64(pool);
-        out.put_u64(snap);
-        out.put_u64(onode);
-    })
+    key_of(
+        b'I',
+        [&pool.to_be_bytes(), &snap.to_be_bytes(), &onode.to_be_bytes()],
+    )
 }
 
 /// All clones that serve a snapshot.
 #[must_use]
 pub fn snap_range(pool: i64, snap: u64) -> (Bytes, Bytes) {
-    let start = |snap: u64| {
-        table(b'I', |out| {
-            out.put_i64(pool);
-            out.put_u64(snap);
-        })
-    };
+    let start = |snap: u64| key_of(b'I', [&pool.to_be_bytes(), &snap.to_be_bytes()]);
     (start(snap), start(snap.saturating_add(1)))
 }
 
 /// A counter.
 #[must_use]
 pub fn counter(name: &str) -> Bytes {
-    table(b'N', |out| out.put_slice(name.as_bytes()))
+    key_of(b'N', [name.as_bytes()])
 }
 
 /// The rows of a pool in the tables that start with the pool id (`O`, `V`, `U`, `S`, `I`).
 #[must_use]
 pub fn pool_range(prefix: u8, pool: i64) -> (Bytes, Bytes) {
     (
-        table(prefix, |out| out.put_i64(pool)),
-        table(prefix, |out| out.put_i64(pool + 1)),
+        key_of(prefix, [&pool.to_be_bytes()]),
+        key_of(prefix, [&(pool + 1).to_be_bytes()]),
     )
 }
