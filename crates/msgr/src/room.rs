@@ -5,9 +5,8 @@
 //! lie right. So after a large message the next one is expected to look the same, and its first byte is received to where its data will be
 //! aligned; where it looks otherwise, what has come of it is moved. Small messages are received many with one call.
 
-use std::collections::VecDeque;
-
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use pages::Spares;
 use parking_lot::Mutex;
 
 /// Buffers are filled in pieces of this size while messages are small.
@@ -22,7 +21,7 @@ const ALIGNMENT: usize = 4096;
 /// The longest message, in bytes, that the next one is expected to look like: a session that waits holds a buffer for it, for a while. Of
 /// longer ones, what has come with the header is little.
 const EXPECTED: usize = 160 << 10;
-/// Bytes of large buffers that are remembered, to be used again.
+/// Bytes of large buffers that are kept unused.
 const KEPT: usize = 64 << 20;
 
 /// What a message takes, counted from its first byte.
@@ -86,10 +85,10 @@ impl Room {
         };
         match self.expected {
             Some(shape) if rx.is_empty() && self.data_at.is_none() && !is_room_for(rx, shape) => {
-                *rx = SPARES.lock().take(shape);
+                *rx = aligned(shape);
             }
             _ if self.missing > free && whole.is_large() && whole.len <= AT_ONCE => {
-                let mut large = SPARES.lock().take(whole);
+                let mut large = aligned(whole);
                 large.extend_from_slice(rx);
                 *rx = large;
             }
@@ -108,75 +107,63 @@ fn is_room_for(rx: &BytesMut, shape: Shape) -> bool {
     rx.capacity() == shape.len && (rx.as_ptr().addr() + shape.data_at).is_multiple_of(ALIGNMENT)
 }
 
-/// Large buffers of all connections.
-static SPARES: Mutex<Spares> = Mutex::new(Spares {
-    known: VecDeque::new(),
-    bytes: 0,
-});
+/// Large buffers that no connection needs for now.
+static SPARES: Mutex<Spares> = Mutex::new(Spares::new(KEPT));
 
-/// Buffers that were handed out, oldest first. Fresh memory of that size costs more than receiving into it, since the kernel has to find and
-/// clear every page.
-struct Spares {
-    known: VecDeque<Spare>,
-    bytes: usize,
+/// An empty buffer with room for a message and nothing behind it, in which its data is aligned.
+fn aligned(shape: Shape) -> BytesMut {
+    // Up to a page to align.
+    let size = (ALIGNMENT + shape.len).next_multiple_of(ALIGNMENT);
+    let spare = SPARES.lock().take(size);
+    let mut buffer = spare.unwrap_or_else(|| pages::buffer(size));
+    let misaligned = (buffer.as_ptr().addr() + shape.data_at) % ALIGNMENT;
+    let skip = (ALIGNMENT - misaligned) % ALIGNMENT;
+    buffer.put_bytes(0, skip);
+    buffer.advance(skip);
+    // What follows would lie where its data is not aligned.
+    drop(buffer.split_off(shape.len));
+    buffer
 }
 
-/// A buffer that was handed out. Once nothing else refers to it, it is free.
-struct Spare {
-    /// Its first byte, which leads to all of it.
-    first: Bytes,
-    size: usize,
+/// Takes the first `len` received bytes: what is left of a message, behind its header.
+pub(crate) fn take_message(rx: &mut BytesMut, len: usize) -> BytesMut {
+    let message = rx.split_to(len);
+    if rx.is_empty() && len >= LARGE {
+        // So that the message alone has its buffer.
+        *rx = BytesMut::new();
+    }
+    message
 }
 
-impl Spares {
-    /// An empty buffer with room for a message and nothing behind it, in which its data is aligned.
-    fn take(&mut self, shape: Shape) -> BytesMut {
-        // The first byte, and up to a page to align.
-        let size = (1 + ALIGNMENT + shape.len).next_multiple_of(ALIGNMENT);
-        let mut buffer = self.reuse(size).unwrap_or_else(|| pages::buffer(size));
-        buffer.put_u8(0);
-        self.remember(buffer.split_to(1).freeze(), size);
-        let misaligned = (buffer.as_ptr().addr() + shape.data_at) % ALIGNMENT;
-        let skip = (ALIGNMENT - misaligned) % ALIGNMENT;
-        buffer.put_bytes(0, skip);
-        buffer.advance(skip);
-        // What follows would lie where its data is not aligned.
-        drop(buffer.split_off(shape.len));
-        buffer
+/// A message's bytes, to be cut up. The buffer of many is used again once nobody refers to any of them.
+pub(crate) fn freeze(message: BytesMut) -> Bytes {
+    if message.len() < LARGE {
+        message.freeze()
+    } else {
+        Bytes::from_owner(Large(message))
     }
+}
 
-    /// A buffer of that size, or not much more, that nobody uses any more: one of the latest, which the processor's cache may still have.
-    fn reuse(&mut self, size: usize) -> Option<BytesMut> {
-        let fits = |spare: &Spare| (size..=2 * size).contains(&spare.size) && spare.first.is_unique();
-        let spare = self.known.remove(self.known.iter().rposition(fits)?)?;
-        self.bytes -= spare.size;
-        let mut buffer = spare.first.try_into_mut().ok()?;
-        buffer.clear();
-        (buffer.capacity() >= size).then_some(buffer)
+/// A large message.
+struct Large(BytesMut);
+
+impl AsRef<[u8]> for Large {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
+}
 
-    fn remember(&mut self, first: Bytes, size: usize) {
-        self.known.push_back(Spare { first, size });
-        self.bytes += size;
-        while self.bytes > KEPT {
-            let Some(oldest) = self.known.pop_front() else {
-                return;
-            };
-            self.bytes -= oldest.size;
-        }
+impl Drop for Large {
+    fn drop(&mut self) {
+        let left = pages::whole(std::mem::take(&mut self.0));
+        let too_much = left.and_then(|(size, buffer)| SPARES.lock().give(size, buffer));
+        drop(too_much);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn spares() -> Spares {
-        Spares {
-            known: VecDeque::new(),
-            bytes: 0,
-        }
-    }
 
     fn address(buffer: &[u8]) -> usize {
         buffer.as_ptr().addr()
@@ -293,30 +280,32 @@ mod tests {
 
     #[test]
     fn a_buffer_is_used_again_once_all_that_was_in_it_is_gone() {
-        let mut spares = spares();
-        let mut first = spares.take(shape(17, 1 << 20));
-        first.put_bytes(1, 1 << 20);
-        let place = address(&first);
-        let mut data = first.split_to(1 << 20).freeze();
-        drop(first);
-        assert_ne!(address(&spares.take(shape(17, 1 << 20))), place);
-        let rest = data.split_off(5);
+        // A size of its own: the buffers are those of all tests.
+        let shape = shape(17, 5_555_555);
+        let mut rx = aligned(shape);
+        let place = address(&rx);
+        rx.put_bytes(1, shape.len);
+        let header = rx.split_to(10);
+        let mut message = freeze(take_message(&mut rx, shape.len - 10));
+        drop(header);
+        let data = message.split_off(7);
+        drop(message);
+        assert_ne!(address(&aligned(shape)), place);
         drop(data);
-        assert_ne!(address(&spares.take(shape(17, 1 << 20))), place);
-        drop(rest);
-        let reused: Vec<BytesMut> = (0..3).map(|_| spares.take(shape(17, 1 << 20))).collect();
-        assert!(reused.iter().any(|buffer| address(buffer) == place));
-        assert!(reused.iter().all(|buffer| buffer.capacity() >= 1 << 20));
+        let again: Vec<BytesMut> = (0..3).map(|_| aligned(shape)).collect();
+        assert!(again.iter().any(|buffer| address(buffer) == place));
+        assert!(again.iter().all(|buffer| buffer.capacity() == shape.len));
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
-        let mut spares = spares();
-        let held: Vec<BytesMut> = (0..40).map(|_| spares.take(shape(0, 4 << 20))).collect();
-        assert!(spares.bytes <= KEPT);
-        assert_eq!(spares.bytes, spares.known.iter().map(|spare| spare.size).sum());
-        drop(held);
-        assert!(spares.take(shape(0, 4 << 20)).capacity() >= 4 << 20);
+    fn behind_a_large_message_its_buffer_is_not_used_for_small_ones() {
+        let mut rx = aligned(shape(17, 1 << 20));
+        rx.put_bytes(1, 17 + (1 << 20));
+        drop(freeze(take_message(&mut rx, 17 + (1 << 20))));
+        let mut room = Room::default();
+        room.lacks(32, None);
+        room.make(&mut rx);
+        assert!(rx.capacity() < 2 * CHUNK);
     }
 
     #[test]

@@ -1,12 +1,16 @@
-//! Buffers in large pages.
+//! Buffers in large pages, and those that are used again.
 //!
 //! What is copied to or from memory in pages of 4 KiB, or written to the disk from there, has the processor look up a page for each 4 KiB, which in a
 //! virtual machine takes many steps, and the kernel pin each page by itself for `O_DIRECT`.
+
+mod spares;
 
 use std::mem::MaybeUninit;
 
 use bytes::BytesMut;
 use rustix::mm::{Advice, madvise};
+
+pub use spares::{Spares, whole};
 
 /// The size of a large page in bytes: one of x86-64, and of arm64 with small pages of 4 KiB.
 pub const LARGE: usize = 2 << 20;
@@ -19,17 +23,20 @@ pub fn buffer(len: usize) -> BytesMut {
         return BytesMut::with_capacity(len);
     }
     // What lies before the border is address space, and never memory.
-    let mut buffer = BytesMut::with_capacity(len + LARGE);
-    let skip = buffer.as_ptr().align_offset(LARGE);
-    if skip > LARGE {
-        return buffer;
-    }
-    let mut buffer = buffer.split_off(skip);
+    let mut buffer = at_large_page(BytesMut::with_capacity(len + LARGE));
     let whole = len / LARGE * LARGE;
     if let Some(pages) = buffer.spare_capacity_mut().get_mut(..whole) {
         prefer_large(pages);
     }
     buffer
+}
+
+/// What begins with a large page, of an empty buffer with room for one before that.
+fn at_large_page(mut buffer: BytesMut) -> BytesMut {
+    match buffer.as_ptr().align_offset(LARGE) {
+        skip if skip < LARGE => buffer.split_off(skip),
+        _ => buffer,
+    }
 }
 
 /// Asks the kernel to give large pages to memory of their size that is not used yet. A hint: where there are none, nothing happens.

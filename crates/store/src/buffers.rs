@@ -1,9 +1,9 @@
-//! Buffers for large reads, used again and again: fresh memory of that size costs more than reading into it, since
-//! the kernel has to find and clear every page.
+//! Buffers for large reads, used again and again.
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use pages::Spares;
 use parking_lot::Mutex;
 
 /// From this length on, in bytes, a read takes a buffer from the pool.
@@ -11,28 +11,31 @@ pub(crate) const POOLED: usize = 64 << 10;
 /// What the pool keeps of unused buffers, in bytes.
 const KEPT: usize = 64 << 20;
 
-/// Unused buffers, the largest ones last.
-#[derive(Debug, Default)]
+/// Unused buffers, with all their bytes initialized.
+#[derive(Debug)]
 pub(crate) struct Buffers {
-    free: Mutex<Free>,
+    free: Mutex<Spares>,
 }
 
-#[derive(Debug, Default)]
-struct Free {
-    buffers: Vec<BytesMut>,
-    bytes: usize,
+impl Default for Buffers {
+    fn default() -> Self {
+        Self {
+            free: Mutex::new(Spares::new(KEPT)),
+        }
+    }
 }
 
 impl Buffers {
     /// A buffer of `len` bytes. What it holds is what the last user left.
     pub(crate) fn take(self: &Arc<Self>, len: usize) -> Buffer {
-        let mut buffer = self.free.lock().take(len).unwrap_or_default();
-        if buffer.len() < len {
-            // Whole units, so that reads of nearly the same length share buffers.
-            let units = len.next_multiple_of(POOLED);
-            buffer = pages::buffer(units);
-            buffer.resize(units, 0);
-        }
+        // Whole units, so that reads of nearly the same length share buffers.
+        let units = len.next_multiple_of(POOLED);
+        let spare = self.free.lock().take(units);
+        let buffer = spare.unwrap_or_else(|| {
+            let mut fresh = pages::buffer(units);
+            fresh.resize(units, 0);
+            fresh
+        });
         Buffer {
             pool: Arc::clone(self),
             buffer,
@@ -42,28 +45,7 @@ impl Buffers {
 
     /// How many unused buffers are kept, and their bytes.
     pub(crate) fn kept(&self) -> (usize, usize) {
-        let free = self.free.lock();
-        (free.buffers.len(), free.bytes)
-    }
-}
-
-impl Free {
-    /// The smallest buffer of at least `len` bytes that is not wastefully large.
-    fn take(&mut self, len: usize) -> Option<BytesMut> {
-        let at = self.buffers.partition_point(|buffer| buffer.len() < len);
-        let fits = self.buffers.get(at)?.len() <= len.saturating_mul(2).max(POOLED * 2);
-        let buffer = fits.then(|| self.buffers.remove(at))?;
-        self.bytes -= buffer.len();
-        Some(buffer)
-    }
-
-    fn give(&mut self, buffer: BytesMut) {
-        if self.bytes + buffer.len() > KEPT {
-            return;
-        }
-        self.bytes += buffer.len();
-        let at = self.buffers.partition_point(|other| other.len() < buffer.len());
-        self.buffers.insert(at, buffer);
+        self.free.lock().held()
     }
 }
 
@@ -95,7 +77,9 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.pool.free.lock().give(std::mem::take(&mut self.buffer));
+        let buffer = std::mem::take(&mut self.buffer);
+        let too_much = self.pool.free.lock().give(buffer.len(), buffer);
+        drop(too_much);
     }
 }
 
@@ -127,6 +111,6 @@ mod tests {
     fn what_is_kept_unused_is_bounded() {
         let pool = Arc::new(Buffers::default());
         drop((0..20).map(|_| pool.take(8 << 20)).collect::<Vec<_>>());
-        assert_eq!(pool.free.lock().bytes, KEPT);
+        assert_eq!(pool.kept().1, KEPT);
     }
 }

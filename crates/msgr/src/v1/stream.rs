@@ -12,7 +12,7 @@ use crate::{
     connection::Event,
     error::{Malformed, Misbehaved, Result},
     lossless::Attachment,
-    room::Shape,
+    room::{self, Shape},
     v2::{Limits, Output, Progress},
 };
 
@@ -161,7 +161,7 @@ impl StreamReader {
             return Ok(Progress::Need(total - rx.len()));
         }
         self.head = None;
-        let mut raw = rx.split_to(total).freeze();
+        let mut raw = room::freeze(room::take_message(rx, total));
         let [front, middle, data] = lens.map(|len| raw.split_to(len));
         let footer = Footer::decode(signed, &raw)?;
         if footer.flags & Footer::COMPLETE == 0 {

@@ -7,7 +7,7 @@ use encoding::codec::{ceph_crc32c, wire_len};
 
 use crate::{
     error::{Incompatible, Malformed, Result},
-    room::Shape,
+    room::{self, Shape},
 };
 
 use super::{
@@ -109,12 +109,12 @@ impl FrameReader {
             if rx.len() < rest {
                 return Ok(Progress::Need(rest - rx.len()));
             }
-            let body = rx.split_to(rest);
+            let body = room::take_message(rx, rest);
             let Some(head) = self.head.take() else { continue };
             let compressed = head.preamble.compressed;
             let frame = match &mut self.gcm {
-                None if self.revision == Revision::V20 => open_crc_v20(&head.preamble, body.freeze())?,
-                None => open_crc(&head.preamble, body.freeze())?,
+                None if self.revision == Revision::V20 => open_crc_v20(&head.preamble, room::freeze(body))?,
+                None => open_crc(&head.preamble, room::freeze(body))?,
                 Some(gcm) => open_secure(gcm, head, body)?,
             };
             if let Some(frame) = frame {
@@ -260,7 +260,7 @@ fn open_secure(gcm: &mut Gcm, head: Head, mut body: BytesMut) -> Result<Option<F
         }));
     }
     gcm.open(&mut body)?;
-    let mut body = body.freeze();
+    let mut body = room::freeze(body);
     for (segment, len) in segments.iter_mut().zip(preamble.lens()).skip(1) {
         let len = len as usize;
         *segment = body.split_to(padded(len)).slice(..len);

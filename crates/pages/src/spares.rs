@@ -1,0 +1,133 @@
+//! Buffers that are used again: fresh memory costs more than what is done with it, since the kernel has to find and clear every page.
+
+use std::fmt;
+
+use bytes::BytesMut;
+
+use crate::{LARGE, at_large_page};
+
+/// Unused buffers, up to a number of bytes.
+pub struct Spares {
+    /// With their sizes in bytes, the largest last.
+    free: Vec<(usize, BytesMut)>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Spares {
+    /// Keeps at most `limit` bytes.
+    #[must_use]
+    pub const fn new(limit: usize) -> Self {
+        Self {
+            free: Vec::new(),
+            bytes: 0,
+            limit,
+        }
+    }
+
+    /// A buffer of at least `len` bytes that is not wastefully large, as it was given: of the smallest ones the latest, which the processor's
+    /// cache may still have.
+    pub fn take(&mut self, len: usize) -> Option<BytesMut> {
+        let at = self.free.partition_point(|(size, _)| *size < len);
+        let (size, _) = self.free.get(at)?;
+        if *size > len + (len / 4).max(8 << 10) {
+            return None;
+        }
+        let (size, buffer) = self.free.remove(at);
+        self.bytes -= size;
+        Some(buffer)
+    }
+
+    /// Keeps a buffer of `size` bytes. One that is too much comes back, to be dropped where no lock is held.
+    pub fn give(&mut self, size: usize, buffer: BytesMut) -> Option<BytesMut> {
+        if self.bytes + size > self.limit {
+            return Some(buffer);
+        }
+        self.bytes += size;
+        let at = self.free.partition_point(|(other, _)| *other < size);
+        self.free.insert(at, (size, buffer));
+        None
+    }
+
+    /// How many there are, and their bytes.
+    #[must_use]
+    pub fn held(&self) -> (usize, usize) {
+        (self.free.len(), self.bytes)
+    }
+}
+
+impl fmt::Debug for Spares {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spares")
+            .field("buffers", &self.free.len())
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The whole of a buffer that [`crate::buffer`] made, of which `part` is what is left, not its beginning; empty, and with its size in bytes. None if
+/// somebody else has a part of it, too.
+#[must_use]
+pub fn whole(part: BytesMut) -> Option<(usize, BytesMut)> {
+    // All from its first byte on.
+    let mut part = part.freeze().try_into_mut().ok()?;
+    part.clear();
+    // There is one more byte from the beginning on only.
+    if !part.try_reclaim(part.capacity() + 1) {
+        return None;
+    }
+    // See `buffer`.
+    if part.capacity() < 2 * LARGE {
+        return Some((part.capacity(), part));
+    }
+    let size = part.capacity() - LARGE;
+    Some((size, at_large_page(part)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer;
+
+    #[test]
+    fn a_buffer_is_found_whole_by_its_last_part() {
+        for len in [100, 20_000, LARGE - 1, LARGE, 2 * LARGE + 4096] {
+            let mut made = buffer(len);
+            let place = made.as_ptr();
+            made.resize(len, 1);
+            let head = made.split_to(7);
+            let tail = made.split_off(len / 2);
+            assert!(whole(tail).is_none(), "others have parts");
+            drop(head);
+            let (size, again) = whole(made).unwrap_or_default();
+            assert_eq!((again.as_ptr(), again.len()), (place, 0), "{len}");
+            assert!(size >= len && again.capacity() >= size, "{len}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_large_enough_the_smallest_and_latest_is_taken() {
+        let mut spares = Spares::new(10 << 20);
+        let places: Vec<_> = [64 << 10, 128 << 10, 64 << 10, 256 << 10]
+            .map(|size| {
+                let buffer = buffer(size);
+                let place = buffer.as_ptr();
+                assert!(spares.give(size, buffer).is_none());
+                place
+            })
+            .into();
+        let mut take = |len| spares.take(len).map(|buffer| buffer.as_ptr());
+        assert_eq!(take(60_000), Some(places[2]));
+        assert_eq!(take(60_000), Some(places[0]));
+        assert_eq!(take(60_000), None, "twice as large is too large");
+        assert_eq!(take(250_000), Some(places[3]));
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut spares = Spares::new(1 << 20);
+        let kept = (0..20).filter(|_| spares.give(100 << 10, BytesMut::new()).is_none());
+        assert_eq!(kept.count(), 10);
+        assert_eq!(spares.held(), (10, 1000 << 10));
+    }
+}
