@@ -146,11 +146,7 @@ impl Bitmap {
         out.put_bytes(0, self.bytes());
         let bits = &mut out[at..];
         for (start, end) in overlap.iter() {
-            for piece in start >> self.shift..end.div_ceil(1 << self.shift) {
-                if let Some(byte) = bits.get_mut(piece as usize / 8) {
-                    *byte |= 1 << (piece % 8);
-                }
-            }
+            set_bits(bits, start >> self.shift, end.div_ceil(1 << self.shift));
         }
     }
 
@@ -184,10 +180,34 @@ impl Bitmap {
     }
 }
 
+/// Sets the bits from `first` to before `end`, the first of each byte the lowest. Most of a clone's are set.
+fn set_bits(bits: &mut [u8], first: u64, end: u64) {
+    let (from, to) = ((first / 8) as usize, (end / 8) as usize);
+    let (head, tail) = (u8::MAX << (first % 8), !(u8::MAX << (end % 8)));
+    if from == to {
+        bits.get_mut(from).into_iter().for_each(|byte| *byte |= head & tail);
+        return;
+    }
+    bits.get_mut(from).into_iter().for_each(|byte| *byte |= head);
+    bits.get_mut(from + 1..to).unwrap_or_default().fill(u8::MAX);
+    // None if the last byte is full.
+    bits.get_mut(to).into_iter().for_each(|byte| *byte |= tail);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::objects::{clones::sharing, keys};
+
+    #[test]
+    fn bits_are_set_from_the_first_to_before_the_end() {
+        for (first, end) in (0..=32).flat_map(|first| (first..=32).map(move |end| (first, end))) {
+            let mut bits = [0; 4];
+            set_bits(&mut bits, first, end);
+            let set = (0..32).filter(|bit| bits[bit / 8] >> (bit % 8) & 1 != 0);
+            assert!(set.eq(first as usize..end as usize), "{first}..{end}: {bits:?}");
+        }
+    }
 
     /// Checks that a clone reads back, and no part of it as a clone. Returns how many bytes it takes.
     fn reads_back(clone: &CloneRecord) -> usize {
