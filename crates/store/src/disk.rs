@@ -522,6 +522,8 @@ impl DiskFile for RealFile {
 
 #[cfg(test)]
 mod tests {
+    use disk_sim::placed;
+
     use super::*;
 
     const LEN: usize = 4 << 20;
@@ -537,13 +539,6 @@ mod tests {
         buffer
     }
 
-    /// Calls `f` with that many bytes, aligned.
-    fn aligned(fill: u8, len: usize, f: impl FnOnce(&[u8])) {
-        let memory = vec![fill; len + BLOCK as usize];
-        let start = memory.as_ptr().addr().wrapping_neg() % BLOCK as usize;
-        f(&memory[start..start + len]);
-    }
-
     #[test]
     fn what_goes_to_the_disk_directly_and_through_the_page_cache_is_one_file() {
         let dir = tempfile::tempdir().unwrap();
@@ -551,9 +546,8 @@ mod tests {
         let mut model = vec![0; LEN];
         for round in 1..9_u8 {
             let at = usize::from(round % 3) << 20;
-            aligned(round, 1 << 20, |large| {
-                file.write_durable_at(at as u64, large).unwrap();
-            });
+            let large = placed(&vec![round; 1 << 20], 0);
+            file.write_durable_at(at as u64, &large).unwrap();
             model[at..][..1 << 20].fill(round);
             let small = at + usize::from(round) * 5000;
             file.write_at(small as u64, &[round + 100; 3000]).unwrap();
@@ -583,10 +577,9 @@ mod tests {
         // Past the page cache, from memory that is aligned.
         file.set_len(1 << 20).unwrap();
         let journal = RealDisk.open(&path, Access::Journal).unwrap();
-        aligned(7, 4096, |block| {
-            let pieces = vec![block; 200];
-            journal.write_pieces_durable_at(8192, &pieces).unwrap();
-        });
+        let block = placed(&[7; 4096], 0);
+        let pieces = vec![&block[..]; 200];
+        journal.write_pieces_durable_at(8192, &pieces).unwrap();
         assert!(read(&*file, 8192, 200 * 4096) == [7; 200 * 4096]);
         assert!(read(&*file, 5, 8192 - 5) == data[..8192 - 5]);
     }

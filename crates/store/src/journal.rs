@@ -299,14 +299,12 @@ mod tests {
 
     /// Whole blocks, aligned in memory.
     fn blocks(fill: u8, count: usize) -> Bytes {
-        let mut memory = vec![fill; (count + 1) * BLOCK as usize];
-        let start = memory.as_ptr().align_offset(BLOCK as usize);
+        let mut data = vec![fill; count * BLOCK as usize];
         // No two blocks are the same.
-        let whole = &mut memory[start..start + count * BLOCK as usize];
-        for (n, block) in whole.chunks_mut(BLOCK as usize).enumerate() {
+        for (n, block) in data.chunks_mut(BLOCK as usize).enumerate() {
             block[100] = n as u8;
         }
-        Bytes::from(memory).slice(start..start + count * BLOCK as usize)
+        disk_sim::placed(&data, 0)
     }
 
     /// A change whose data stands behind the records.

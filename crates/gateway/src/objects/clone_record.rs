@@ -185,7 +185,9 @@ fn set_bits(bits: &mut [u8], first: u64, end: u64) {
     let (from, to) = ((first / 8) as usize, (end / 8) as usize);
     let (head, tail) = (u8::MAX << (first % 8), !(u8::MAX << (end % 8)));
     if from == to {
-        bits.get_mut(from).into_iter().for_each(|byte| *byte |= head & tail);
+        bits.get_mut(from)
+            .into_iter()
+            .for_each(|byte| *byte |= head & tail);
         return;
     }
     bits.get_mut(from).into_iter().for_each(|byte| *byte |= head);
