@@ -28,10 +28,10 @@ pub trait ObjectContext {
     /// When it was last changed; zero if it does not exist.
     fn mtime(&self) -> Utime;
 
-    /// Up to `len` bytes from `off`; fewer at the end of the object.
+    /// Up to `len` bytes from `off`; fewer at the end of the object, and none if it does not exist (`PrimaryLogPG::do_read`).
     ///
     /// # Errors
-    /// ENOENT if it does not exist.
+    /// Those of the store.
     fn read(&self, off: u64, len: u64) -> Result<Bytes>;
 
     /// Creates the object.

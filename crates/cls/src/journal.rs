@@ -188,12 +188,9 @@ pub(crate) fn client_register(ctx: &mut dyn ObjectContext, input: Bytes) -> Resu
 
 fn update_client(ctx: &mut Ctx<'_>, id: &Bytes, change: impl FnOnce(&mut Client)) -> Result<Bytes> {
     let key = client_key(id);
-    let old: Client = need(ctx, &key)?;
-    let mut client = old.clone();
+    let mut client = need(ctx, &key)?;
     change(&mut client);
-    if client != old {
-        write_key(ctx, key, &client)?;
-    }
+    write_key(ctx, key, &client)?;
     done()
 }
 
@@ -215,6 +212,9 @@ pub(crate) fn client_commit(ctx: &mut dyn ObjectContext, input: Bytes) -> Result
     let splay_width: u8 = need(ctx, SPLAY_WIDTH)?;
     if position.object_positions.len() > usize::from(splay_width) {
         return Err(Errno::EINVAL);
+    }
+    if need::<Client>(ctx, client_key(&id))?.commit_position == position {
+        return done();
     }
     update_client(ctx, &id, |c| c.commit_position = position)
 }

@@ -11,8 +11,8 @@ use encoding::types::{
     ListSnapsResponse, ListWatchersResponse, ObjectCopyData, OpCode, OsdOp, PgLsResponse, PgNlsResponse,
 };
 
-use super::Step;
 use super::client::Client;
+use super::{Step, classes};
 
 /// A reply in words.
 pub fn of(client: &mut Client, step: &Step, reply: &MOsdOpReply) -> String {
@@ -47,7 +47,13 @@ pub fn of(client: &mut Client, step: &Step, reply: &MOsdOpReply) -> String {
         }
         let data = op.outdata.concat();
         if !data.is_empty() {
-            let _ = write!(out, " {}", output(op, &data.into()));
+            let method = asked
+                .and_then(|asked| asked.cls_call().ok())
+                .map(|call| call.method);
+            let _ = match method.is_some_and(|method| classes::is_by_length(&method)) {
+                true => write!(out, " {} bytes", data.len()),
+                false => write!(out, " {}", output(op, &data.into())),
+            };
         }
     }
     out

@@ -1,11 +1,12 @@
 //! Vectors of operations that are sent to an OSD one after the other, and what it answers: the same list to rbdgate
 //! and to Ceph's own OSD, whose answers are kept in `tests/testdata/op_vectors.txt`.
 //!
-//! [`catalogue`] has every operation and its edges, [`random`] what chance finds; both are the same at every run.
+//! [`catalogue`] has every operation and its edges, [`random`] what chance finds, [`classes`] calls of class methods; all are the same at every run.
 
 pub mod build;
 pub mod catalogue;
 pub mod catalogue_more;
+pub mod classes;
 pub mod client;
 pub mod essence;
 pub mod random;
@@ -59,6 +60,17 @@ impl Script {
         for seed in 1..=6 {
             random::add(&mut script, seed, 100);
         }
+        for seed in 1..=3 {
+            classes::add(&mut script, seed, 60);
+        }
+        script
+    }
+
+    /// `count` vectors that chance makes of a seed.
+    #[must_use]
+    pub fn random(seed: u64, count: usize) -> Self {
+        let mut script = Self::default();
+        random::add(&mut script, seed, count);
         script
     }
 

@@ -108,3 +108,19 @@ fn headers_of_the_old_format_hold_their_snapshots_newest_first() {
         Err(Errno::EINVAL)
     );
 }
+
+/// As `ceph-osd` 16.2.15 answers: what reads finds nothing, and only what asks for the object's existence misses it.
+#[test]
+fn methods_that_write_read_an_object_that_is_not_there_as_empty() {
+    let mut o = Object::absent();
+    assert_eq!(o.call("rbd.snap_add", (s("one"), 1_u64)), Err(Errno::EINVAL));
+    assert_eq!(o.call("rbd.snap_remove", s("one")), Err(Errno::EINVAL));
+    assert_eq!(o.call("rbd.snap_rename", (1_u64, s("one"))), Err(Errno::EINVAL));
+    assert_eq!(o.call("rbd.migration_remove", Nothing), Err(Errno::ENXIO));
+    assert_eq!(o.call("rbd.sparsify", (4096_u64, true)), Err(Errno::ENOENT));
+    o.call("rbd.snapshot_set_limit", 5_u64).unwrap();
+    assert_eq!(
+        Object::absent().call("hello.turn_it_to_11", Nothing),
+        Ok(bytes::Bytes::new())
+    );
+}

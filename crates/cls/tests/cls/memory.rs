@@ -141,9 +141,6 @@ impl ObjectContext for Object {
     }
 
     fn read(&self, off: u64, len: u64) -> Result<Bytes> {
-        if !self.exists {
-            return Err(Errno::ENOENT);
-        }
         let from = (off as usize).min(self.data.len());
         let to = from + (len as usize).min(self.data.len() - from);
         Ok(Bytes::copy_from_slice(&self.data[from..to]))

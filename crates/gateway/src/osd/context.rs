@@ -250,7 +250,6 @@ impl ObjectContext for Context<'_> {
     fn read(&self, off: u64, len: u64) -> Result<Bytes, Errno> {
         // Classes read at once, which erasure-coded pools cannot (`cls_cxx_read2`).
         self.request.pool.check_replicated()?;
-        self.must_exist()?;
         self.read_within(off, self.state.size.saturating_sub(off).min(len))
     }
 
