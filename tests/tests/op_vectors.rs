@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use rbdgate_tests::cluster::{Cluster, against_ceph};
 use rbdgate_tests::data::chosen;
 use rbdgate_tests::op_vectors::client::{Client, POOLS};
-use rbdgate_tests::op_vectors::{Script, classes, essence};
+use rbdgate_tests::op_vectors::{Script, classes, essence, random};
 
 fn recording() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/op_vectors.txt")
@@ -103,8 +103,9 @@ fn vectors_of_other_seeds_are_answered_alike() {
     let (ceph, here) = (with_pools(Cluster::start_ceph()), cluster());
     let mut differences = Vec::new();
     for seed in first..first + chosen("RBDGATE_OP_SEEDS", 10) {
-        let script = |_| {
+        let script = |pool| {
             let mut script = Script::random(seed, 300);
+            random::add_rarer(&mut script, seed, 300, pool);
             classes::add(&mut script, seed, 300);
             script
         };

@@ -70,6 +70,8 @@ impl Script {
     #[must_use]
     pub fn random(seed: u64, count: usize) -> Self {
         let mut script = Self::default();
+        // So that the placement group has a version, which also failures answer with.
+        script.on("first", [build::create()]);
         random::add(&mut script, seed, count);
         script
     }

@@ -1,12 +1,13 @@
 //! Vectors made by chance, the same for each seed: guards and reads first, then changes, with snapshots made in between
 //! and read again.
 
-use encoding::types::{OpCode, OsdFlags, OsdOp, SNAPDIR};
+use encoding::types::{NOSNAP, ObjectCopyCursor, OpCode, OsdFlags, OsdOp, SNAPDIR};
 
 use super::Script;
 use super::build::{
-    Flagged, append, cmpext, cmpxattr, create, delete, fill, omap_keys, omap_rm_range, omap_set, omap_vals,
-    plain, read, rollback, setxattr, sparse, stat, truncate, write, write_full, write_same, xattr, zero,
+    Flagged, append, checksum, cmpext, cmpxattr, copy_from, copy_get, create, delete, fill, keys, omap_cmp,
+    omap_keys, omap_rm_range, omap_set, omap_vals, plain, range, read, rollback, setxattr, sparse, stat,
+    truncate, truncating, with_input, write, write_full, write_same, xattr, zero,
 };
 use crate::data::Random;
 
@@ -45,6 +46,101 @@ pub fn add(script: &mut Script, seed: u64, count: usize) {
                 }
             }
         }
+    }
+}
+
+/// Adds `count` of those that read behind truncations, sum and compare data, change rows in all ways, and copy objects of the pool `pool`.
+pub fn add_rarer(script: &mut Script, seed: u64, count: usize, pool: i64) {
+    script.group("rarer");
+    let mut random = Random::new(seed);
+    let mut snaps: Vec<u64> = Vec::new();
+    for _ in 0..count {
+        if random.below(12) == 0 && snaps.len() < 12 {
+            let next = snaps.first().map_or(1, |newest| newest + 1 + random.below(3));
+            snaps.insert(0, next);
+            script.snaps(next, &snaps);
+        }
+        let newest = snaps.first().copied().unwrap_or_default();
+        let object = random.below(OBJECTS);
+        let oid = format!("rarer-{seed}-{object}");
+        match random.below(8) {
+            0 => {
+                let snapid = [NOSNAP, 1 + random.below(newest + 1)][random.below(2) as usize];
+                // Never of itself: Ceph's OSD waits for itself then.
+                let from = (object + 1 + random.below(OBJECTS - 1)) % OBJECTS;
+                let copy = copy_from(
+                    OpCode::COPY_FROM,
+                    pool,
+                    &format!("rarer-{seed}-{from}"),
+                    snapid,
+                    0,
+                    0,
+                );
+                drop_result(script.on(&oid, [copy]));
+            }
+            1 | 2 => {
+                let ops: Vec<OsdOp> = (0..=random.below(3)).map(|_| rarer_look(&mut random)).collect();
+                let step = script.on(&oid, ops);
+                if random.below(3) == 0 {
+                    step.at(1 + random.below(newest + 2));
+                }
+            }
+            _ => {
+                let mut ops: Vec<OsdOp> = (0..random.below(2)).map(|_| guard(&mut random)).collect();
+                ops.extend((0..=random.below(2)).map(|_| rarer_change(&mut random)));
+                let step = script.on(&oid, ops);
+                if random.below(4) == 0 {
+                    step.flagged(OsdFlags::RETURNVEC);
+                }
+            }
+        }
+    }
+}
+
+fn rarer_look(random: &mut Random) -> OsdOp {
+    let at = place(random);
+    match random.below(9) {
+        // A truncation that a client of CephFS knows of.
+        0 => {
+            let (size, seq) = (place(random), random.below(5) as u32);
+            truncating(OpCode::READ, at, length(random) as u64, size, seq, &[])
+        }
+        1 => checksum(
+            random.below(4) as u8,
+            at,
+            8192,
+            [0, 4096, 8192, 100][random.below(4) as usize],
+            &[0; 8],
+        ),
+        2 => plain(OpCode::OMAPGETHEADER),
+        3 => omap_cmp(&[(name(random), &[random.below(4) as u8], random.below(7) as i32)]).failok(),
+        4 => with_input(OpCode::OMAPGETVALSBYKEYS, keys(&["a", name(random)])),
+        5 => copy_get(&ObjectCopyCursor::default(), 100_000),
+        6 => plain(OpCode::LIST_WATCHERS),
+        7 => cmpext(at, &[random.below(3) as u8; 300]).failok(),
+        _ => look(random),
+    }
+}
+
+fn rarer_change(random: &mut Random) -> OsdOp {
+    let (at, len) = (place(random), length(random));
+    let byte = random.below(4) as u8;
+    // No truncations with a number: what writes behind them do is no longer as in 16.2.
+    match random.below(11) {
+        0 => zero(at, len as u64),
+        1 => plain(OpCode::OMAPCLEAR),
+        2 => with_input(OpCode::OMAPSETHEADER, random.bytes(20)),
+        3 => with_input(OpCode::OMAPRMKEYS, keys(&["b", name(random)])),
+        4 => omap_set(&[
+            ("a", &[byte]),
+            ("b", b""),
+            (name(random), b"long enough to be told apart"),
+        ]),
+        5 => range(OpCode::SETALLOCHINT, 4 << 20, 1 << 16),
+        6 => create(),
+        7 => write_same(at, 300, &[byte; 100]),
+        8 => write_same(at, 300, &[byte; 7]).failok(),
+        _ => change(random),
     }
 }
 

@@ -200,6 +200,14 @@ impl<'a> Context<'a> {
         Ok(self.mutation.overlay(offset, base))
     }
 
+    /// How much is left of a write, in bytes, that was sent before a truncation which has arrived already: what lies within the object. None if it
+    /// was not, or lies within anyway. `truncate_seq`: the newest truncation that the writer knew of.
+    pub(super) fn late_write(&self, truncate_seq: u32, offset: u64, len: u64) -> Option<u64> {
+        let (size, newest) = (self.state.size, self.state.truncate_seq);
+        let is_late = newest > truncate_seq && offset.saturating_add(len) > size;
+        is_late.then(|| size.saturating_sub(offset).min(len))
+    }
+
     /// Stages a write and grows the object.
     pub(super) fn stage_write(&mut self, offset: u64, data: Bytes) {
         self.touch();
@@ -261,13 +269,18 @@ impl ObjectContext for Context<'_> {
         Ok(())
     }
 
-    fn write(&mut self, off: u64, data: Bytes) -> Result<(), Errno> {
+    fn write(&mut self, off: u64, mut data: Bytes) -> Result<(), Errno> {
         self.request.pool.check_write(off, self.state.size)?;
         check_range(off, data.len() as u64)?;
+        // Classes know of no truncation.
+        let late = self.late_write(0, off, data.len() as u64);
+        if let Some(left) = late {
+            data.truncate(left as usize);
+        }
         if data.is_empty() {
             // As in Ceph, an empty write beyond the end extends the object.
             self.touch();
-            if off > self.state.size {
+            if off > self.state.size && late.is_none() {
                 self.stage_truncate(off);
             }
             return Ok(());

@@ -146,10 +146,8 @@ pub(super) fn copy_from(
         let data = source.data.slice(at as usize..(at + len) as usize);
         ctx.stage_write(at, data);
     }
-    let omap = source
-        .omap
-        .clone()
-        .filter(|_| brings_omap || ctx.request.pool.check_omap().is_ok());
+    // An omap that was emptied is none for the copy.
+    let omap = source.omap.clone().filter(|_| brings_omap);
     ops_snap::replace_rows(ctx, source.xattrs.clone(), omap)?;
     let own = (source.truncate_seq, source.truncate_size);
     (ctx.state.truncate_seq, ctx.state.truncate_size) = request.truncate.unwrap_or(own);

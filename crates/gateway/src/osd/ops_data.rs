@@ -133,12 +133,11 @@ pub(super) fn write(ctx: &mut Context<'_>, op: &mut OsdOp) -> OpResult {
         return Err(Errno::EINVAL.into());
     }
     let seq = ctx.state.truncate_seq;
-    let late = seq != 0 && seq > range.truncate_seq;
-    if late && range.end() > ctx.state.size {
-        // The write was sent before a truncation that has arrived already.
-        range.length = range.clip(ctx.state.size);
-        data.truncate(range.length as usize);
-        set_extent_length(op, range.length);
+    let late = ctx.late_write(range.truncate_seq, range.offset, range.length);
+    if let Some(left) = late {
+        range.length = left;
+        data.truncate(left as usize);
+        set_extent_length(op, left);
     }
     check_range(range.offset, range.length)?;
     if range.truncate_seq > seq {
@@ -153,7 +152,7 @@ pub(super) fn write(ctx: &mut Context<'_>, op: &mut OsdOp) -> OpResult {
     ctx.touch();
     if !data.is_empty() {
         ctx.stage_write(range.offset, data);
-    } else if range.offset > ctx.state.size && !late {
+    } else if range.offset > ctx.state.size && late.is_none() {
         ctx.stage_truncate(range.offset);
     }
     Ok(0)
@@ -188,11 +187,17 @@ pub(super) fn write_same(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
     }
     // Bounded before anything is allocated: the pattern may be one byte, the range the whole object.
     check_range(offset, length)?;
-    let data = match pattern.iter().all(|b| *b == 0) {
+    let mut data = match pattern.iter().all(|b| *b == 0) {
         true => BytesMut::zeroed(length as usize).freeze(),
         false => pattern.repeat((length / data_length) as usize).into(),
     };
-    ctx.stage_write(offset, data);
+    if let Some(left) = ctx.late_write(0, offset, length) {
+        data.truncate(left as usize);
+    }
+    ctx.touch();
+    if !data.is_empty() {
+        ctx.stage_write(offset, data);
+    }
     Ok(0)
 }
 
