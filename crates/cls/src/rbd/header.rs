@@ -187,7 +187,7 @@ pub(crate) fn set_stripe_unit_count(ctx: &mut dyn ObjectContext, input: Bytes) -
     }
     check_exists(ctx)?;
     require_feature(ctx, features::STRIPINGV2)?;
-    if object_size(need_key(ctx, "order")?) % unit != 0 {
+    if !object_size(need_key(ctx, "order")?).is_multiple_of(unit) {
         return Err(Errno::EINVAL);
     }
     write_key(ctx, "stripe_unit", &unit)?;
