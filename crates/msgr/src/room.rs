@@ -137,10 +137,9 @@ pub(crate) fn take_message(rx: &mut BytesMut, len: usize) -> BytesMut {
 
 /// A message's bytes, to be cut up. The buffer of many is used again once nobody refers to any of them.
 pub(crate) fn freeze(message: BytesMut) -> Bytes {
-    if message.len() < LARGE {
-        message.freeze()
-    } else {
-        Bytes::from_owner(Large(message))
+    match message.len() {
+        LARGE..=AT_ONCE => Bytes::from_owner(Large(message)),
+        _ => message.freeze(),
     }
 }
 
@@ -155,8 +154,8 @@ impl AsRef<[u8]> for Large {
 
 impl Drop for Large {
     fn drop(&mut self) {
-        let left = pages::whole(std::mem::take(&mut self.0));
-        let too_much = left.and_then(|(size, buffer)| SPARES.lock().give(size, buffer));
+        let whole = pages::whole(std::mem::take(&mut self.0));
+        let too_much = whole.map(|(size, buffer)| SPARES.lock().give(size, buffer));
         drop(too_much);
     }
 }

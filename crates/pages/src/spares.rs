@@ -28,25 +28,39 @@ impl Spares {
     /// A buffer of at least `len` bytes that is not wastefully large, as it was given: of the smallest ones the latest, which the processor's
     /// cache may still have.
     pub fn take(&mut self, len: usize) -> Option<BytesMut> {
-        let at = self.free.partition_point(|(size, _)| *size < len);
-        let (size, _) = self.free.get(at)?;
-        if *size > len + (len / 4).max(8 << 10) {
-            return None;
-        }
+        let at = self.fitting(len)?;
         let (size, buffer) = self.free.remove(at);
         self.bytes -= size;
         Some(buffer)
     }
 
-    /// Keeps a buffer of `size` bytes. One that is too much comes back, to be dropped where no lock is held.
-    pub fn give(&mut self, size: usize, buffer: BytesMut) -> Option<BytesMut> {
-        if self.bytes + size > self.limit {
-            return Some(buffer);
+    /// The place of such a buffer.
+    fn fitting(&self, len: usize) -> Option<usize> {
+        let at = self.free.partition_point(|(size, _)| *size < len);
+        let (size, _) = self.free.get(at)?;
+        (*size <= len + (len / 4).max(8 << 10)).then_some(at)
+    }
+
+    /// Keeps a buffer of `size` bytes. What is too much comes back, to be dropped where no lock is held: the buffer, or where there is none of its
+    /// size, smaller ones.
+    #[must_use]
+    pub fn give(&mut self, size: usize, buffer: BytesMut) -> Vec<BytesMut> {
+        let is_full = self.bytes + size > self.limit;
+        if size > self.limit || is_full && self.fitting(size).is_some() {
+            return vec![buffer];
         }
-        self.bytes += size;
+        let mut rest = self.bytes;
+        let least = self.free.iter().take_while(|(other, _)| {
+            let goes = rest + size > self.limit;
+            rest -= if goes { *other } else { 0 };
+            goes
+        });
+        let least = least.count();
+        let driven_out = self.free.drain(..least).map(|(_, buffer)| buffer).collect();
+        self.bytes = rest + size;
         let at = self.free.partition_point(|(other, _)| *other < size);
         self.free.insert(at, (size, buffer));
-        None
+        driven_out
     }
 
     /// How many there are, and their bytes.
@@ -112,7 +126,7 @@ mod tests {
             .map(|size| {
                 let buffer = buffer(size);
                 let place = buffer.as_ptr();
-                assert!(spares.give(size, buffer).is_none());
+                assert!(spares.give(size, buffer).is_empty());
                 place
             })
             .into();
@@ -126,8 +140,22 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded() {
         let mut spares = Spares::new(1 << 20);
-        let kept = (0..20).filter(|_| spares.give(100 << 10, BytesMut::new()).is_none());
+        let kept = (0..20).filter(|_| spares.give(100 << 10, BytesMut::new()).is_empty());
         assert_eq!(kept.count(), 10);
         assert_eq!(spares.held(), (10, 1000 << 10));
+        assert_eq!(spares.give(2 << 20, BytesMut::new()).len(), 1);
+        assert_eq!(spares.held(), (10, 1000 << 10));
+    }
+
+    #[test]
+    fn a_size_that_there_is_none_of_drives_out_the_smallest() {
+        let mut spares = Spares::new(1 << 20);
+        for size in [100, 300, 200, 400] {
+            assert!(spares.give(size << 10, BytesMut::new()).is_empty());
+        }
+        assert_eq!(spares.give(600 << 10, BytesMut::new()).len(), 3);
+        assert_eq!(spares.held(), (2, 1000 << 10));
+        assert_eq!(spares.give(50 << 10, BytesMut::new()).len(), 1, "of 400 KiB");
+        assert_eq!(spares.held(), (2, 650 << 10));
     }
 }
