@@ -213,10 +213,13 @@ pub(crate) fn client_commit(ctx: &mut dyn ObjectContext, input: Bytes) -> Result
     if position.object_positions.len() > usize::from(splay_width) {
         return Err(Errno::EINVAL);
     }
-    if need::<Client>(ctx, client_key(&id))?.commit_position == position {
-        return done();
+    let key = client_key(&id);
+    let mut client: Client = need(ctx, &key)?;
+    if client.commit_position != position {
+        client.commit_position = position;
+        write_key(ctx, key, &client)?;
     }
-    update_client(ctx, &id, |c| c.commit_position = position)
+    done()
 }
 
 /// `journal.client_unregister`: tags that only this client needed go with it.

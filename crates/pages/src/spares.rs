@@ -49,15 +49,15 @@ impl Spares {
         if size > self.limit || is_full && self.fitting(size).is_some() {
             return vec![buffer];
         }
-        let mut rest = self.bytes;
-        let least = self.free.iter().take_while(|(other, _)| {
-            let goes = rest + size > self.limit;
-            rest -= if goes { *other } else { 0 };
-            goes
-        });
-        let least = least.count();
+        let mut least = 0;
+        while self.bytes + size > self.limit
+            && let Some((other, _)) = self.free.get(least)
+        {
+            self.bytes -= other;
+            least += 1;
+        }
         let driven_out = self.free.drain(..least).map(|(_, buffer)| buffer).collect();
-        self.bytes = rest + size;
+        self.bytes += size;
         let at = self.free.partition_point(|(other, _)| *other < size);
         self.free.insert(at, (size, buffer));
         driven_out

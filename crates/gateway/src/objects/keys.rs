@@ -48,6 +48,15 @@ fn escaped(prefix: u8, body: impl FnOnce(&mut BytesMut)) -> Bytes {
     out.freeze()
 }
 
+/// A key of an image.
+fn of_image(prefix: u8, pool: i64, nspace: &[u8], image: &[u8]) -> Bytes {
+    escaped(prefix, |out| {
+        out.put_i64(pool);
+        put_escaped(out, nspace);
+        out.put_slice(image);
+    })
+}
+
 /// The onode of a named object.
 #[must_use]
 pub fn object(id: &ObjectId) -> Bytes {
@@ -117,21 +126,13 @@ pub fn whole_table(prefix: u8) -> (Bytes, Bytes) {
 /// The volume of an image.
 #[must_use]
 pub fn image_volume(pool: i64, nspace: &[u8], image: &[u8]) -> Bytes {
-    escaped(b'V', |out| {
-        out.put_i64(pool);
-        put_escaped(out, nspace);
-        out.put_slice(image);
-    })
+    of_image(b'V', pool, nspace, image)
 }
 
 /// Who created an image.
 #[must_use]
 pub fn creator(pool: i64, nspace: &[u8], image: &[u8]) -> Bytes {
-    escaped(b'U', |out| {
-        out.put_i64(pool);
-        put_escaped(out, nspace);
-        out.put_slice(image);
-    })
+    of_image(b'U', pool, nspace, image)
 }
 
 /// When a placement group was scrubbed.

@@ -200,12 +200,25 @@ impl<'a> Context<'a> {
         Ok(self.mutation.overlay(offset, base))
     }
 
-    /// How much is left of a write, in bytes, that was sent before a truncation which has arrived already: what lies within the object. None if it
-    /// was not, or lies within anyway. `truncate_seq`: the newest truncation that the writer knew of.
-    pub(super) fn late_write(&self, truncate_seq: u32, offset: u64, len: u64) -> Option<u64> {
+    /// Leaves of a write that was sent before a truncation which has arrived already what lies within the object. Returns whether it was such a
+    /// one, and did not lie within. `truncate_seq`: the newest truncation that the writer knew of.
+    pub(super) fn cut_late_write(&self, truncate_seq: u32, offset: u64, data: &mut Bytes) -> bool {
         let (size, newest) = (self.state.size, self.state.truncate_seq);
-        let is_late = newest > truncate_seq && offset.saturating_add(len) > size;
-        is_late.then(|| size.saturating_sub(offset).min(len))
+        let is_late = newest > truncate_seq && offset.saturating_add(data.len() as u64) > size;
+        if is_late {
+            data.truncate(size.saturating_sub(offset) as usize);
+        }
+        is_late
+    }
+
+    /// Stages a write that may be empty: as in Ceph, one beyond the end extends the object, but for a late one.
+    pub(super) fn stage_any_write(&mut self, offset: u64, data: Bytes, is_late: bool) {
+        self.touch();
+        if !data.is_empty() {
+            self.stage_write(offset, data);
+        } else if offset > self.state.size && !is_late {
+            self.stage_truncate(offset);
+        }
     }
 
     /// Stages a write and grows the object.
@@ -273,19 +286,8 @@ impl ObjectContext for Context<'_> {
         self.request.pool.check_write(off, self.state.size)?;
         check_range(off, data.len() as u64)?;
         // Classes know of no truncation.
-        let late = self.late_write(0, off, data.len() as u64);
-        if let Some(left) = late {
-            data.truncate(left as usize);
-        }
-        if data.is_empty() {
-            // As in Ceph, an empty write beyond the end extends the object.
-            self.touch();
-            if off > self.state.size && late.is_none() {
-                self.stage_truncate(off);
-            }
-            return Ok(());
-        }
-        self.stage_write(off, data);
+        let is_late = self.cut_late_write(0, off, &mut data);
+        self.stage_any_write(off, data, is_late);
         Ok(())
     }
 

@@ -133,11 +133,10 @@ pub(super) fn write(ctx: &mut Context<'_>, op: &mut OsdOp) -> OpResult {
         return Err(Errno::EINVAL.into());
     }
     let seq = ctx.state.truncate_seq;
-    let late = ctx.late_write(range.truncate_seq, range.offset, range.length);
-    if let Some(left) = late {
-        range.length = left;
-        data.truncate(left as usize);
-        set_extent_length(op, left);
+    let is_late = ctx.cut_late_write(range.truncate_seq, range.offset, &mut data);
+    if is_late {
+        range.length = data.len() as u64;
+        set_extent_length(op, range.length);
     }
     check_range(range.offset, range.length)?;
     if range.truncate_seq > seq {
@@ -149,12 +148,7 @@ pub(super) fn write(ctx: &mut Context<'_>, op: &mut OsdOp) -> OpResult {
         ctx.state.truncate_seq = range.truncate_seq;
         ctx.state.truncate_size = range.truncate_size;
     }
-    ctx.touch();
-    if !data.is_empty() {
-        ctx.stage_write(range.offset, data);
-    } else if range.offset > ctx.state.size && late.is_none() {
-        ctx.stage_truncate(range.offset);
-    }
+    ctx.stage_any_write(range.offset, data, is_late);
     Ok(0)
 }
 
@@ -191,13 +185,8 @@ pub(super) fn write_same(ctx: &mut Context<'_>, op: &OsdOp) -> OpResult {
         true => BytesMut::zeroed(length as usize).freeze(),
         false => pattern.repeat((length / data_length) as usize).into(),
     };
-    if let Some(left) = ctx.late_write(0, offset, length) {
-        data.truncate(left as usize);
-    }
-    ctx.touch();
-    if !data.is_empty() {
-        ctx.stage_write(offset, data);
-    }
+    let is_late = ctx.cut_late_write(0, offset, &mut data);
+    ctx.stage_any_write(offset, data, is_late);
     Ok(0)
 }
 
