@@ -28,9 +28,7 @@ fn cluster() -> Cluster {
 fn with_pools(cluster: Cluster) -> Cluster {
     for pool in POOLS {
         cluster.ceph(&["osd", "pool", "create", pool, "1"]);
-        if against_ceph() {
-            cluster.ceph(&["osd", "pool", "set", pool, "pg_autoscale_mode", "off"]);
-        }
+        cluster.ceph(&["osd", "pool", "set", pool, "pg_autoscale_mode", "off"]);
     }
     cluster
 }
@@ -55,6 +53,14 @@ fn ask(cluster: &Cluster, script: impl Fn(i64) -> Script) -> Vec<String> {
     lines
 }
 
+/// The request of two lines, and both answers.
+fn answers_to_one<'a>(theirs: &'a str, ours: &'a str) -> (&'a str, &'a str, &'a str) {
+    let (request, theirs) = theirs.split_once(": ").unwrap();
+    let (asked, ours) = ours.split_once(": ").unwrap();
+    assert_eq!(request, asked, "the answers are to different vectors");
+    (request, theirs, ours)
+}
+
 #[test]
 fn vectors_of_operations_are_answered_as_a_real_osd_answered_them() {
     let answers = ask(&cluster(), Script::whole);
@@ -71,9 +77,7 @@ fn vectors_of_operations_are_answered_as_a_real_osd_answered_them() {
     let mut differences = Vec::new();
     let mut used = BTreeSet::new();
     for (theirs, ours) in recorded.iter().zip(&answers) {
-        let (request, theirs) = theirs.split_once(": ").unwrap();
-        let (asked, ours) = ours.split_once(": ").unwrap();
-        assert_eq!(request, asked, "the recording is of another vector");
+        let (request, theirs, ours) = answers_to_one(theirs, ours);
         if theirs == ours {
             continue;
         }
@@ -111,8 +115,7 @@ fn vectors_of_other_seeds_are_answered_alike() {
         };
         let (theirs, ours) = (ask(&ceph, script), ask(&here, script));
         for ((theirs, ours), step) in theirs.iter().zip(&ours).zip(script(0).steps) {
-            let (request, theirs) = theirs.split_once(": ").unwrap();
-            let (_, ours) = ours.split_once(": ").unwrap();
+            let (request, theirs, ours) = answers_to_one(theirs, ours);
             if theirs != ours && known::find(request, theirs, ours).is_none() {
                 let difference =
                     format!("seed {seed}, {request}\n  {step:?}\n  ceph    {theirs}\n  rbdgate {ours}");

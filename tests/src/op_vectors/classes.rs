@@ -1,11 +1,10 @@
 //! Calls of class methods made by chance, the same for each seed: what a method takes is written down in letters, and filled with
 //! values from a small choice, so that calls meet what others left.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use encoding::Encode;
-use encoding::Features;
+use bytes::{BufMut, BytesMut};
 use encoding::cls::bit_vector::BitVector;
 use encoding::types::OsdOp;
+use encoding::{Encode, Features, Put};
 
 use super::Script;
 use super::build::{Flagged, create, delete, stat, write_full};
@@ -13,10 +12,10 @@ use crate::data::Random;
 
 /// Methods that work on objects of a kind: class, method, and what it takes.
 ///
-/// `q` a number of 64 bits, `i` one with a sign, `d` one of 32 bits, `b` a byte, `h` and `c` ones that 16.2 knows as a mode and a state of mirroring, `z` a flag, `o` an order, `f` features, `s` a string, `y` a number as
-/// a string, `B` bytes, `r` bytes without their length, `t` a time, `T` none, `m` a map of strings, `e` of extents, `V` an object map, `N` the namespace of a
-/// snapshot; `<12...>` a struct of version 1 that version 2 can read, `[...]` a list, `?` what may lack, with a byte that says so,
-/// `!` what may lack with all behind it.
+/// `q` a number of 64 bits, `i` one with a sign, `d` one of 32 bits, `h` one that 16.2 knows as a mode of mirroring; `b` a byte, `c` one that 16.2 knows
+/// as a state of mirroring, `z` a flag, `o` an order; `f` features, `s` a string, `y` a number as a string, `B` bytes, `r` bytes without their length, `t` a
+/// time, `T` none, `m` a map of strings, `e` of extents, `V` an object map, `N` the namespace of a snapshot; `<21...>` a struct of version 2 that who knows
+/// version 1 can read, `[...]` a list, `?` what may lack, with a byte that says so, `!` what may lack with all behind it.
 type Methods = &'static [(&'static str, &'static str, &'static str)];
 
 const HEADER: Methods = &[
@@ -265,7 +264,7 @@ pub fn add(script: &mut Script, seed: u64, count: usize) {
         script.group(kind);
         for _ in 0..count {
             let oid = format!("{kind}-{seed}-{}", random.below(2));
-            let (class, method, takes) = methods[random.below(methods.len() as u64) as usize];
+            let (class, method, takes) = random.pick(methods);
             match random.below(40) {
                 0 => script.on(&oid, [delete().failok()]),
                 1 => script.on(&oid, [create()]),
@@ -303,17 +302,23 @@ fn old_header() -> Vec<u8> {
 fn input(random: &mut Random, takes: &str) -> BytesMut {
     let mut out = BytesMut::new();
     let mut rest = takes.as_bytes();
-    while let Some((_, more)) = rest.split_first() {
-        if rest[0] == b'!' {
-            if random.below(2) == 0 {
-                break;
-            }
-            rest = more;
-            continue;
-        }
-        rest = one(random, rest, &mut out);
+    while let Some((letter, behind)) = rest.split_first() {
+        rest = match letter {
+            b'!' if random.below(2) == 0 => break,
+            b'!' => behind,
+            _ => one(random, rest, &mut out),
+        };
     }
     out
+}
+
+/// Adds what the letters up to `end` say, and returns those behind it.
+fn up_to<'a>(end: u8, random: &mut Random, takes: &'a [u8], out: &mut BytesMut) -> &'a [u8] {
+    let mut rest = takes;
+    while rest[0] != end {
+        rest = one(random, rest, out);
+    }
+    &rest[1..]
 }
 
 /// Adds what the first letter says, and returns the others.
@@ -321,26 +326,22 @@ fn one<'a>(random: &mut Random, takes: &'a [u8], out: &mut BytesMut) -> &'a [u8]
     let (letter, mut rest) = (takes[0], &takes[1..]);
     match letter {
         b'q' => out.put_u64_le(number(random)),
-        b'i' => out.put_i64_le([-1, 0, 1, 2][random.below(4) as usize]),
+        b'i' => out.put_i64_le(random.pick(&[-1, 0, 1, 2])),
         b'd' => out.put_u32_le(random.below(5) as u32),
-        // Only what 16.2 knows of.
         b'h' => out.put_u32_le(random.below(3) as u32),
-        b'c' => out.put_u8(random.below(3) as u8),
         b'b' => out.put_u8(random.below(5) as u8),
+        b'c' => out.put_u8(random.below(3) as u8),
         b'z' => out.put_u8(random.below(2) as u8),
-        b'o' => out.put_u8([12, 20, 22, 24, 64, 65, 11][random.below(7) as usize]),
+        b'o' => out.put_u8(random.pick(&[12, 20, 22, 24, 64, 65, 11])),
         b'f' => out.put_u64_le((0..1 + random.below(4)).fold(0, |all, _| all | 1 << random.below(14))),
-        b's' => blob(out, string(random)),
-        b'y' => blob(
-            out,
-            [&b"1"[..], b"-2.5", b"x", b"", b"1e3"][random.below(5) as usize],
-        ),
+        b's' => out.put_string(string(random)),
+        b'y' => out.put_string(random.pick(&["1", "-2.5", "x", "", "1e3"])),
         b'B' => {
-            let len = [0, 3, 600][random.below(3) as usize];
-            blob(out, &random.bytes(len));
+            let len = random.pick(&[0, 3, 600]);
+            out.put_blob(&random.bytes(len));
         }
         b'r' => {
-            let len = [0, 3, 5000][random.below(3) as usize];
+            let len = random.pick(&[0, 3, 5000]);
             out.put_slice(&random.bytes(len));
         }
         b't' => (0..2).for_each(|_| out.put_u32_le(random.below(3) as u32)),
@@ -348,9 +349,9 @@ fn one<'a>(random: &mut Random, takes: &'a [u8], out: &mut BytesMut) -> &'a [u8]
         b'm' => {
             let count = random.below(3) as usize;
             out.put_u32_le(count as u32);
-            for key in [&b"a"[..], b"b", b"conf_x"].into_iter().take(count) {
-                blob(out, key);
-                blob(out, string(random));
+            for key in ["a", "b", "conf_x"].into_iter().take(count) {
+                out.put_string(key);
+                out.put_string(string(random));
             }
         }
         b'e' => {
@@ -370,73 +371,61 @@ fn one<'a>(random: &mut Random, takes: &'a [u8], out: &mut BytesMut) -> &'a [u8]
             rest = one(random, rest, if there == 1 { out } else { &mut skipped });
         }
         b'<' => {
-            out.put_slice(&[rest[0] - b'0', rest[1] - b'0']);
-            let mut inner = BytesMut::new();
-            rest = &rest[2..];
-            while rest[0] != b'>' {
-                rest = one(random, rest, &mut inner);
-            }
-            rest = &rest[1..];
-            blob(out, &inner);
+            let (version, compat, takes) = (rest[0] - b'0', rest[1] - b'0', &rest[2..]);
+            out.put_frame(version, compat, |out| rest = up_to(b'>', random, takes, out));
         }
         b'[' => {
-            let count = random.below(3);
+            let (count, takes) = (random.below(3), rest);
             out.put_u32_le(count as u32);
-            let start = rest;
             let mut skipped = BytesMut::new();
             for n in 0..count.max(1) {
-                rest = start;
-                while rest[0] != b']' {
-                    rest = one(random, rest, if n < count { out } else { &mut skipped });
-                }
+                rest = up_to(b']', random, takes, if n < count { out } else { &mut skipped });
             }
-            rest = &rest[1..];
         }
         _ => unreachable!("no such letter: {}", letter as char),
     }
     rest
 }
 
-fn blob(out: &mut BytesMut, data: &[u8]) {
-    out.put_u32_le(data.len() as u32);
-    out.put_slice(data);
-}
+/// Most often one of the first six.
+const NUMBERS: &[u64] = &[
+    0,
+    1,
+    2,
+    3,
+    4,
+    10,
+    1 << 12,
+    1 << 20,
+    (1 << 30) + 5,
+    u64::MAX,
+    u64::MAX - 1,
+    u64::MAX - 2,
+];
+
+/// Most often one of the first three.
+const STRINGS: &[&str] = &["a", "b", "c", "", "conf_x", "1f"];
 
 fn number(random: &mut Random) -> u64 {
-    let few = [
-        0,
-        1,
-        2,
-        3,
-        4,
-        10,
-        1 << 12,
-        1 << 20,
-        (1 << 30) + 5,
-        u64::MAX,
-        u64::MAX - 1,
-        u64::MAX - 2,
-    ];
-    few[match random.below(4) {
-        0 => random.below(12),
-        _ => random.below(6),
-    } as usize]
+    most_often(random, NUMBERS, 6)
 }
 
-fn string(random: &mut Random) -> &'static [u8] {
-    [&b"a"[..], b"b", b"c", b"", b"conf_x", b"1f"][match random.below(4) {
-        0 => random.below(6),
-        _ => random.below(3),
-    } as usize]
+fn string(random: &mut Random) -> &'static str {
+    most_often(random, STRINGS, 3)
+}
+
+/// One of the first `few`, or at times of all.
+fn most_often<T: Copy>(random: &mut Random, all: &[T], few: usize) -> T {
+    match random.below(4) {
+        0 => random.pick(all),
+        _ => random.pick(&all[..few]),
+    }
 }
 
 fn object_map(random: &mut Random) -> BitVector {
-    let mut map = BitVector::new(
-        [0, 1, 5, 1000, 20_000][random.below(5) as usize],
-        random.below(4) as u8,
-    );
+    let size = random.pick(&[0, 1, 5, 1000, 20_000]);
+    let mut map = BitVector::new(size, random.below(4) as u8);
     for _ in 0..random.below(4) {
-        let size = map.iter().count() as u64;
         if size > 0 {
             map.set(random.below(size), random.below(4) as u8);
         }
@@ -448,9 +437,8 @@ fn object_map(random: &mut Random) -> BitVector {
 fn namespace(random: &mut Random, out: &mut BytesMut) {
     let kind = random.below(5) as u8;
     let takes = ["", "iss", "ds", "bz[s]sqqe", ""][usize::from(kind)];
-    let mut inner = BytesMut::new();
-    inner.put_u32_le(kind.into());
-    inner.unsplit(input(random, takes));
-    out.put_slice(&[1, 1]);
-    blob(out, &Bytes::from(inner));
+    out.put_frame(1, 1, |out| {
+        out.put_u32_le(kind.into());
+        out.unsplit(input(random, takes));
+    });
 }

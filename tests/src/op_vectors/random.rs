@@ -19,10 +19,8 @@ pub fn add(script: &mut Script, seed: u64, count: usize) {
     let mut random = Random::new(seed);
     let mut snaps: Vec<u64> = Vec::new();
     for _ in 0..count {
-        if random.below(8) == 0 && snaps.len() < 12 {
-            let next = snaps.first().map_or(1, |newest| newest + 1 + random.below(2));
-            snaps.insert(0, next);
-            script.snaps(next, &snaps);
+        if random.below(8) == 0 {
+            one_snapshot_more(script, &mut random, &mut snaps, 2);
         }
         let oid = format!("random-{seed}-{}", random.below(OBJECTS));
         let newest = snaps.first().copied().unwrap_or_default();
@@ -40,10 +38,7 @@ pub fn add(script: &mut Script, seed: u64, count: usize) {
                 let mut ops: Vec<OsdOp> = (0..random.below(2)).map(|_| guard(&mut random)).collect();
                 ops.push(first_change(&mut random, newest));
                 ops.extend((0..random.below(3)).map(|_| change(&mut random)));
-                let step = script.on(&oid, ops);
-                if random.below(4) == 0 {
-                    step.flagged(OsdFlags::RETURNVEC);
-                }
+                add_change(script, &mut random, &oid, ops);
             }
         }
     }
@@ -55,17 +50,16 @@ pub fn add_rarer(script: &mut Script, seed: u64, count: usize, pool: i64) {
     let mut random = Random::new(seed);
     let mut snaps: Vec<u64> = Vec::new();
     for _ in 0..count {
-        if random.below(12) == 0 && snaps.len() < 12 {
-            let next = snaps.first().map_or(1, |newest| newest + 1 + random.below(3));
-            snaps.insert(0, next);
-            script.snaps(next, &snaps);
+        if random.below(12) == 0 {
+            one_snapshot_more(script, &mut random, &mut snaps, 3);
         }
         let newest = snaps.first().copied().unwrap_or_default();
         let object = random.below(OBJECTS);
         let oid = format!("rarer-{seed}-{object}");
         match random.below(8) {
             0 => {
-                let snapid = [NOSNAP, 1 + random.below(newest + 1)][random.below(2) as usize];
+                let snap = 1 + random.below(newest + 1);
+                let snapid = random.pick(&[NOSNAP, snap]);
                 // Never of itself: Ceph's OSD waits for itself then.
                 let from = (object + 1 + random.below(OBJECTS - 1)) % OBJECTS;
                 let copy = copy_from(
@@ -88,10 +82,7 @@ pub fn add_rarer(script: &mut Script, seed: u64, count: usize, pool: i64) {
             _ => {
                 let mut ops: Vec<OsdOp> = (0..random.below(2)).map(|_| guard(&mut random)).collect();
                 ops.extend((0..=random.below(2)).map(|_| rarer_change(&mut random)));
-                let step = script.on(&oid, ops);
-                if random.below(4) == 0 {
-                    step.flagged(OsdFlags::RETURNVEC);
-                }
+                add_change(script, &mut random, &oid, ops);
             }
         }
     }
@@ -109,7 +100,7 @@ fn rarer_look(random: &mut Random) -> OsdOp {
             random.below(4) as u8,
             at,
             8192,
-            [0, 4096, 8192, 100][random.below(4) as usize],
+            random.pick(&[0, 4096, 8192, 100]),
             &[0; 8],
         ),
         2 => plain(OpCode::OMAPGETHEADER),
@@ -144,19 +135,36 @@ fn rarer_change(random: &mut Random) -> OsdOp {
     }
 }
 
+/// A snapshot that is newer than the others, by up to `most`. Twelve are enough.
+fn one_snapshot_more(script: &mut Script, random: &mut Random, snaps: &mut Vec<u64>, most: u64) {
+    if snaps.len() < 12 {
+        let next = snaps.first().map_or(1, |newest| newest + 1 + random.below(most));
+        snaps.insert(0, next);
+        script.snaps(next, snaps);
+    }
+}
+
+/// A vector that changes an object. Some clients want the outcome of each operation.
+fn add_change(script: &mut Script, random: &mut Random, oid: &str, ops: Vec<OsdOp>) {
+    let step = script.on(oid, ops);
+    if random.below(4) == 0 {
+        step.flagged(OsdFlags::RETURNVEC);
+    }
+}
+
 fn drop_result<T>(_: T) {}
 
 fn place(random: &mut Random) -> u64 {
-    let grain = [1, 512, 4096, 65_536][random.below(4) as usize];
+    let grain = random.pick(&[1, 512, 4096, 65_536]);
     random.below(200_000 / grain) * grain
 }
 
 fn length(random: &mut Random) -> usize {
-    [3, 512, 4096, 5000, 70_000][random.below(5) as usize]
+    random.pick(&[3, 512, 4096, 5000, 70_000])
 }
 
 fn name(random: &mut Random) -> &'static str {
-    ["a", "b", "c"][random.below(3) as usize]
+    random.pick(&["a", "b", "c"])
 }
 
 fn look(random: &mut Random) -> OsdOp {
@@ -173,7 +181,7 @@ fn look(random: &mut Random) -> OsdOp {
 }
 
 fn guard(random: &mut Random) -> OsdOp {
-    let value = [b"1", b"2"][random.below(2) as usize];
+    let value = random.pick(&[b"1", b"2"]);
     let op = 1 + random.below(6) as u8;
     let guard = match random.below(4) {
         0 => cmpext(place(random), &[random.below(3) as u8; 10]),
