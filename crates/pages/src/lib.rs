@@ -4,6 +4,7 @@
 //! virtual machine takes many steps, and the kernel pin each page by itself for `O_DIRECT`.
 
 mod spares;
+pub mod write_back;
 
 use std::mem::MaybeUninit;
 

@@ -13,6 +13,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::{
     buffers::Buffers,
+    callbacks::Callbacks,
     damage::Damaged,
     directs::{self, DirectJob, Directs, Writing},
     error::{Context, Result, StoreError},
@@ -33,6 +34,7 @@ use crate::{
     volume::Volume,
     volumes::Volumes,
     waiters::Waiters,
+    write_back::Dirty,
 };
 
 /// How old the known free space may be for a transaction that allocates nothing.
@@ -186,6 +188,7 @@ pub(crate) struct Core {
     pub(crate) volumes: Volumes,
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) waiters: Waiters,
+    pub(crate) callbacks: Callbacks,
     pub(crate) order: Mutex<Order>,
     /// There is something to journal, once its direct writes are done.
     pub(crate) work: Condvar,
@@ -197,8 +200,8 @@ pub(crate) struct Core {
     pub(crate) checkpoint_work: Condvar,
     /// Some stage has moved on.
     pub(crate) progress: Condvar,
-    /// Volumes with data in their files that no fdatasync has covered.
-    pub(crate) dirty: Mutex<BTreeMap<crate::VolumeId, Arc<Volume>>>,
+    /// What is in files that no fdatasync has covered.
+    pub(crate) dirty: Mutex<BTreeMap<crate::VolumeId, Dirty>>,
     /// Volumes with sums that no fdatasync has covered.
     pub(crate) dirty_sums: Mutex<BTreeMap<crate::VolumeId, Arc<Volume>>>,
     /// The sums of blocks, as far as they are in memory.
@@ -276,6 +279,7 @@ impl Core {
             apply_ended: false,
         };
         Self {
+            callbacks: Callbacks::new(options.around_callbacks.clone(), !options.stepped),
             options,
             kv,
             meta,

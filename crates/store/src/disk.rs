@@ -21,6 +21,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use pages::write_back;
 use rustix::{
     fs::{Advice, FallocateFlags, FlockOperation, OFlags, SeekFrom, fadvise, fallocate, flock, seek},
     io::{Errno, ReadWriteFlags},
@@ -200,6 +201,22 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
 
     /// Has the system begin to read a range into its cache, without waiting for it. A hint; what has no such cache does nothing.
     fn read_ahead(&self, _offset: u64, _len: u64) {}
+
+    /// Has the system begin to write what its cache has of a range. What has no such cache does nothing.
+    ///
+    /// # Errors
+    /// As [`DiskFile::sync_data`], which may not tell them again.
+    fn start_write_back(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Waits until the writes of a range that were begun are over. Only a sync makes them durable.
+    ///
+    /// # Errors
+    /// As [`DiskFile::sync_data`], which may not tell them again.
+    fn wait_write_back(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Reads exactly the buffer's length.
@@ -373,6 +390,14 @@ fn write_pieces(file: &File, offset: u64, pieces: &[&[u8]], flags: ReadWriteFlag
     Ok(())
 }
 
+/// What only helps a later sync may be missing, where a kernel or what stands in for one does not have it.
+fn or_not_at_all(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        result => result,
+    }
+}
+
 #[derive(Debug)]
 struct RealFile {
     file: File,
@@ -518,6 +543,14 @@ impl DiskFile for RealFile {
             let _ = fadvise(&self.file, offset, Some(len), Advice::WillNeed);
         }
     }
+
+    fn start_write_back(&self, offset: u64, len: u64) -> io::Result<()> {
+        or_not_at_all(write_back::start(&self.file, offset, len))
+    }
+
+    fn wait_write_back(&self, offset: u64, len: u64) -> io::Result<()> {
+        or_not_at_all(write_back::wait(&self.file, offset, len))
+    }
 }
 
 #[cfg(test)]
@@ -582,6 +615,19 @@ mod tests {
         journal.write_pieces_durable_at(8192, &pieces).unwrap();
         assert!(read(&*file, 8192, 200 * 4096) == [7; 200 * 4096]);
         assert!(read(&*file, 5, 8192 - 5) == data[..8192 - 5]);
+    }
+
+    #[test]
+    fn ranges_are_written_back_and_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = file(&dir);
+        file.write_at(0, &vec![1; 1 << 20]).unwrap();
+        for offset in [0, 4096, 1 << 30] {
+            file.start_write_back(offset, 64 << 10).unwrap();
+            file.wait_write_back(offset, 64 << 10).unwrap();
+        }
+        let error = file.start_write_back(u64::MAX, 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]

@@ -23,6 +23,7 @@
 mod around;
 mod backup;
 mod buffers;
+mod callbacks;
 mod core;
 mod damage;
 mod device;
@@ -65,6 +66,7 @@ mod verify;
 mod volume;
 mod volumes;
 mod waiters;
+mod write_back;
 
 pub use backup::restore;
 pub use device::{DEVICE_UNIT, Device, DeviceSpace, Devices, ReadDone, WriteDone};

@@ -11,7 +11,7 @@ use crate::{
     around::checkpoint_around,
     core::{Core, DataKind, DataOp, Live, Order, Queued},
     directs,
-    error::{Context, Result, StoreError},
+    error::{Result, StoreError},
     journal::{Journal, place},
     kv::Superblock,
     layer::Layer,
@@ -19,6 +19,7 @@ use crate::{
     record::{HEADER, Size},
     regions,
     transaction::{Op, Seq},
+    write_back,
 };
 
 /// A checkpoint does without a transaction that has waited for its device for so long.
@@ -45,6 +46,7 @@ pub(crate) fn run_journal(core: &Arc<Core>) {
         }
     }
     core.order.lock().journal_ended = true;
+    core.callbacks.end();
     core.direct_work.notify_all();
     core.apply_work.notify_all();
 }
@@ -141,7 +143,7 @@ fn commit(core: &Core, journal: &mut Journal, mut batch: Vec<Queued>) -> Result<
     let pos = place(head, size.batch_len(), core.options.journal_bytes);
     let begun = Instant::now();
     journal.write(pos, first, size, batch.iter().map(|tx| &tx.ops[..]))?;
-    let wakes_apply;
+    let (wakes_apply, busy);
     {
         let mut order = core.order.lock();
         order.head = pos + size.batch_len();
@@ -161,19 +163,17 @@ fn commit(core: &Core, journal: &mut Journal, mut batch: Vec<Queued>) -> Result<
             0
         };
         order.write_took = (order.write_took * 3 + order.last_batch.duration_since(begun)) / 4;
+        busy = order.queue.has_ready(order.barrier);
         if order.closing {
             core.work.notify_one();
         }
-        let full = order.head - order.tail > core.options.journal_bytes / 2;
+        let full = order.head - order.tail > core.options.journal_bytes / 2 && !order.checkpointing;
         if full || core.meta.dirty_bytes() > core.options.meta_dirty_bytes {
             order.checkpoint_wanted = true;
             core.checkpoint_work.notify_one();
         }
     }
-    match &core.options.around_callbacks {
-        Some(around) => around(&mut || core.waiters.advance(&done)),
-        None => core.waiters.advance(&done),
-    }
+    core.callbacks.run(core.waiters.advance(&done), busy);
     if batch.is_empty() {
         if wakes_apply {
             core.apply_work.notify_one();
@@ -293,7 +293,7 @@ fn apply(core: &Core, tx: &Queued) -> Result<()> {
                         _ => &[],
                     };
                     core.settle_write(volume, &*file, *offset, data, sums)?;
-                    note_dirty(core, op);
+                    write_back::note(core, volume, *offset, data.len() as u64);
                 }
             }
             DataKind::Direct { offset, data, .. } => {
@@ -306,7 +306,7 @@ fn apply(core: &Core, tx: &Queued) -> Result<()> {
             DataKind::Discard { offset, len } => {
                 if let Some(file) = core.volumes.file(volume)? {
                     core.settle_discard(volume, &*file, *offset, *len)?;
-                    note_dirty(core, op);
+                    write_back::note(core, volume, *offset, 0);
                 }
             }
             DataKind::Delete => match volume.remote() {
@@ -342,22 +342,13 @@ fn apply(core: &Core, tx: &Queued) -> Result<()> {
     Ok(())
 }
 
-/// Notes that a file has data that no fdatasync has covered. After the write: a checkpoint that takes the note away
-/// in between must not be the one that should have covered the write.
-fn note_dirty(core: &Core, op: &DataOp) {
-    core.dirty
-        .lock()
-        .entry(op.volume.id)
-        .or_insert_with(|| Arc::clone(&op.volume));
-}
-
 /// The third stage: from time to time, makes the journal so far superfluous.
 pub(crate) fn run_checkpoints(core: &Core) {
     while let Some(kind) = wait_for_checkpoint(core) {
         let made = match kind {
             Kind::Whole => checkpoint(core),
             Kind::Around => checkpoint_around(core),
-            Kind::FilesAlone => sync_volumes(core),
+            Kind::FilesAlone => write_back::sync_volumes(core),
         };
         if let Err(error) = made {
             core.fail("checkpoint", &error);
@@ -484,7 +475,7 @@ impl Checkpoint {
 }
 
 fn finish_checkpoint(core: &Core, seq: Seq, frozen: &Layer) -> Result<()> {
-    sync_volumes(core)?;
+    write_back::sync_volumes(core)?;
     core.sync_sums()?;
     let superblock = superblock(core, seq);
     core.kv.commit(frozen, &superblock)?;
@@ -553,19 +544,6 @@ fn replay_start(order: &Order, seq: Seq) -> u64 {
         .iter()
         .find(|live| live.last > seq)
         .map_or(order.head, |live| live.pos)
-}
-
-fn sync_volumes(core: &Core) -> Result<()> {
-    core.order.lock().unsynced = 0;
-    let dirty = std::mem::take(&mut *core.dirty.lock());
-    for volume in dirty.into_values() {
-        // A deleted volume has no file any more.
-        if let Some(file) = core.volumes.file(&volume)? {
-            file.sync_data()
-                .context(|| format!("fdatasync of {}", volume.id))?;
-        }
-    }
-    Ok(())
 }
 
 // A batch's header must fit into its first block.

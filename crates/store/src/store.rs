@@ -94,6 +94,7 @@ impl Store {
                 this.spawn("store-direct", |core| run_directs(core))?;
             }
         }
+        this.spawn("store-callback", |core| core.callbacks.run_thread())?;
         this.spawn("store-apply", |core| stages::run_apply(core))?;
         this.spawn("store-checkpoint", |core| stages::run_checkpoints(core))?;
         if this.core().with_sums {
@@ -139,10 +140,10 @@ impl Store {
         self.core().submit(tx)
     }
 
-    /// Runs `callback` once everything up to `seq` is durable: at once if it is, else on the journal's thread, in the
-    /// order of the sequence numbers. An error means that this was not and will not be reached in this process's life.
+    /// Runs `callback` once everything up to `seq` is durable: at once if it is, else on the thread that made it so or,
+    /// where that has more to journal, on one for callbacks; in the order of the sequence numbers. An error means that this was not and will not be reached in this process's life.
     ///
-    /// The callback holds up the journal, so it must be short, and must neither block nor submit.
+    /// The callback holds up others and may hold up the journal, so it must be short, and must neither block nor submit.
     pub fn after(&self, seq: Seq, callback: impl FnOnce(Result<()>) + Send + 'static) {
         self.core().waiters.after(seq, Box::new(callback));
     }

@@ -19,7 +19,7 @@ use crate::{
     transaction::Seq,
 };
 
-type Callback = Box<dyn FnOnce(Result<()>) + Send>;
+pub(crate) type Callback = Box<dyn FnOnce(Result<()>) + Send>;
 
 #[derive(Default)]
 struct Queue {
@@ -96,8 +96,8 @@ impl Waiters {
         callback(outcome);
     }
 
-    /// These are durable: runs the callbacks that waited for them, in order.
-    pub(crate) fn advance(&self, done: &[Seq]) {
+    /// These are durable. Returns the callbacks that waited for them, in order.
+    pub(crate) fn advance(&self, done: &[Seq]) -> Vec<Callback> {
         let mut ready: Vec<Callback> = Vec::new();
         let mut queue = self.queue.lock();
         let mut durable = self.durable();
@@ -115,10 +115,7 @@ impl Waiters {
         self.durable.store(durable, Ordering::Release);
         let count = queue.waiting.partition_point(|(seq, _)| *seq <= durable);
         ready.extend(queue.waiting.drain(..count).map(|(_, callback)| callback));
-        drop(queue);
-        for callback in ready {
-            callback(Ok(()));
-        }
+        ready
     }
 
     /// Nothing more becomes durable: tells everybody who waits now or later.

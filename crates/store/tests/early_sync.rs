@@ -74,6 +74,16 @@ fn large_writes_are_synced_before_there_is_a_checkpoint() {
 }
 
 #[test]
+fn what_is_synced_was_written_back_in_turns_before() {
+    let stored = Stored::new();
+    let calls = |kind| stored.disk.kinds().iter().filter(|other| **other == kind).count();
+    let before = calls(Call::WriteBack);
+    stored.syncs_for(1 << 20, 64 << 10, 1);
+    // Two turns of half a MiB: both are begun, and the first is waited for before the sync.
+    assert_eq!(calls(Call::WriteBack) - before, 3);
+}
+
+#[test]
 fn small_writes_are_left_to_the_checkpoint() {
     Stored::new().syncs_for(4 << 20, 16 << 10, 0);
 }

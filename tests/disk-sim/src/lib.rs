@@ -42,6 +42,7 @@ pub enum Call {
     Write,
     WriteDurable,
     Sync,
+    WriteBack,
     Allocate,
     Punch,
     Zero,
@@ -595,6 +596,20 @@ impl DiskFile for SimFile {
             |node, _, random| node.fail_sync(random),
             Node::sync,
         )
+    }
+
+    // What is pending may be durable or not anyhow.
+    fn start_write_back(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        self.change(
+            Call::WriteBack,
+            |_, _| {},
+            |node, _, random| node.fail_sync(random),
+            |_| {},
+        )
+    }
+
+    fn wait_write_back(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.start_write_back(offset, len)
     }
 
     fn allocate(&self, _offset: u64, _len: u64) -> io::Result<()> {

@@ -141,6 +141,7 @@ fn an_error_of_the_disk_at_any_call_is_reported_and_nothing_acknowledged_is_lost
         Call::Write,
         Call::WriteDurable,
         Call::Sync,
+        Call::WriteBack,
         Call::SyncDir,
         Call::Read,
         Call::Punch,
