@@ -1,4 +1,4 @@
-//! Buffers in large pages, and those that are used again.
+//! Buffers in large pages, those that are used again, and the page cache's way to the disk ([`write_back`]).
 //!
 //! What is copied to or from memory in pages of 4 KiB, or written to the disk from there, has the processor look up a page for each 4 KiB, which in a
 //! virtual machine takes many steps, and the kernel pin each page by itself for `O_DIRECT`.
