@@ -32,13 +32,11 @@ impl Objects {
             let seq = self.delete_volume(&id, &image, volume)?;
             self.store().wait(seq)?;
         }
+        // Who created an image is known no longer than its header is there.
+        self.store().commit(without_rows(pool, b"U"))?;
         self.delete_objects(keys::pool_range(b'O', pool))?;
         let slots = self.slots.volume(self.store(), pool)?;
-        let mut tx = Transaction::new();
-        for table in *b"SIUG" {
-            let (from, to) = keys::pool_range(table, pool);
-            tx.delete_range(from, to);
-        }
+        let mut tx = without_rows(pool, b"SIG");
         tx.delete_volume(slots);
         self.store().commit(tx)?;
         self.slots.forget(pool);
@@ -73,6 +71,16 @@ impl Objects {
             self.store().commit(tx)?;
         }
     }
+}
+
+/// Deletes the rows of a pool in these tables.
+fn without_rows(pool: i64, tables: &[u8]) -> Transaction {
+    let mut tx = Transaction::new();
+    for table in tables {
+        let (from, to) = keys::pool_range(*table, pool);
+        tx.delete_range(from, to);
+    }
+    tx
 }
 
 #[cfg(test)]
@@ -123,6 +131,9 @@ mod tests {
             apply(objects, &id, &state, op, WriterSnaps { seq: snap, fresh }).unwrap();
         };
         run("rbd_header.img", omap(b"order", &[20]), 0);
+        let mut tx = Transaction::new();
+        tx.put(keys::creator(pool, b"", b"img"), "client.alice");
+        objects.store().commit(tx).unwrap();
         for name in NAMES {
             let len = if name == "small" { 1000 } else { 100_000 };
             run(name, extent(OpCode::WRITE, 0, len, vec![7; len as usize]), 0);
