@@ -65,8 +65,8 @@ fn is_urgent(order: &Order, options: &Options) -> bool {
     order.head - order.tail > options.journal_bytes / 4 * 3
 }
 
-/// Writes ranges to the disk, so that little more than two turns of them are under way at a time, as long as `go_on` says so before a turn.
-/// A fdatasync does the rest: it would put all of them into the disk's queue together, and what the journal writes behind them.
+/// Writes ranges to the disk, no more than two turns of them at a time, as long as `go_on` says so before each.
+/// A fdatasync does the rest: it would put all of them into the disk's queue together, before what the journal writes.
 fn write_in_turns(
     file: &dyn DiskFile,
     mut ranges: Vec<(u64, u64)>,
