@@ -83,13 +83,8 @@ impl Callbacks {
         }
     }
 
-    fn run_now(&self, ready: Vec<Callback>) {
-        let mut ready = Some(ready);
-        let mut all = || {
-            for callback in ready.take().into_iter().flatten() {
-                callback(Ok(()));
-            }
-        };
+    fn run_now(&self, mut ready: Vec<Callback>) {
+        let mut all = || ready.drain(..).for_each(|callback| callback(Ok(())));
         match &self.around {
             Some(around) => around(&mut all),
             None => all(),
@@ -116,20 +111,20 @@ mod tests {
         })
     }
 
-    #[test]
-    fn who_has_nothing_else_to_do_runs_them_itself() {
-        let callbacks = Callbacks::new(None, true);
+    fn runs_them_itself(callbacks: &Callbacks, busy: bool) {
         let (told, heard) = mpsc::channel();
-        callbacks.run(vec![telling(&told, 1)], false);
+        callbacks.run(vec![telling(&told, 1)], busy);
         assert_eq!(heard.try_recv(), Ok((1, thread::current().id())));
     }
 
     #[test]
+    fn who_has_nothing_else_to_do_runs_them_itself() {
+        runs_them_itself(&Callbacks::new(None, true), false);
+    }
+
+    #[test]
     fn without_a_thread_who_is_busy_runs_them_itself() {
-        let callbacks = Callbacks::new(None, false);
-        let (told, heard) = mpsc::channel();
-        callbacks.run(vec![telling(&told, 1)], true);
-        assert_eq!(heard.try_recv(), Ok((1, thread::current().id())));
+        runs_them_itself(&Callbacks::new(None, false), true);
     }
 
     #[test]

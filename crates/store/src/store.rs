@@ -141,7 +141,8 @@ impl Store {
     }
 
     /// Runs `callback` once everything up to `seq` is durable: at once if it is, else on the thread that made it so or,
-    /// where that has more to journal, on one for callbacks; in the order of the sequence numbers. An error means that this was not and will not be reached in this process's life.
+    /// where that has more to journal, on one for callbacks; in the order of the sequence numbers. An error means that
+    /// this was not and will not be reached in this process's life.
     ///
     /// The callback holds up others and may hold up the journal, so it must be short, and must neither block nor submit.
     pub fn after(&self, seq: Seq, callback: impl FnOnce(Result<()>) + Send + 'static) {

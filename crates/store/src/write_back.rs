@@ -106,8 +106,7 @@ fn turns(ranges: &[(u64, u64)]) -> impl Iterator<Item = (u64, u64)> {
 
 /// The parts of a range of which each may be in one turn.
 fn pieces((start, end): (u64, u64)) -> impl Iterator<Item = (u64, u64)> {
-    let step = TURN_BYTES as usize;
-    let starts = (start..end).step_by(step);
+    let starts = (start..end).step_by(TURN_BYTES as usize);
     starts.map(move |at| (at, end.min(at + TURN_BYTES)))
 }
 

@@ -60,8 +60,13 @@ impl Stored {
     }
 
     fn syncs(&self) -> usize {
+        self.calls(Call::Sync)
+    }
+
+    /// How many calls of a kind there were.
+    fn calls(&self, kind: Call) -> usize {
         let kinds = self.disk.kinds();
-        kinds.iter().filter(|kind| **kind == Call::Sync).count()
+        kinds.iter().filter(|other| **other == kind).count()
     }
 }
 
@@ -76,11 +81,10 @@ fn large_writes_are_synced_before_there_is_a_checkpoint() {
 #[test]
 fn what_is_synced_was_written_back_in_turns_before() {
     let stored = Stored::new();
-    let calls = |kind| stored.disk.kinds().iter().filter(|other| **other == kind).count();
-    let before = calls(Call::WriteBack);
+    let before = stored.calls(Call::WriteBack);
     stored.syncs_for(1 << 20, 64 << 10, 1);
     // Two turns of half a MiB: both are begun, and the first is waited for before the sync.
-    assert_eq!(calls(Call::WriteBack) - before, 3);
+    assert_eq!(stored.calls(Call::WriteBack) - before, 3);
 }
 
 #[test]
