@@ -37,7 +37,8 @@ fn a_block_that_rotted_is_eio_and_a_health_error_until_it_is_written_or_accepted
     if against_ceph() || on_curve() {
         return;
     }
-    let mut cluster = Cluster::start();
+    // What was written is to be read from the disk.
+    let mut cluster = Cluster::start_with(&["--read-cache", "0"]);
     let bytes: Vec<u8> = (0..8_u32 << 18)
         .flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes())
         .collect();

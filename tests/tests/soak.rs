@@ -93,8 +93,9 @@ impl Soak {
         } else {
             eprintln!("the clock is not stepped: there is no {FAKETIME}");
         }
-        let session_memory = ["--session-memory", "40M"];
-        let cluster = Cluster::start_above(&["--mds", "0,0,0"], folder, &session_memory, &environment);
+        // What is reached soon, so that memory that grows is seen.
+        let memory = ["--session-memory", "40M", "--read-cache", "64M"];
+        let cluster = Cluster::start_above(&["--mds", "0,0,0"], folder, &memory, &environment);
         cluster.rbd(&["create", "--size", "64M", "disk"]);
         Self {
             writer: Writer::start(&cluster),

@@ -147,6 +147,7 @@ pub fn open_with(
     settings: &Settings,
     devices: Option<&CurveDevices>,
 ) -> Result<Store, ServeError> {
+    options.read_cache_bytes = settings.read_cache;
     options.checksums = settings.integrity.checksums;
     options.scrub_interval = settings.integrity.scrub_interval;
     options.scrub_bytes_per_second = settings.integrity.scrub_rate;

@@ -6,8 +6,7 @@
 //! aligned; where it looks otherwise, what has come of it is moved. Small messages are received many with one call.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use pages::Spares;
-use parking_lot::Mutex;
+use pages::spares;
 
 /// Buffers are filled in pieces of this size while messages are small.
 const CHUNK: usize = 64 << 10;
@@ -21,8 +20,6 @@ const ALIGNMENT: usize = 4096;
 /// The longest message, in bytes, that the next one is expected to look like: a session that waits holds a buffer for it, for a while. Of
 /// longer ones, what has come with the header is little.
 const EXPECTED: usize = 160 << 10;
-/// Bytes of large buffers that are kept unused.
-const KEPT: usize = 64 << 20;
 
 /// What a message takes, counted from its first byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -107,15 +104,12 @@ fn is_room_for(rx: &BytesMut, shape: Shape) -> bool {
     rx.capacity() == shape.len && (rx.as_ptr().addr() + shape.data_at).is_multiple_of(ALIGNMENT)
 }
 
-/// Large buffers that no connection needs for now.
-static SPARES: Mutex<Spares> = Mutex::new(Spares::new(KEPT));
-
 /// An empty buffer with room for a message and nothing behind it, in which its data is aligned.
 fn aligned(shape: Shape) -> BytesMut {
     // Up to a page to align.
     let size = (ALIGNMENT + shape.len).next_multiple_of(ALIGNMENT);
-    let spare = SPARES.lock().take(size);
-    let mut buffer = spare.unwrap_or_else(|| pages::buffer(size));
+    let (_, mut buffer) = spares::take(size);
+    buffer.clear();
     let misaligned = (buffer.as_ptr().addr() + shape.data_at) % ALIGNMENT;
     let skip = (ALIGNMENT - misaligned) % ALIGNMENT;
     buffer.put_bytes(0, skip);
@@ -154,9 +148,9 @@ impl AsRef<[u8]> for Large {
 
 impl Drop for Large {
     fn drop(&mut self) {
-        let whole = pages::whole(std::mem::take(&mut self.0));
-        let too_much = whole.map(|(size, buffer)| SPARES.lock().give(size, buffer));
-        drop(too_much);
+        if let Some((size, buffer)) = spares::whole(std::mem::take(&mut self.0)) {
+            spares::give(size, buffer);
+        }
     }
 }
 

@@ -3,15 +3,13 @@
 //! What is copied to or from memory in pages of 4 KiB, or written to the disk from there, has the processor look up a page for each 4 KiB, which in a
 //! virtual machine takes many steps, and the kernel pin each page by itself for `O_DIRECT`.
 
-mod spares;
+pub mod spares;
 pub mod write_back;
 
 use std::mem::MaybeUninit;
 
 use bytes::BytesMut;
 use rustix::mm::{Advice, madvise};
-
-pub use spares::{Spares, whole};
 
 /// The size of a large page in bytes: one of x86-64, and of arm64 with small pages of 4 KiB.
 pub const LARGE: usize = 2 << 20;

@@ -1,13 +1,16 @@
-//! Buffers that are used again: fresh memory costs more than what is done with it, since the kernel has to find and clear every page.
-
-use std::fmt;
+//! Buffers that are used again: fresh memory costs more than what is done with it, since the kernel has to find and clear every page. They are those of
+//! the whole process, so that what was received into can be read into next.
 
 use bytes::BytesMut;
+use parking_lot::Mutex;
 
 use crate::{LARGE, at_large_page};
 
+/// Bytes that are kept unused.
+const KEPT: usize = 128 << 20;
+
 /// Unused buffers, up to a number of bytes.
-pub struct Spares {
+struct Spares {
     /// With their sizes in bytes, the largest last.
     free: Vec<(usize, BytesMut)>,
     bytes: usize,
@@ -16,8 +19,7 @@ pub struct Spares {
 
 impl Spares {
     /// Keeps at most `limit` bytes.
-    #[must_use]
-    pub const fn new(limit: usize) -> Self {
+    const fn new(limit: usize) -> Self {
         Self {
             free: Vec::new(),
             bytes: 0,
@@ -25,13 +27,13 @@ impl Spares {
         }
     }
 
-    /// A buffer of at least `len` bytes that is not wastefully large, as it was given: of the smallest ones the latest, which the processor's
-    /// cache may still have.
-    pub fn take(&mut self, len: usize) -> Option<BytesMut> {
+    /// A buffer of at least `len` bytes that is not wastefully large, with its size and as it was given: of the smallest ones the latest, which
+    /// the processor's cache may still have.
+    fn take(&mut self, len: usize) -> Option<(usize, BytesMut)> {
         let at = self.fitting(len)?;
         let (size, buffer) = self.free.remove(at);
         self.bytes -= size;
-        Some(buffer)
+        Some((size, buffer))
     }
 
     /// The place of such a buffer.
@@ -43,8 +45,7 @@ impl Spares {
 
     /// Keeps a buffer of `size` bytes. What is too much comes back, to be dropped where no lock is held: the buffer, or where there is none of its
     /// size, smaller ones.
-    #[must_use]
-    pub fn give(&mut self, size: usize, buffer: BytesMut) -> Vec<BytesMut> {
+    fn give(&mut self, size: usize, buffer: BytesMut) -> Vec<BytesMut> {
         let is_full = self.bytes + size > self.limit;
         if size > self.limit || is_full && self.fitting(size).is_some() {
             return vec![buffer];
@@ -62,21 +63,29 @@ impl Spares {
         self.free.insert(at, (size, buffer));
         driven_out
     }
-
-    /// How many there are, and their bytes.
-    #[must_use]
-    pub fn held(&self) -> (usize, usize) {
-        (self.free.len(), self.bytes)
-    }
 }
 
-impl fmt::Debug for Spares {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Spares")
-            .field("buffers", &self.free.len())
-            .field("bytes", &self.bytes)
-            .finish_non_exhaustive()
-    }
+/// The process's own.
+static SPARES: Mutex<Spares> = Mutex::new(Spares::new(KEPT));
+
+/// A buffer of at least `len` bytes, with its size: one that was given back, as it was then, or a new one.
+#[must_use]
+pub fn take(len: usize) -> (usize, BytesMut) {
+    let spare = SPARES.lock().take(len);
+    spare.unwrap_or_else(|| (len, crate::buffer(len)))
+}
+
+/// Gives back a buffer and its size, to be used again by whoever needs one like it.
+pub fn give(size: usize, buffer: BytesMut) {
+    let too_much = SPARES.lock().give(size, buffer);
+    drop(too_much);
+}
+
+/// How many buffers there are that nobody uses, and their bytes.
+#[must_use]
+pub fn held() -> (usize, usize) {
+    let spares = SPARES.lock();
+    (spares.free.len(), spares.bytes)
 }
 
 /// The whole of a buffer that [`crate::buffer`] made, of which `part` is what is left, not its beginning; empty, and with its size in bytes. None if
@@ -102,6 +111,10 @@ pub fn whole(part: BytesMut) -> Option<(usize, BytesMut)> {
 mod tests {
     use super::*;
     use crate::buffer;
+
+    fn held(spares: &Spares) -> (usize, usize) {
+        (spares.free.len(), spares.bytes)
+    }
 
     #[test]
     fn a_buffer_is_found_whole_by_its_last_part() {
@@ -130,7 +143,7 @@ mod tests {
                 place
             })
             .into();
-        let mut take = |len| spares.take(len).map(|buffer| buffer.as_ptr());
+        let mut take = |len| spares.take(len).map(|(_, buffer)| buffer.as_ptr());
         assert_eq!(take(60_000), Some(places[2]));
         assert_eq!(take(60_000), Some(places[0]));
         assert_eq!(take(60_000), None, "twice as large is too large");
@@ -142,9 +155,9 @@ mod tests {
         let mut spares = Spares::new(1 << 20);
         let kept = (0..20).filter(|_| spares.give(100 << 10, BytesMut::new()).is_empty());
         assert_eq!(kept.count(), 10);
-        assert_eq!(spares.held(), (10, 1000 << 10));
+        assert_eq!(held(&spares), (10, 1000 << 10));
         assert_eq!(spares.give(2 << 20, BytesMut::new()).len(), 1);
-        assert_eq!(spares.held(), (10, 1000 << 10));
+        assert_eq!(held(&spares), (10, 1000 << 10));
     }
 
     #[test]
@@ -154,8 +167,8 @@ mod tests {
             assert!(spares.give(size << 10, BytesMut::new()).is_empty());
         }
         assert_eq!(spares.give(600 << 10, BytesMut::new()).len(), 3);
-        assert_eq!(spares.held(), (2, 1000 << 10));
+        assert_eq!(held(&spares), (2, 1000 << 10));
         assert_eq!(spares.give(50 << 10, BytesMut::new()).len(), 1, "of 400 KiB");
-        assert_eq!(spares.held(), (2, 650 << 10));
+        assert_eq!(held(&spares), (2, 650 << 10));
     }
 }

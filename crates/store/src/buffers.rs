@@ -1,63 +1,33 @@
 //! Buffers for large reads, used again and again.
 
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
-use pages::Spares;
-use parking_lot::Mutex;
+use pages::spares;
 
-/// From this length on, in bytes, a read takes a buffer from the pool.
+/// From this length on, in bytes, a read takes a buffer that goes back when it is done with.
 pub(crate) const POOLED: usize = 64 << 10;
-/// What the pool keeps of unused buffers, in bytes.
-const KEPT: usize = 64 << 20;
 
-/// Unused buffers, with all their bytes initialized.
-#[derive(Debug)]
-pub(crate) struct Buffers {
-    free: Mutex<Spares>,
-}
-
-impl Default for Buffers {
-    fn default() -> Self {
-        Self {
-            free: Mutex::new(Spares::new(KEPT)),
-        }
-    }
-}
-
-impl Buffers {
-    /// A buffer of `len` bytes. What it holds is what the last user left.
-    pub(crate) fn take(self: &Arc<Self>, len: usize) -> Buffer {
-        // Whole units, so that reads of nearly the same length share buffers.
-        let units = len.next_multiple_of(POOLED);
-        let spare = self.free.lock().take(units);
-        let buffer = spare.unwrap_or_else(|| {
-            let mut fresh = pages::buffer(units);
-            fresh.resize(units, 0);
-            fresh
-        });
-        Buffer {
-            pool: Arc::clone(self),
-            buffer,
-            len,
-        }
-    }
-
-    /// How many unused buffers are kept, and their bytes.
-    pub(crate) fn kept(&self) -> (usize, usize) {
-        self.free.lock().held()
-    }
-}
-
-/// A buffer that goes back to its pool when the last reference to its bytes is dropped.
+/// A buffer that goes back to the spare ones when the last reference to its bytes is dropped.
 #[derive(Debug)]
 pub(crate) struct Buffer {
-    pool: Arc<Buffers>,
+    /// All of its bytes are initialized.
     buffer: BytesMut,
+    /// With what was beside them before.
+    size: usize,
     len: usize,
 }
 
 impl Buffer {
+    /// A buffer of `len` bytes. What it holds is what the last user left.
+    pub(crate) fn new(len: usize) -> Self {
+        // Whole units, so that reads of nearly the same length share buffers.
+        let units = len.next_multiple_of(POOLED);
+        let (size, mut buffer) = spares::take(units);
+        if buffer.len() < units {
+            buffer.resize(units, 0);
+        }
+        Self { buffer, size, len }
+    }
+
     /// The bytes, to be filled.
     pub(crate) fn as_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[..self.len]
@@ -77,9 +47,7 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let buffer = std::mem::take(&mut self.buffer);
-        let too_much = self.pool.free.lock().give(buffer.len(), buffer);
-        drop(too_much);
+        spares::give(self.size, std::mem::take(&mut self.buffer));
     }
 }
 
@@ -89,28 +57,25 @@ mod tests {
 
     #[test]
     fn a_buffer_is_used_again_once_its_bytes_are_gone() {
-        let pool = Arc::new(Buffers::default());
-        let bytes = pool.take(POOLED).freeze();
+        // A size of its own: the spare buffers are those of all tests.
+        let len = 77 * POOLED;
+        let bytes = Buffer::new(len).freeze();
         let (first, slice) = (bytes.as_ptr(), bytes.slice(1..2));
         drop(bytes);
-        assert_ne!(pool.take(POOLED).as_ref().as_ptr(), first);
+        assert_ne!(Buffer::new(len).as_ref().as_ptr(), first);
         drop(slice);
-        let reused = [pool.take(POOLED), pool.take(POOLED)];
+        let reused = [Buffer::new(len), Buffer::new(len)];
         assert!(reused.iter().any(|buffer| buffer.as_ref().as_ptr() == first));
     }
 
     #[test]
-    fn a_small_read_does_not_take_a_large_buffer() {
-        let pool = Arc::new(Buffers::default());
-        drop(pool.take(8 << 20));
-        assert_eq!(pool.take(POOLED).buffer.len(), POOLED);
-        assert_eq!(pool.take((8 << 20) - 5).buffer.len(), 8 << 20);
-    }
-
-    #[test]
-    fn what_is_kept_unused_is_bounded() {
-        let pool = Arc::new(Buffers::default());
-        drop((0..20).map(|_| pool.take(8 << 20)).collect::<Vec<_>>());
-        assert_eq!(pool.kept().1, KEPT);
+    fn a_buffer_has_the_length_that_was_asked_for_whoever_had_it_before() {
+        let len = 55 * POOLED;
+        let (size, mut given) = spares::take(len + 4096);
+        given.clear();
+        spares::give(size, given);
+        let mut buffer = Buffer::new(len - 5);
+        assert_eq!((buffer.as_mut().len(), buffer.as_ref().len()), (len - 5, len - 5));
+        assert_eq!(buffer.freeze().len(), len - 5);
     }
 }

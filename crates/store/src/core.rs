@@ -12,7 +12,6 @@ use std::{
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::{
-    buffers::Buffers,
     callbacks::Callbacks,
     damage::Damaged,
     directs::{self, DirectJob, Directs, Writing},
@@ -23,6 +22,7 @@ use crate::{
     options::Options,
     pending::Extent,
     queue::Queue,
+    read_cache::ReadCache,
     reclaim::Reclaim,
     record::Size,
     regions::{self, Held, Regions},
@@ -186,7 +186,7 @@ pub(crate) struct Core {
     pub(crate) kv: Kv,
     pub(crate) meta: Meta,
     pub(crate) volumes: Volumes,
-    pub(crate) buffers: Arc<Buffers>,
+    pub(crate) read_cache: Arc<ReadCache>,
     pub(crate) waiters: Waiters,
     pub(crate) callbacks: Callbacks,
     pub(crate) order: Mutex<Order>,
@@ -280,11 +280,11 @@ impl Core {
         };
         Self {
             callbacks: Callbacks::new(options.around_callbacks.clone(), !options.stepped),
-            options,
             kv,
             meta,
             volumes,
-            buffers: Arc::default(),
+            read_cache: Arc::new(ReadCache::new(options.read_cache_bytes, options.read_cache_from)),
+            options,
             waiters: Waiters::new(seq),
             order: Mutex::new(order),
             work: Condvar::new(),
@@ -502,20 +502,26 @@ impl Core {
                 DataKind::Journaled { offset, data } => {
                     let extent = extent(*offset, data.len() as u64, Some(data.clone()));
                     volume.pending.write().insert(extent);
+                    self.read_cache
+                        .changed(volume.id, *offset, data.len() as u64, Some(data));
                 }
                 DataKind::Direct { offset, data, clear } => {
                     let mut pending = volume.pending.write();
                     for extent in remote::extents_of(*offset, data, *clear, seq) {
+                        self.read_cache
+                            .changed(volume.id, extent.offset, extent.len, extent.data.as_ref());
                         pending.insert(extent);
                     }
                 }
                 DataKind::Discard { offset, len } => {
                     volume.forget_allocated(*offset, *len);
                     volume.pending.write().insert(extent(*offset, *len, None));
+                    self.read_cache.changed(volume.id, *offset, *len, None);
                 }
                 DataKind::Delete => {
                     volume.deleted.store(true, Relaxed);
                     self.volumes.unlist(volume);
+                    self.read_cache.forget(volume.id, 0, u64::MAX);
                 }
             }
         }

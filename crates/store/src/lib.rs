@@ -44,6 +44,7 @@ mod pending;
 mod prepare;
 mod queue;
 mod ranges;
+mod read_cache;
 mod reads;
 mod reclaim;
 mod record;
@@ -73,7 +74,7 @@ pub use device::{DEVICE_UNIT, Device, DeviceSpace, Devices, ReadDone, WriteDone}
 pub use disk::{Access, Disk, DiskFile, DiskSpace, DiskStat, RealDisk};
 pub use error::{Result, StoreError};
 pub use fsck::{Damage, StoreReport, check};
-pub use memory::{Held, Memory};
+pub use memory::{CacheUse, Held, Memory};
 pub use options::{Around, Options};
 pub use rows::{Rows, key_after};
 pub use scrub::{Integrity, Scrub, Scrubbed};

@@ -50,19 +50,44 @@ pub struct Memory {
     pub deferred: Held,
     /// Large writes on their way to files or devices.
     pub direct: Held,
-    /// Unused buffers for large reads.
+    /// Unused buffers for large reads and messages, of the whole process.
     pub buffers: Held,
+    /// Large pieces of volumes ([`crate::Options::read_cache_bytes`]).
+    pub read_cache: Held,
     /// Pages of checksums.
     pub sums: Held,
 }
 
+/// The cache of large pieces of volumes ([`crate::Options::read_cache_bytes`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CacheUse {
+    /// The pieces in it.
+    pub held: Held,
+    /// Bytes that were read from there.
+    pub found: u64,
+    /// Bytes that had to be read to be kept there.
+    pub missed: u64,
+}
+
 impl Store {
+    /// What the cache of large pieces has, and what it did so far.
+    #[must_use]
+    pub fn read_cache(&self) -> CacheUse {
+        let cache = &self.core().read_cache;
+        let (found, missed) = cache.counts();
+        CacheUse {
+            held: cache.held(),
+            found,
+            missed,
+        }
+    }
+
     /// What it holds in memory at this moment.
     #[must_use]
     pub fn memory(&self) -> Memory {
         let core = self.core();
         let (keys, bytes) = core.meta.held();
-        let (buffers, kept) = core.buffers.kept();
+        let (buffers, kept) = pages::spares::held();
         let pages = core.sums.pages();
         let order = core.order.lock();
         let journaled = |kind: &DataKind| match kind {
@@ -84,6 +109,7 @@ impl Store {
                 bytes: order.direct_bytes,
             },
             buffers: Held::new(buffers, kept),
+            read_cache: core.read_cache.held(),
             sums: Held::new(pages, pages * (PAGE_SUMS * SUM) as usize),
         }
     }

@@ -40,6 +40,11 @@ pub struct Options {
     pub meta_dirty_bytes: usize,
     /// Cache of the metadata library. Default 128 MiB.
     pub meta_cache_bytes: usize,
+    /// Memory for large pieces of volumes that were lately read or written, in which they are read again. Default 0: such memory is the
+    /// system's to give away, whose cache has what was read from files.
+    pub read_cache_bytes: usize,
+    /// Pieces of this length and more are kept there. Default 256 KiB.
+    pub read_cache_from: usize,
     /// Volume files kept open. Default 512.
     pub open_files: usize,
     /// A checkpoint is made after this long without transactions. Default 5 s.
@@ -102,6 +107,8 @@ impl Options {
             allocation_unit: 64 << 10,
             meta_dirty_bytes: 64 << 20,
             meta_cache_bytes: 128 << 20,
+            read_cache_bytes: 0,
+            read_cache_from: 256 << 10,
             open_files: 512,
             idle_checkpoint: Duration::from_secs(5),
             direct_writers: 4,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
+    core::Core,
     disk::DiskFile,
     error::{Result, StoreError},
     map,
@@ -13,6 +14,7 @@ use crate::{
     store::Store,
     transaction::{MAX_VOLUME, VolumeId},
     verify::ReadBuffer,
+    volume::Volume,
 };
 
 impl Store {
@@ -64,8 +66,9 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets what the system's cache has of a range, so that it is read from the disk. A hint.
+    /// Forgets what memory and the system's cache have of a range, so that it is read from the disk. For the system a hint.
     pub fn drop_cached(&self, volume: VolumeId, offset: u64, len: u64) -> Result<()> {
+        self.core().read_cache.forget(volume, offset, len);
         if let Some(file) = self.local_file(volume)? {
             file.drop_cache(offset, len);
         }
@@ -94,28 +97,19 @@ impl Store {
                 Found::OnDevice(_) => Ok(None),
             };
         }
-        if volume.sums.are_kept() {
-            return core.read_verified(&volume, offset, len, may_block);
+        if let Some(data) = core.read_cache.get(id, offset, len) {
+            return Ok(Some(data));
         }
-        let overlay = volume.overlay(offset, len as u64);
-        if let [Extent { data: Some(data), .. }] = &overlay[..]
-            && data.len() == len
-        {
-            return Ok(Some(data.clone()));
+        let reading = core.read_cache.expect(id, offset, len);
+        let read = if volume.sums.are_kept() {
+            core.read_verified(&volume, offset, len, may_block)
+        } else {
+            core.read_unverified(&volume, offset, len, may_block)
+        }?;
+        if let (Some(reading), Some(data)) = (reading, &read) {
+            reading.keep(data);
         }
-        let mut buffer = ReadBuffer::new(core, len);
-        let buf = buffer.as_mut();
-        let covered: u64 = overlay.iter().map(|extent| extent.len).sum();
-        if covered < len as u64 {
-            match core.volumes.file(&volume)? {
-                Some(file) if may_block => volume.read_at(&*file, offset, buf)?,
-                Some(file) if !volume.read_cached_at(&*file, offset, buf) => return Ok(None),
-                Some(_) => {}
-                None => buf.fill(0),
-            }
-        }
-        lay_over(&overlay, offset, buf);
-        Ok(Some(buffer.freeze()))
+        Ok(read)
     }
 
     /// The parts of a range that may hold data, as offset and length, ascending. Everything else reads as zeros.
@@ -146,6 +140,37 @@ impl Store {
             .into_iter()
             .map(|(start, end)| (start, end - start))
             .collect())
+    }
+}
+
+impl Core {
+    /// Reads a range of a volume in a file without sums. `None`: the disk would have to be waited for.
+    fn read_unverified(
+        &self,
+        volume: &Arc<Volume>,
+        offset: u64,
+        len: usize,
+        may_block: bool,
+    ) -> Result<Option<Bytes>> {
+        let overlay = volume.overlay(offset, len as u64);
+        if let [Extent { data: Some(data), .. }] = &overlay[..]
+            && data.len() == len
+        {
+            return Ok(Some(data.clone()));
+        }
+        let mut buffer = ReadBuffer::new(len);
+        let buf = buffer.as_mut();
+        let covered: u64 = overlay.iter().map(|extent| extent.len).sum();
+        if covered < len as u64 {
+            match self.volumes.file(volume)? {
+                Some(file) if may_block => volume.read_at(&*file, offset, buf)?,
+                Some(file) if !volume.read_cached_at(&*file, offset, buf) => return Ok(None),
+                Some(_) => {}
+                None => buf.fill(0),
+            }
+        }
+        lay_over(&overlay, offset, buf);
+        Ok(Some(buffer.freeze()))
     }
 }
 

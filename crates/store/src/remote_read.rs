@@ -9,6 +9,7 @@ use crate::{
     error::{Context, Result, StoreError},
     map::data_ranges,
     pending::Extent,
+    read_cache::Reading,
     reads::lay_over,
     remote::{Remote, ceil, floor},
     volume::Volume,
@@ -33,11 +34,22 @@ pub(crate) struct Missing {
     /// The blocks around what is wanted.
     start: u64,
     stop: u64,
+    /// The outcome is to be kept in memory.
+    reading: Option<Reading>,
 }
 
 impl Missing {
     /// The read, with what the device gave.
-    fn complete(self, read: &Bytes) -> Result<Bytes> {
+    fn complete(mut self, read: &Bytes) -> Result<Bytes> {
+        let reading = self.reading.take();
+        let data = self.put_together(read)?;
+        if let Some(reading) = reading {
+            reading.keep(&data);
+        }
+        Ok(data)
+    }
+
+    fn put_together(self, read: &Bytes) -> Result<Bytes> {
         let Self {
             offset, len, start, ..
         } = self;
@@ -82,6 +94,10 @@ impl Missing {
 impl Core {
     /// What memory has of a range, and what the device has to be asked for.
     pub(crate) fn look_up(&self, volume: &Volume, remote: &Remote, offset: u64, len: usize) -> Result<Found> {
+        if let Some(data) = self.read_cache.get(volume.id, offset, len) {
+            return Ok(Found::Ready(data));
+        }
+        let reading = self.read_cache.expect(volume.id, offset, len);
         let end = offset + len as u64;
         // Before the device: what leaves the overlay meanwhile is on the device by then.
         let overlay = volume.overlay(offset, len as u64);
@@ -104,6 +120,7 @@ impl Core {
             stop: ceil(last.1),
             wanted,
             overlay,
+            reading,
         }))
     }
 }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
+    buffers::Buffer,
     core::Core,
     disk::DiskFile,
     error::{Context, Result, StoreError},
@@ -266,7 +267,7 @@ impl Core {
         how: Scrub,
         outcome: &mut Scrubbed,
     ) -> Result<()> {
-        let mut buffer = self.buffers.take(len as usize);
+        let mut buffer = Buffer::new(len as usize);
         let buf = buffer.as_mut();
         let overlay = volume.overlay(start, len);
         let cached = volume.read_cached_at(file, start, buf);

@@ -332,6 +332,7 @@ impl Store {
         let seq = core.submit_with(tx, |core| {
             volume.deleted.store(true, Relaxed);
             core.volumes.unlist(&volume);
+            core.read_cache.forget(id, 0, u64::MAX);
         })?;
         self.wait(seq)?;
         Ok(remote.record.place.clone())

@@ -31,11 +31,11 @@ pub(crate) enum ReadBuffer {
 }
 
 impl ReadBuffer {
-    pub(crate) fn new(core: &Core, len: usize) -> Self {
+    pub(crate) fn new(len: usize) -> Self {
         if len < POOLED {
             Self::Small(vec![0; len])
         } else {
-            Self::Large(core.buffers.take(len))
+            Self::Large(Buffer::new(len))
         }
     }
 
@@ -95,7 +95,7 @@ impl Core {
             let from = (offset - at) as usize;
             return Ok(Some(data.slice(from..from + len)));
         }
-        let mut buffer = ReadBuffer::new(self, wide);
+        let mut buffer = ReadBuffer::new(wide);
         let buf = buffer.as_mut();
         match self.volumes.file(volume)? {
             None => buf.fill(0),

@@ -19,6 +19,8 @@ fn open(dir: &Path, memory: &Arc<Memory>) -> Store {
         reserve_bytes: 0,
         meta_cache_bytes: 1 << 20,
         direct_writers: 8,
+        read_cache_bytes: 100_000,
+        read_cache_from: 4096,
         devices: Some(memory.devices()),
         ..Options::new(dir)
     };

@@ -194,6 +194,8 @@ fn options(dir: &std::path::Path, memory: Option<&Arc<Memory>>) -> Options {
         reserve_bytes: 0,
         meta_dirty_bytes: 20_000,
         meta_cache_bytes: 1 << 20,
+        read_cache_bytes: 300_000,
+        read_cache_from: 5_000,
         open_files: 8,
         direct_writers: 8,
         devices: memory.map(Memory::devices),

@@ -141,7 +141,26 @@ fn render(cluster: &Cluster) -> String {
         vec![(String::new(), map.epoch.into())],
     );
     let damage = stats.damage();
+    let cache = stats.read_cache();
     for (name, help, kind, value) in [
+        (
+            "rbdgate_read_cache_bytes",
+            "Memory with large pieces of images that may be read again",
+            "gauge",
+            cache.held.bytes,
+        ),
+        (
+            "rbdgate_read_cache_found_bytes_total",
+            "Bytes read from there",
+            "counter",
+            cache.found,
+        ),
+        (
+            "rbdgate_read_cache_missed_bytes_total",
+            "Bytes that had to be read to be kept there",
+            "counter",
+            cache.missed,
+        ),
         (
             "rbdgate_damaged_blocks",
             "Blocks of 4 KiB that are not what was written",

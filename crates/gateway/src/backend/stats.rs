@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use encoding::types::Pg;
-use store::Held;
+use store::{CacheUse, Held};
 
 use super::CurveDevices;
 use crate::{
@@ -62,6 +62,10 @@ impl ClusterStats for BackendStats {
 
     fn damage(&self) -> DataDamage {
         self.inner.damage()
+    }
+
+    fn read_cache(&self) -> CacheUse {
+        self.inner.read_cache()
     }
 
     fn watchers(&self) -> Vec<WatcherAt> {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use encoding::types::{Pg, Utime, WatchItem};
-use store::Held;
+use store::{CacheUse, Held};
 
 use crate::op_tracker::OpTracker;
 
@@ -148,6 +148,11 @@ pub trait ClusterStats: Send + Sync {
     /// Data that is not what was written.
     fn damage(&self) -> DataDamage {
         DataDamage::default()
+    }
+
+    /// The cache of large pieces of images.
+    fn read_cache(&self) -> CacheUse {
+        CacheUse::default()
     }
 
     /// All watches.

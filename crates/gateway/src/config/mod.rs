@@ -7,6 +7,7 @@ mod file;
 mod integrity;
 mod limits;
 mod listen;
+mod memory;
 pub mod owners;
 mod table;
 
@@ -79,6 +80,8 @@ pub struct Settings {
     pub listen: Vec<Listener>,
     /// What is taken of clients and of strangers.
     pub limits: ServerLimits,
+    /// Memory for large pieces of images that may be read again, in bytes.
+    pub read_cache: usize,
     /// What is done about data that is not what was written.
     pub integrity: IntegritySettings,
     /// What is logged: a level or `tracing` filter directives.
@@ -232,6 +235,7 @@ impl Sources {
             max_msgr: self.get("max-msgr", parse_max_msgr)?,
             listen: self.get("listen", listen::parse)?,
             limits: self.limits()?,
+            read_cache: self.get("read-cache", memory::parse_read_cache)?,
             integrity: IntegritySettings::of(self)?,
             log: self.get("log", |text| {
                 let valid = !text.is_empty() && tracing_subscriber::EnvFilter::try_new(text).is_ok();

@@ -172,6 +172,16 @@ pub const SETTINGS: &[Setting] = &[
         help: "The same for all clients together: it is shared among those that hold more than 1 MiB, which each may in any case.",
     },
     Setting {
+        key: "read-cache",
+        value: "BYTES",
+        default: "auto",
+        allowed: "auto, or a number of bytes, with K, M or G for KiB, MiB or GiB",
+        help: "The most memory that is used for what images were lately read or written in requests of 256 KiB and more, to be read again from \
+               there: it saves a read of the disk or of CurveBS, and half of the processor's work. With auto it is an eighth of the memory of the \
+               machine or of the server's control group, and no more than 4G, which is what Ceph's OSDs take each. With 0 all memory is left to \
+               the system, whose cache serves smaller requests in any case.",
+    },
+    Setting {
         key: "checksums",
         value: "BOOL",
         default: "true",

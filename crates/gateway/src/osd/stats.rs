@@ -9,7 +9,7 @@ use std::{
 
 use encoding::{maps::PgPool, types::Pg};
 use parking_lot::Mutex;
-use store::Held;
+use store::{CacheUse, Held};
 
 use super::{Osd, cache::Object};
 use crate::{
@@ -242,6 +242,10 @@ impl ClusterStats for Osd {
         states
     }
 
+    fn read_cache(&self) -> CacheUse {
+        self.objects.store().read_cache()
+    }
+
     fn damage(&self) -> DataDamage {
         let integrity = self.objects.store().integrity();
         let of_no_group = self.damaged_groups(&integrity.damaged).others;
@@ -260,7 +264,7 @@ impl ClusterStats for Osd {
         let trackers: Vec<_> = self.ops.lock().values().cloned().collect();
         let sum = |of: fn(&OpTracker) -> Held| trackers.iter().fold(Held::default(), |all, t| all + of(t));
         BTreeMap::from([
-            ("bluestore_cache_data", store.buffers),
+            ("bluestore_cache_data", store.buffers + store.read_cache),
             ("bluestore_cache_onode", self.cache.held()),
             ("bluestore_cache_meta", store.metadata),
             ("bluestore_cache_other", store.sums),

@@ -21,6 +21,9 @@ pub(crate) fn options(disk: &SimDisk) -> Options {
         // Many of them, so that not everything is suspect after a crash, and marks are pushed out.
         region_bytes: REGION,
         meta_cache_bytes: 1 << 20,
+        // Little, so that it is full.
+        read_cache_bytes: 64 << 10,
+        read_cache_from: 4 << 10,
         disk: Arc::new(disk.clone()),
         stepped: true,
         ..Options::new(Path::new("/data/store"))

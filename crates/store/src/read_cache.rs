@@ -1,0 +1,421 @@
+//! Large pieces of volumes, kept in memory: what was lately written or read at once is read again without the disk, and without a copy
+//! or a checksum. Large writes go past the system's cache, so without this they have to be read from the disk; and for devices there is
+//! no other cache.
+//!
+//! What is kept is what readers see: a piece goes as soon as a change of it is submitted, and what is read while it changes is not kept.
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use crate::{memory::Held, transaction::VolumeId};
+
+/// What is kept of all volumes.
+#[derive(Debug)]
+pub(crate) struct ReadCache {
+    /// The most bytes that are kept; 0 for nothing at all.
+    limit: usize,
+    /// Shorter pieces are not kept.
+    least: usize,
+    clock: AtomicU64,
+    found: AtomicU64,
+    missed: AtomicU64,
+    pieces: RwLock<Pieces>,
+}
+
+/// Where a piece lies: volume and offset.
+type Place = (VolumeId, u64);
+
+/// The pieces, disjoint.
+#[derive(Debug, Default)]
+struct Pieces {
+    kept: BTreeMap<Place, Piece>,
+    /// Their bytes.
+    bytes: usize,
+    /// The same by [`Piece::queued`].
+    queue: BTreeMap<u64, Place>,
+    /// Reads under way that are to be kept.
+    readings: Vec<Expected>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    data: Bytes,
+    /// When it was last used.
+    used: AtomicU64,
+    /// When it was, as far as the queue knows: uses do not change that.
+    queued: u64,
+}
+
+#[derive(Debug)]
+struct Expected {
+    ticket: u64,
+    volume: VolumeId,
+    range: Range<u64>,
+}
+
+fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+impl Expected {
+    fn touches(&self, volume: VolumeId, range: &Range<u64>) -> bool {
+        self.volume == volume && overlap(&self.range, range)
+    }
+}
+
+impl Pieces {
+    /// The last piece that begins before `end`, with its place, if it reaches beyond `start`.
+    fn last_in(&self, volume: VolumeId, range: &Range<u64>) -> Option<(Place, &Piece)> {
+        let (&place, piece) = self.kept.range((volume, 0)..(volume, range.end)).next_back()?;
+        (range.start < place.1 + piece.data.len() as u64).then_some((place, piece))
+    }
+
+    fn get(&self, volume: VolumeId, range: &Range<u64>, now: u64) -> Option<Bytes> {
+        let ((_, start), piece) = self.last_in(volume, range)?;
+        let from = usize::try_from(range.start.checked_sub(start)?).ok()?;
+        let to = usize::try_from(range.end - start).ok()?;
+        if to > piece.data.len() {
+            return None;
+        }
+        piece.used.store(now, Relaxed);
+        Some(piece.data.slice(from..to))
+    }
+
+    /// Whether there is anything to forget of a range.
+    fn touches(&self, volume: VolumeId, range: &Range<u64>) -> bool {
+        self.last_in(volume, range).is_some() || self.readings.iter().any(|read| read.touches(volume, range))
+    }
+
+    /// Puts a piece where nothing is kept.
+    fn insert(&mut self, place: Place, data: Bytes, now: u64) {
+        self.bytes += data.len();
+        self.queue.insert(now, place);
+        let piece = Piece {
+            data,
+            used: AtomicU64::new(now),
+            queued: now,
+        };
+        self.kept.insert(place, piece);
+    }
+
+    /// Forgets what touches the range, and returns that: to be dropped when no lock is held.
+    fn forget(&mut self, volume: VolumeId, range: &Range<u64>) -> Vec<Bytes> {
+        self.readings.retain(|read| !read.touches(volume, range));
+        let mut gone = Vec::new();
+        while let Some((place, _)) = self.last_in(volume, range) {
+            gone.extend(self.remove(place));
+        }
+        gone
+    }
+
+    fn remove(&mut self, place: Place) -> Option<Bytes> {
+        let piece = self.kept.remove(&place)?;
+        self.bytes -= piece.data.len();
+        self.queue.remove(&piece.queued);
+        Some(piece.data)
+    }
+
+    /// Forgets the pieces that were used longest ago until there are no more than `limit` bytes, and returns them.
+    fn shrink(&mut self, limit: usize) -> Vec<Bytes> {
+        let mut gone = Vec::new();
+        while self.bytes > limit
+            && let Some((queued, place)) = self.queue.pop_first()
+        {
+            match self.kept.get_mut(&place) {
+                Some(piece) if piece.used.load(Relaxed) > queued => {
+                    piece.queued = piece.used.load(Relaxed);
+                    self.queue.insert(piece.queued, place);
+                }
+                _ => gone.extend(self.remove(place)),
+            }
+        }
+        gone
+    }
+}
+
+impl ReadCache {
+    /// Keeps at most `limit` bytes, in pieces of at least `least` bytes.
+    pub(crate) fn new(limit: usize, least: usize) -> Self {
+        Self {
+            limit,
+            least: least.max(1),
+            clock: AtomicU64::new(0),
+            found: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
+            pieces: RwLock::default(),
+        }
+    }
+
+    /// A moment that is later than all before.
+    fn now(&self) -> u64 {
+        self.clock.fetch_add(1, Relaxed)
+    }
+
+    /// Whether a piece of that length is kept.
+    fn keeps(&self, len: usize) -> bool {
+        (self.least..=self.limit).contains(&len)
+    }
+
+    /// A range, if all of it is kept in one piece.
+    pub(crate) fn get(&self, volume: VolumeId, offset: u64, len: usize) -> Option<Bytes> {
+        if self.limit == 0 || len == 0 {
+            return None;
+        }
+        let range = offset..offset.saturating_add(len as u64);
+        let data = self.pieces.read().get(volume, &range, self.now())?;
+        self.found.fetch_add(len as u64, Relaxed);
+        Some(data)
+    }
+
+    /// Says that a range is about to be read. None if it would not be kept.
+    pub(crate) fn expect(self: &Arc<Self>, volume: VolumeId, offset: u64, len: usize) -> Option<Reading> {
+        if !self.keeps(len) {
+            return None;
+        }
+        let ticket = self.now();
+        self.pieces.write().readings.push(Expected {
+            ticket,
+            volume,
+            range: offset..offset.saturating_add(len as u64),
+        });
+        Some(Reading {
+            cache: Arc::clone(self),
+            volume,
+            ticket,
+        })
+    }
+
+    /// A range was changed, for all who read from now on: to `data`, or to what is not worth keeping.
+    pub(crate) fn changed(&self, volume: VolumeId, offset: u64, len: u64, data: Option<&Bytes>) {
+        if self.limit == 0 || len == 0 {
+            return;
+        }
+        let range = offset..offset.saturating_add(len);
+        let data = data.filter(|data| self.keeps(data.len()));
+        // Most writes are small, and touch nothing that is kept.
+        if data.is_some() || self.pieces.read().touches(volume, &range) {
+            self.replace(volume, &range, data);
+        }
+    }
+
+    /// Forgets a range.
+    pub(crate) fn forget(&self, volume: VolumeId, offset: u64, len: u64) {
+        self.changed(volume, offset, len, None);
+    }
+
+    fn replace(&self, volume: VolumeId, range: &Range<u64>, data: Option<&Bytes>) {
+        let now = self.now();
+        let mut pieces = self.pieces.write();
+        let mut gone = pieces.forget(volume, range);
+        if let Some(data) = data {
+            pieces.insert((volume, range.start), data.clone(), now);
+            gone.extend(pieces.shrink(self.limit));
+        }
+        drop(pieces);
+        drop(gone);
+    }
+
+    /// What is kept.
+    pub(crate) fn held(&self) -> Held {
+        let pieces = self.pieces.read();
+        Held::new(pieces.kept.len(), pieces.bytes)
+    }
+
+    /// How many bytes were found, and how many had to be read to be kept.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.found.load(Relaxed), self.missed.load(Relaxed))
+    }
+}
+
+/// A read under way whose outcome is to be kept.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    cache: Arc<ReadCache>,
+    volume: VolumeId,
+    ticket: u64,
+}
+
+impl Reading {
+    /// Keeps what was read, unless it was changed meanwhile.
+    pub(crate) fn keep(self, data: &Bytes) {
+        self.cache.missed.fetch_add(data.len() as u64, Relaxed);
+        let now = self.cache.now();
+        let mut pieces = self.cache.pieces.write();
+        let Some(range) = self.end(&mut pieces) else {
+            return;
+        };
+        let mut gone = pieces.forget(self.volume, &range);
+        pieces.insert((self.volume, range.start), data.clone(), now);
+        gone.extend(pieces.shrink(self.cache.limit));
+        drop(pieces);
+        drop(gone);
+    }
+
+    /// Ends the expectation. None if a change ended it before.
+    fn end(&self, pieces: &mut Pieces) -> Option<Range<u64>> {
+        let this = |read: &Expected| read.ticket == self.ticket;
+        let at = pieces.readings.iter().position(this)?;
+        Some(pieces.readings.swap_remove(at).range)
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let _ = self.end(&mut self.cache.pieces.write());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const VOLUME: VolumeId = VolumeId(1);
+
+    fn cache(limit: usize) -> Arc<ReadCache> {
+        Arc::new(ReadCache::new(limit, 10))
+    }
+
+    fn bytes(len: usize, fill: u8) -> Bytes {
+        vec![fill; len].into()
+    }
+
+    #[test]
+    fn what_was_written_at_once_is_found_in_any_part() {
+        let cache = cache(100);
+        cache.changed(VOLUME, 40, 20, Some(&bytes(20, 7)));
+        assert_eq!(cache.get(VOLUME, 40, 20), Some(bytes(20, 7)));
+        assert_eq!(cache.get(VOLUME, 45, 3), Some(bytes(3, 7)));
+        assert_eq!(cache.get(VOLUME, 39, 5), None);
+        assert_eq!(cache.get(VOLUME, 45, 16), None);
+        assert_eq!(cache.get(VolumeId(2), 40, 20), None);
+        assert_eq!(cache.held(), Held::new(1, 20));
+        assert_eq!(cache.counts(), (23, 0));
+    }
+
+    #[test]
+    fn short_pieces_are_not_kept_and_end_what_they_change() {
+        let cache = cache(100);
+        cache.changed(VOLUME, 0, 20, Some(&bytes(20, 1)));
+        cache.changed(VOLUME, 19, 5, Some(&bytes(5, 2)));
+        assert_eq!(cache.get(VOLUME, 0, 5), None);
+        assert_eq!(cache.get(VOLUME, 19, 5), None);
+        assert_eq!(cache.held(), Held::default());
+    }
+
+    #[test]
+    fn what_was_read_is_kept_unless_it_changed_meanwhile() {
+        let cache = cache(100);
+        let [kept, crossed] = [0, 50].map(|offset| cache.expect(VOLUME, offset, 20).unwrap());
+        cache.changed(VOLUME, 60, 1, None);
+        kept.keep(&bytes(20, 3));
+        crossed.keep(&bytes(20, 4));
+        assert_eq!(cache.get(VOLUME, 0, 20), Some(bytes(20, 3)));
+        assert_eq!(cache.get(VOLUME, 50, 20), None);
+        assert!(cache.expect(VOLUME, 0, 9).is_none(), "too short");
+        drop(cache.expect(VOLUME, 0, 10));
+        assert!(cache.pieces.read().readings.is_empty());
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_goes_first_whatever_volume_it_is_of() {
+        let cache = cache(60);
+        let put = |volume, offset| cache.changed(VolumeId(volume), offset, 20, Some(&bytes(20, 1)));
+        put(1, 0);
+        put(1, 20);
+        put(2, 0);
+        assert!(cache.get(VolumeId(1), 5, 2).is_some());
+        put(3, 0);
+        put(3, 20);
+        let there = |volume, offset| cache.get(VolumeId(volume), offset, 20).is_some();
+        assert!(there(1, 0) && there(3, 0) && there(3, 20));
+        assert!(!there(1, 20) && !there(2, 0));
+        assert_eq!(cache.held(), Held::new(3, 60));
+    }
+
+    #[test]
+    fn without_memory_nothing_is_kept() {
+        let cache = cache(0);
+        cache.changed(VOLUME, 0, 20, Some(&bytes(20, 1)));
+        assert!(cache.expect(VOLUME, 0, 20).is_none());
+        assert_eq!(cache.held(), Held::default());
+    }
+
+    #[test]
+    fn what_is_larger_than_all_memory_drives_nothing_out() {
+        let cache = cache(30);
+        cache.changed(VOLUME, 0, 20, Some(&bytes(20, 1)));
+        cache.changed(VOLUME, 100, 31, Some(&bytes(31, 1)));
+        assert_eq!(cache.held(), Held::new(1, 20));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Write(u64, usize),
+        Discard(u64, usize),
+        Begin(u64, usize),
+        End(usize),
+        Look(u64, usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let range = (0u64..80, 1usize..40);
+        let step = prop_oneof![
+            range.clone().prop_map(|(at, len)| Step::Write(at, len)),
+            range.clone().prop_map(|(at, len)| Step::Discard(at, len)),
+            range.clone().prop_map(|(at, len)| Step::Begin(at, len)),
+            any::<usize>().prop_map(Step::End),
+            range.prop_map(|(at, len)| Step::Look(at, len)),
+        ];
+        prop::collection::vec(step, 1..200)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_is_what_a_reader_sees(steps in steps(), limit in 0usize..150) {
+            let cache = cache(limit);
+            let mut content = [0; 128];
+            let mut readings: Vec<(Reading, Bytes)> = Vec::new();
+            for (step, value) in steps.into_iter().zip((1..=u8::MAX).cycle()) {
+                match step {
+                    Step::Write(at, len) => {
+                        content[at as usize..at as usize + len].fill(value);
+                        cache.changed(VOLUME, at, len as u64, Some(&bytes(len, value)));
+                    }
+                    Step::Discard(at, len) => {
+                        content[at as usize..at as usize + len].fill(0);
+                        cache.forget(VOLUME, at, len as u64);
+                    }
+                    Step::Begin(at, len) => {
+                        let seen = Bytes::copy_from_slice(&content[at as usize..at as usize + len]);
+                        readings.extend(cache.expect(VOLUME, at, len).map(|reading| (reading, seen)));
+                    }
+                    Step::End(which) if !readings.is_empty() => {
+                        let (reading, seen) = readings.swap_remove(which % readings.len());
+                        reading.keep(&seen);
+                    }
+                    Step::End(_) => {}
+                    Step::Look(at, len) => {
+                        if let Some(found) = cache.get(VOLUME, at, len) {
+                            prop_assert_eq!(&found[..], &content[at as usize..at as usize + len]);
+                        }
+                    }
+                }
+                let pieces = cache.pieces.read();
+                let bytes: usize = pieces.kept.values().map(|piece| piece.data.len()).sum();
+                prop_assert!(bytes == pieces.bytes && bytes <= limit);
+                prop_assert_eq!(pieces.queue.len(), pieces.kept.len());
+            }
+        }
+    }
+}
