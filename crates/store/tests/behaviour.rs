@@ -148,6 +148,43 @@ fn a_full_journal_slows_submitters_down_and_loses_nothing() {
 }
 
 #[test]
+fn what_was_written_or_read_at_once_is_read_again_from_memory_as_long_as_it_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let cached = || Options {
+        read_cache_bytes: 1 << 20,
+        ..options(dir.path())
+    };
+    let store = Store::open(cached()).unwrap();
+    let volume = store.volume("v").unwrap();
+    let len = 512 << 10;
+    let mut tx = Transaction::new();
+    tx.write(volume, 0, vec![1; len]);
+    store.commit(tx).unwrap();
+    assert_eq!(
+        store.try_read_cached(volume, 7, 100).unwrap(),
+        Some(vec![1; 100].into())
+    );
+    assert_eq!(store.read_cache().found, 100);
+    let mut tx = Transaction::new();
+    tx.write(volume, 100, vec![2; 10]);
+    store.commit(tx).unwrap();
+    let mut expected = vec![1; len];
+    expected[100..110].fill(2);
+    for found in [100, 100 + len as u64] {
+        assert_eq!(store.read(volume, 0, len).unwrap(), expected);
+        assert_eq!(store.read_cache().found, found);
+    }
+    drop(store);
+    let store = Store::open(cached()).unwrap();
+    assert_eq!(store.read_cache().held.bytes, 0);
+    assert_eq!(store.read(volume, 0, len).unwrap(), expected);
+    assert_eq!(
+        (store.read_cache().held.bytes, store.read_cache().missed),
+        (len as u64, len as u64)
+    );
+}
+
+#[test]
 fn discarded_space_is_given_back() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(options(dir.path())).unwrap();
