@@ -16,8 +16,7 @@ pub const LARGE: usize = 2 << 20;
 
 /// An empty buffer with room for so many bytes, or more. From [`LARGE`] on it begins where a large page does, and has large pages, if the kernel has any to
 /// give (`/sys/kernel/mm/transparent_hugepage/enabled` says `madvise` or `always`).
-#[must_use]
-pub fn buffer(len: usize) -> BytesMut {
+fn buffer(len: usize) -> BytesMut {
     if len < LARGE {
         return BytesMut::with_capacity(len);
     }

@@ -88,7 +88,7 @@ pub fn held() -> (usize, usize) {
     (spares.free.len(), spares.bytes)
 }
 
-/// The whole of a buffer that [`crate::buffer`] made, of which `part` is what is left, not its beginning; empty, and with its size in bytes. None if
+/// The whole of a buffer that [`take`] gave, of which `part` is what is left, not its beginning; empty, and with its size in bytes. None if
 /// somebody else has a part of it, too.
 #[must_use]
 pub fn whole(part: BytesMut) -> Option<(usize, BytesMut)> {

@@ -20,7 +20,7 @@ use crate::{
     kv::Kv,
     meta::Meta,
     options::Options,
-    pending::Extent,
+    pending::{Extent, Pending},
     queue::Queue,
     read_cache::ReadCache,
     reclaim::Reclaim,
@@ -498,33 +498,36 @@ impl Core {
                 data,
                 seq,
             };
+            let show = |pending: &mut Pending, extent: Extent| {
+                self.read_cache
+                    .changed(volume.id, extent.offset, extent.len, extent.data.as_ref());
+                pending.insert(extent);
+            };
             match &op.kind {
                 DataKind::Journaled { offset, data } => {
                     let extent = extent(*offset, data.len() as u64, Some(data.clone()));
-                    volume.pending.write().insert(extent);
-                    self.read_cache
-                        .changed(volume.id, *offset, data.len() as u64, Some(data));
+                    show(&mut volume.pending.write(), extent);
                 }
                 DataKind::Direct { offset, data, clear } => {
                     let mut pending = volume.pending.write();
                     for extent in remote::extents_of(*offset, data, *clear, seq) {
-                        self.read_cache
-                            .changed(volume.id, extent.offset, extent.len, extent.data.as_ref());
-                        pending.insert(extent);
+                        show(&mut pending, extent);
                     }
                 }
                 DataKind::Discard { offset, len } => {
                     volume.forget_allocated(*offset, *len);
-                    volume.pending.write().insert(extent(*offset, *len, None));
-                    self.read_cache.changed(volume.id, *offset, *len, None);
+                    show(&mut volume.pending.write(), extent(*offset, *len, None));
                 }
-                DataKind::Delete => {
-                    volume.deleted.store(true, Relaxed);
-                    self.volumes.unlist(volume);
-                    self.read_cache.forget(volume.id, 0, u64::MAX);
-                }
+                DataKind::Delete => self.show_deleted(volume),
             }
         }
+    }
+
+    /// Makes the deletion of a volume visible.
+    pub(crate) fn show_deleted(&self, volume: &Volume) {
+        volume.deleted.store(true, Relaxed);
+        self.volumes.unlist(volume);
+        self.read_cache.forget(volume.id, 0, u64::MAX);
     }
 
     /// Refuses what would eat into the reserve. `more`: bytes about to be allocated. What allocates nothing

@@ -39,7 +39,7 @@ impl Add for Held {
     }
 }
 
-/// What a store holds in memory, beside the cache of the metadata library ([`crate::Options::meta_cache_bytes`]).
+/// What a store holds in memory, beside the cache of the metadata library ([`crate::Options::meta_cache_bytes`]) and that of large pieces ([`Store::read_cache`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Memory {
     /// Changed keys that no checkpoint has taken up.
@@ -52,8 +52,6 @@ pub struct Memory {
     pub direct: Held,
     /// Unused buffers for large reads and messages, of the whole process.
     pub buffers: Held,
-    /// Large pieces of volumes ([`crate::Options::read_cache_bytes`]).
-    pub read_cache: Held,
     /// Pages of checksums.
     pub sums: Held,
 }
@@ -109,7 +107,6 @@ impl Store {
                 bytes: order.direct_bytes,
             },
             buffers: Held::new(buffers, kept),
-            read_cache: core.read_cache.held(),
             sums: Held::new(pages, pages * (PAGE_SUMS * SUM) as usize),
         }
     }

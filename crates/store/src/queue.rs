@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 
 use crate::{
     core::Queued,
+    ranges::overlap,
     record::Size,
     remote::rounded,
     transaction::{Op, Seq, VolumeId},
@@ -32,10 +33,6 @@ struct Touched {
     ranges: Vec<(Bytes, Bytes, Seq)>,
     /// Ranges of volumes. All of it: it comes or goes.
     data: BTreeMap<VolumeId, Vec<(u64, u64, Seq)>>,
-}
-
-fn overlap(a: (u64, u64), b: (u64, u64)) -> bool {
-    a.0 < b.1 && b.0 < a.1
 }
 
 fn key_of(op: &Op) -> Option<(&Bytes, Option<(u64, u64)>)> {

@@ -89,6 +89,11 @@ impl RangeSet {
     }
 }
 
+/// Whether two ranges, from the first number to that behind the last, have any in common.
+pub(crate) fn overlap(a: (u64, u64), b: (u64, u64)) -> bool {
+    a.0 < b.1 && b.0 < a.1
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

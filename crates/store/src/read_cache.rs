@@ -14,9 +14,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockWriteGuard};
 
-use crate::{memory::Held, transaction::VolumeId};
+use crate::{memory::Held, ranges::overlap, transaction::VolumeId};
 
 /// What is kept of all volumes.
 #[derive(Debug)]
@@ -62,32 +62,25 @@ struct Expected {
     range: Range<u64>,
 }
 
-fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
-    a.start < b.end && b.start < a.end
-}
-
 impl Expected {
     fn touches(&self, volume: VolumeId, range: &Range<u64>) -> bool {
-        self.volume == volume && overlap(&self.range, range)
+        self.volume == volume && overlap((self.range.start, self.range.end), (range.start, range.end))
     }
 }
 
 impl Pieces {
-    /// The last piece that begins before `end`, with its place, if it reaches beyond `start`.
+    /// The last piece that begins before the end of a range, with its place, if it reaches beyond the start.
     fn last_in(&self, volume: VolumeId, range: &Range<u64>) -> Option<(Place, &Piece)> {
         let (&place, piece) = self.kept.range((volume, 0)..(volume, range.end)).next_back()?;
         (range.start < place.1 + piece.data.len() as u64).then_some((place, piece))
     }
 
-    fn get(&self, volume: VolumeId, range: &Range<u64>, now: u64) -> Option<Bytes> {
+    /// The piece that has all of a range, and the range's part of it.
+    fn find(&self, volume: VolumeId, range: &Range<u64>) -> Option<(&Piece, Bytes)> {
         let ((_, start), piece) = self.last_in(volume, range)?;
         let from = usize::try_from(range.start.checked_sub(start)?).ok()?;
         let to = usize::try_from(range.end - start).ok()?;
-        if to > piece.data.len() {
-            return None;
-        }
-        piece.used.store(now, Relaxed);
-        Some(piece.data.slice(from..to))
+        (to <= piece.data.len()).then(|| (piece, piece.data.slice(from..to)))
     }
 
     /// Whether there is anything to forget of a range.
@@ -105,6 +98,12 @@ impl Pieces {
             queued: now,
         };
         self.kept.insert(place, piece);
+    }
+
+    /// Ends a reading. None if a change ended it before.
+    fn end(&mut self, ticket: u64) -> Option<Range<u64>> {
+        let at = self.readings.iter().position(|read| read.ticket == ticket)?;
+        Some(self.readings.swap_remove(at).range)
     }
 
     /// Forgets what touches the range, and returns that: to be dropped when no lock is held.
@@ -171,7 +170,9 @@ impl ReadCache {
             return None;
         }
         let range = offset..offset.saturating_add(len as u64);
-        let data = self.pieces.read().get(volume, &range, self.now())?;
+        let pieces = self.pieces.read();
+        let (piece, data) = pieces.find(volume, &range)?;
+        piece.used.store(self.now(), Relaxed);
         self.found.fetch_add(len as u64, Relaxed);
         Some(data)
     }
@@ -190,7 +191,7 @@ impl ReadCache {
         Some(Reading {
             cache: Arc::clone(self),
             volume,
-            ticket,
+            ticket: Some(ticket),
         })
     }
 
@@ -203,7 +204,7 @@ impl ReadCache {
         let data = data.filter(|data| self.keeps(data.len()));
         // Most writes are small, and touch nothing that is kept.
         if data.is_some() || self.pieces.read().touches(volume, &range) {
-            self.replace(volume, &range, data);
+            self.replace(self.pieces.write(), volume, &range, data);
         }
     }
 
@@ -212,12 +213,17 @@ impl ReadCache {
         self.changed(volume, offset, len, None);
     }
 
-    fn replace(&self, volume: VolumeId, range: &Range<u64>, data: Option<&Bytes>) {
-        let now = self.now();
-        let mut pieces = self.pieces.write();
+    /// Puts `data`, or nothing, in the place of what is kept of a range.
+    fn replace(
+        &self,
+        mut pieces: RwLockWriteGuard<'_, Pieces>,
+        volume: VolumeId,
+        range: &Range<u64>,
+        data: Option<&Bytes>,
+    ) {
         let mut gone = pieces.forget(volume, range);
         if let Some(data) = data {
-            pieces.insert((volume, range.start), data.clone(), now);
+            pieces.insert((volume, range.start), data.clone(), self.now());
             gone.extend(pieces.shrink(self.limit));
         }
         drop(pieces);
@@ -241,36 +247,27 @@ impl ReadCache {
 pub(crate) struct Reading {
     cache: Arc<ReadCache>,
     volume: VolumeId,
-    ticket: u64,
+    /// None once it has ended.
+    ticket: Option<u64>,
 }
 
 impl Reading {
     /// Keeps what was read, unless it was changed meanwhile.
-    pub(crate) fn keep(self, data: &Bytes) {
+    pub(crate) fn keep(mut self, data: &Bytes) {
         self.cache.missed.fetch_add(data.len() as u64, Relaxed);
-        let now = self.cache.now();
+        let ticket = self.ticket.take();
         let mut pieces = self.cache.pieces.write();
-        let Some(range) = self.end(&mut pieces) else {
-            return;
-        };
-        let mut gone = pieces.forget(self.volume, &range);
-        pieces.insert((self.volume, range.start), data.clone(), now);
-        gone.extend(pieces.shrink(self.cache.limit));
-        drop(pieces);
-        drop(gone);
-    }
-
-    /// Ends the expectation. None if a change ended it before.
-    fn end(&self, pieces: &mut Pieces) -> Option<Range<u64>> {
-        let this = |read: &Expected| read.ticket == self.ticket;
-        let at = pieces.readings.iter().position(this)?;
-        Some(pieces.readings.swap_remove(at).range)
+        if let Some(range) = ticket.and_then(|ticket| pieces.end(ticket)) {
+            self.cache.replace(pieces, self.volume, &range, Some(data));
+        }
     }
 }
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        let _ = self.end(&mut self.cache.pieces.write());
+        if let Some(ticket) = self.ticket {
+            self.cache.pieces.write().end(ticket);
+        }
     }
 }
 

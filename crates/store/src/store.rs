@@ -2,7 +2,7 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -329,11 +329,7 @@ impl Store {
         tx.append(more);
         tx.ops.push(Op::DeleteVolume { volume: id });
         tx.keeps_devices = true;
-        let seq = core.submit_with(tx, |core| {
-            volume.deleted.store(true, Relaxed);
-            core.volumes.unlist(&volume);
-            core.read_cache.forget(id, 0, u64::MAX);
-        })?;
+        let seq = core.submit_with(tx, |core| core.show_deleted(&volume))?;
         self.wait(seq)?;
         Ok(remote.record.place.clone())
     }

@@ -264,7 +264,7 @@ impl ClusterStats for Osd {
         let trackers: Vec<_> = self.ops.lock().values().cloned().collect();
         let sum = |of: fn(&OpTracker) -> Held| trackers.iter().fold(Held::default(), |all, t| all + of(t));
         BTreeMap::from([
-            ("bluestore_cache_data", store.buffers + store.read_cache),
+            ("bluestore_cache_data", store.buffers + self.read_cache().held),
             ("bluestore_cache_onode", self.cache.held()),
             ("bluestore_cache_meta", store.metadata),
             ("bluestore_cache_other", store.sums),
