@@ -1,72 +1,84 @@
 //! Buffers that are used again: fresh memory costs more than what is done with it, since the kernel has to find and clear every page. They are those of
 //! the whole process, so that what was received into can be read into next.
 
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
 use bytes::BytesMut;
 use parking_lot::Mutex;
 
 use crate::{LARGE, at_large_page};
 
-/// Bytes that are kept unused.
+/// Bytes that are kept unused, beside what there is [`Room`] for.
 const KEPT: usize = 128 << 20;
 
-/// Unused buffers, up to a number of bytes.
+/// Unused buffers.
 struct Spares {
-    /// With their sizes in bytes, the largest last.
-    free: Vec<(usize, BytesMut)>,
+    /// By their sizes in bytes, the latest last; none is empty.
+    free: BTreeMap<usize, Vec<BytesMut>>,
+    count: usize,
     bytes: usize,
-    limit: usize,
 }
 
 impl Spares {
-    /// Keeps at most `limit` bytes.
-    const fn new(limit: usize) -> Self {
+    const fn new() -> Self {
         Self {
-            free: Vec::new(),
+            free: BTreeMap::new(),
+            count: 0,
             bytes: 0,
-            limit,
         }
     }
 
     /// A buffer of at least `len` bytes that is not wastefully large, with its size and as it was given: of the smallest ones the latest, which
     /// the processor's cache may still have.
     fn take(&mut self, len: usize) -> Option<(usize, BytesMut)> {
-        let at = self.fitting(len)?;
-        let (size, buffer) = self.free.remove(at);
-        self.bytes -= size;
-        Some((size, buffer))
+        let size = self.fitting(len)?;
+        self.remove(size).map(|buffer| (size, buffer))
     }
 
-    /// The place of such a buffer.
+    /// The size of such a buffer.
     fn fitting(&self, len: usize) -> Option<usize> {
-        let at = self.free.partition_point(|(size, _)| *size < len);
-        let (size, _) = self.free.get(at)?;
-        (*size <= len + (len / 4).max(8 << 10)).then_some(at)
+        let (&size, _) = self.free.range(len..).next()?;
+        (size <= len + (len / 4).max(8 << 10)).then_some(size)
     }
 
-    /// Keeps a buffer of `size` bytes. What is too much comes back, to be dropped where no lock is held: the buffer, or where there is none of its
-    /// size, smaller ones.
-    fn give(&mut self, size: usize, buffer: BytesMut) -> Vec<BytesMut> {
-        let is_full = self.bytes + size > self.limit;
-        if size > self.limit || is_full && self.fitting(size).is_some() {
+    fn remove(&mut self, size: usize) -> Option<BytesMut> {
+        let alike = self.free.get_mut(&size)?;
+        let buffer = alike.pop();
+        if alike.is_empty() {
+            self.free.remove(&size);
+        }
+        self.count -= 1;
+        self.bytes -= size;
+        buffer
+    }
+
+    /// Keeps a buffer of `size` bytes, as long as there are no more than `limit`. What is too much comes back, to be dropped where no lock is held:
+    /// the buffer, or where there is none of its size, smaller ones.
+    fn give(&mut self, size: usize, buffer: BytesMut, limit: usize) -> Vec<BytesMut> {
+        let is_full = self.bytes + size > limit;
+        if size > limit || is_full && self.fitting(size).is_some() {
             return vec![buffer];
         }
-        let mut least = 0;
-        while self.bytes + size > self.limit
-            && let Some((other, _)) = self.free.get(least)
+        let mut driven_out = Vec::new();
+        while self.bytes + size > limit
+            && let Some((&smallest, _)) = self.free.first_key_value()
         {
-            self.bytes -= other;
-            least += 1;
+            driven_out.extend(self.remove(smallest));
         }
-        let driven_out = self.free.drain(..least).map(|(_, buffer)| buffer).collect();
+        self.count += 1;
         self.bytes += size;
-        let at = self.free.partition_point(|(other, _)| *other < size);
-        self.free.insert(at, (size, buffer));
+        self.free.entry(size).or_default().push(buffer);
         driven_out
     }
 }
 
 /// The process's own.
-static SPARES: Mutex<Spares> = Mutex::new(Spares::new(KEPT));
+static SPARES: Mutex<Spares> = Mutex::new(Spares::new());
+/// The bytes of all [`Room`].
+static ROOM: AtomicUsize = AtomicUsize::new(0);
 
 /// A buffer of at least `len` bytes, with its size: one that was given back, as it was then, or a new one.
 #[must_use]
@@ -77,7 +89,8 @@ pub fn take(len: usize) -> (usize, BytesMut) {
 
 /// Gives back a buffer and its size, to be used again by whoever needs one like it.
 pub fn give(size: usize, buffer: BytesMut) {
-    let too_much = SPARES.lock().give(size, buffer);
+    let limit = KEPT + ROOM.load(Relaxed);
+    let too_much = SPARES.lock().give(size, buffer, limit);
     drop(too_much);
 }
 
@@ -85,7 +98,39 @@ pub fn give(size: usize, buffer: BytesMut) {
 #[must_use]
 pub fn held() -> (usize, usize) {
     let spares = SPARES.lock();
-    (spares.free.len(), spares.bytes)
+    (spares.count, spares.bytes)
+}
+
+/// Memory that somebody may use for buffers and does not: so much more of it is kept.
+#[derive(Debug, Default)]
+pub struct Room(usize);
+
+impl Room {
+    /// For `bytes` bytes.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        ROOM.fetch_add(bytes, Relaxed);
+        Self(bytes)
+    }
+
+    /// Somebody stopped using `bytes` bytes.
+    pub fn grow(&mut self, bytes: usize) {
+        ROOM.fetch_add(bytes, Relaxed);
+        self.0 += bytes;
+    }
+
+    /// Somebody uses `bytes` bytes more, or what there is room for.
+    pub fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.0);
+        ROOM.fetch_sub(bytes, Relaxed);
+        self.0 -= bytes;
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.shrink(self.0);
+    }
 }
 
 /// The whole of a buffer that [`take`] gave, of which `part` is what is left, not its beginning; empty, and with its size in bytes. None if
@@ -113,7 +158,7 @@ mod tests {
     use crate::buffer;
 
     fn held(spares: &Spares) -> (usize, usize) {
-        (spares.free.len(), spares.bytes)
+        (spares.count, spares.bytes)
     }
 
     #[test]
@@ -134,12 +179,12 @@ mod tests {
 
     #[test]
     fn of_what_is_large_enough_the_smallest_and_latest_is_taken() {
-        let mut spares = Spares::new(10 << 20);
+        let mut spares = Spares::new();
         let places: Vec<_> = [64 << 10, 128 << 10, 64 << 10, 256 << 10]
             .map(|size| {
                 let buffer = buffer(size);
                 let place = buffer.as_ptr();
-                assert!(spares.give(size, buffer).is_empty());
+                assert!(spares.give(size, buffer, 10 << 20).is_empty());
                 place
             })
             .into();
@@ -152,23 +197,40 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded() {
-        let mut spares = Spares::new(1 << 20);
-        let kept = (0..20).filter(|_| spares.give(100 << 10, BytesMut::new()).is_empty());
+        let mut spares = Spares::new();
+        let kept = (0..20).filter(|_| spares.give(100 << 10, BytesMut::new(), 1 << 20).is_empty());
         assert_eq!(kept.count(), 10);
         assert_eq!(held(&spares), (10, 1000 << 10));
-        assert_eq!(spares.give(2 << 20, BytesMut::new()).len(), 1);
+        assert_eq!(spares.give(2 << 20, BytesMut::new(), 1 << 20).len(), 1);
         assert_eq!(held(&spares), (10, 1000 << 10));
     }
 
     #[test]
     fn a_size_that_there_is_none_of_drives_out_the_smallest() {
-        let mut spares = Spares::new(1 << 20);
+        let mut spares = Spares::new();
         for size in [100, 300, 200, 400] {
-            assert!(spares.give(size << 10, BytesMut::new()).is_empty());
+            assert!(spares.give(size << 10, BytesMut::new(), 1 << 20).is_empty());
         }
-        assert_eq!(spares.give(600 << 10, BytesMut::new()).len(), 3);
+        assert_eq!(spares.give(600 << 10, BytesMut::new(), 1 << 20).len(), 3);
         assert_eq!(held(&spares), (2, 1000 << 10));
-        assert_eq!(spares.give(50 << 10, BytesMut::new()).len(), 1, "of 400 KiB");
+        assert_eq!(
+            spares.give(50 << 10, BytesMut::new(), 1 << 20).len(),
+            1,
+            "of 400 KiB"
+        );
         assert_eq!(held(&spares), (2, 650 << 10));
+    }
+
+    #[test]
+    fn what_somebody_may_use_and_does_not_is_kept_beside() {
+        let before = ROOM.load(Relaxed);
+        let mut room = Room::new(100);
+        room.shrink(70);
+        room.shrink(70);
+        room.grow(50);
+        // No other test here makes room.
+        assert_eq!(ROOM.load(Relaxed), before + 50);
+        drop(room);
+        assert_eq!(ROOM.load(Relaxed), before);
     }
 }

@@ -41,6 +41,7 @@ mod memory;
 mod meta;
 mod options;
 mod pending;
+mod piece;
 mod prepare;
 mod queue;
 mod ranges;

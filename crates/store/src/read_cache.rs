@@ -2,7 +2,7 @@
 //! or a checksum. Large writes go past the system's cache, so without this they have to be read from the disk; and for devices there is
 //! no other cache.
 //!
-//! What is kept is what readers see: a piece goes as soon as a change of it is submitted, and what is read while it changes is not kept.
+//! What is kept is what readers see: a change makes a hole as soon as it is submitted, and what is read while it changes is not kept.
 
 use std::{
     collections::BTreeMap,
@@ -14,9 +14,15 @@ use std::{
 };
 
 use bytes::Bytes;
+use pages::spares;
 use parking_lot::{RwLock, RwLockWriteGuard};
 
-use crate::{memory::Held, ranges::overlap, transaction::VolumeId};
+use crate::{
+    memory::Held,
+    piece::{Kept, Piece},
+    ranges::overlap,
+    transaction::VolumeId,
+};
 
 /// What is kept of all volumes.
 #[derive(Debug)]
@@ -44,15 +50,8 @@ struct Pieces {
     queue: BTreeMap<u64, Place>,
     /// Reads under way that are to be kept.
     readings: Vec<Expected>,
-}
-
-#[derive(Debug)]
-struct Piece {
-    data: Bytes,
-    /// When it was last used.
-    used: AtomicU64,
-    /// When it was, as far as the queue knows: uses do not change that.
-    queued: u64,
+    /// Room for what is not used of the cache's memory.
+    room: spares::Room,
 }
 
 #[derive(Debug)]
@@ -69,35 +68,42 @@ impl Expected {
 }
 
 impl Pieces {
-    /// The last piece that begins before the end of a range, with its place, if it reaches beyond the start.
-    fn last_in(&self, volume: VolumeId, range: &Range<u64>) -> Option<(Place, &Piece)> {
-        let (&place, piece) = self.kept.range((volume, 0)..(volume, range.end)).next_back()?;
-        (range.start < place.1 + piece.data.len() as u64).then_some((place, piece))
+    /// The pieces that touch a range, the last first.
+    fn touching<'a>(
+        &'a self,
+        volume: VolumeId,
+        range: &Range<u64>,
+    ) -> impl Iterator<Item = (Place, &'a Piece)> + use<'a> {
+        let start = range.start;
+        let before = self.kept.range((volume, 0)..(volume, range.end)).rev();
+        before
+            .map(|(place, piece)| (*place, piece))
+            .take_while(move |(_, piece)| start < piece.range().end)
     }
 
-    /// The piece that has all of a range, and the range's part of it.
-    fn find(&self, volume: VolumeId, range: &Range<u64>) -> Option<(&Piece, Bytes)> {
-        let ((_, start), piece) = self.last_in(volume, range)?;
-        let from = usize::try_from(range.start.checked_sub(start)?).ok()?;
-        let to = usize::try_from(range.end - start).ok()?;
-        (to <= piece.data.len()).then(|| (piece, piece.data.slice(from..to)))
+    /// The piece that has all of a range.
+    fn around(&self, volume: VolumeId, range: &Range<u64>) -> Option<&Piece> {
+        let (_, piece) = self.touching(volume, range).next()?;
+        let all = piece.range();
+        (all.start <= range.start && range.end <= all.end).then_some(piece)
     }
 
-    /// Whether there is anything to forget of a range.
-    fn touches(&self, volume: VolumeId, range: &Range<u64>) -> bool {
-        self.last_in(volume, range).is_some() || self.readings.iter().any(|read| read.touches(volume, range))
+    fn is_being_read(&self, volume: VolumeId, range: &Range<u64>) -> bool {
+        self.readings.iter().any(|read| read.touches(volume, range))
+    }
+
+    /// Makes holes where a range touches pieces. Whether one of them is not worth keeping any more.
+    fn pierce(&self, volume: VolumeId, range: &Range<u64>) -> bool {
+        self.touching(volume, range)
+            .fold(false, |worn, (_, piece)| piece.pierce(range) | worn)
     }
 
     /// Puts a piece where nothing is kept.
     fn insert(&mut self, place: Place, data: Bytes, now: u64) {
         self.bytes += data.len();
+        self.room.shrink(data.len());
         self.queue.insert(now, place);
-        let piece = Piece {
-            data,
-            used: AtomicU64::new(now),
-            queued: now,
-        };
-        self.kept.insert(place, piece);
+        self.kept.insert(place, Piece::new(place.1, data, now));
     }
 
     /// Ends a reading. None if a change ended it before.
@@ -106,21 +112,24 @@ impl Pieces {
         Some(self.readings.swap_remove(at).range)
     }
 
-    /// Forgets what touches the range, and returns that: to be dropped when no lock is held.
-    fn forget(&mut self, volume: VolumeId, range: &Range<u64>) -> Vec<Bytes> {
+    /// Forgets the pieces that touch the range and are `so`, and returns them: to be dropped when no lock is held.
+    fn forget(&mut self, volume: VolumeId, range: &Range<u64>, so: impl Fn(&Piece) -> bool) -> Vec<Bytes> {
         self.readings.retain(|read| !read.touches(volume, range));
-        let mut gone = Vec::new();
-        while let Some((place, _)) = self.last_in(volume, range) {
-            gone.extend(self.remove(place));
-        }
-        gone
+        let touching = self.touching(volume, range).filter(|(_, piece)| so(piece));
+        let places: Vec<Place> = touching.map(|(place, _)| place).collect();
+        places
+            .into_iter()
+            .filter_map(|place| self.remove(place))
+            .collect()
     }
 
     fn remove(&mut self, place: Place) -> Option<Bytes> {
         let piece = self.kept.remove(&place)?;
-        self.bytes -= piece.data.len();
         self.queue.remove(&piece.queued);
-        Some(piece.data)
+        let data = piece.into_data();
+        self.bytes -= data.len();
+        self.room.grow(data.len());
+        Some(data)
     }
 
     /// Forgets the pieces that were used longest ago until there are no more than `limit` bytes, and returns them.
@@ -130,8 +139,8 @@ impl Pieces {
             && let Some((queued, place)) = self.queue.pop_first()
         {
             match self.kept.get_mut(&place) {
-                Some(piece) if piece.used.load(Relaxed) > queued => {
-                    piece.queued = piece.used.load(Relaxed);
+                Some(piece) if piece.used() > queued => {
+                    piece.queued = piece.used();
                     self.queue.insert(piece.queued, place);
                 }
                 _ => gone.extend(self.remove(place)),
@@ -150,7 +159,10 @@ impl ReadCache {
             clock: AtomicU64::new(0),
             found: AtomicU64::new(0),
             missed: AtomicU64::new(0),
-            pieces: RwLock::default(),
+            pieces: RwLock::new(Pieces {
+                room: spares::Room::new(limit),
+                ..Pieces::default()
+            }),
         }
     }
 
@@ -164,17 +176,22 @@ impl ReadCache {
         (self.least..=self.limit).contains(&len)
     }
 
-    /// A range, if all of it is kept in one piece.
-    pub(crate) fn get(&self, volume: VolumeId, offset: u64, len: usize) -> Option<Bytes> {
+    /// What is kept of a range, if it lies in one piece.
+    pub(crate) fn get(&self, volume: VolumeId, offset: u64, len: usize) -> Option<Kept> {
         if self.limit == 0 || len == 0 {
             return None;
         }
         let range = offset..offset.saturating_add(len as u64);
         let pieces = self.pieces.read();
-        let (piece, data) = pieces.find(volume, &range)?;
-        piece.used.store(self.now(), Relaxed);
-        self.found.fetch_add(len as u64, Relaxed);
-        Some(data)
+        let kept = self.take(pieces.around(volume, &range)?, &range)?;
+        self.found.fetch_add(len as u64 - kept.missing(), Relaxed);
+        Some(kept)
+    }
+
+    fn take(&self, piece: &Piece, range: &Range<u64>) -> Option<Kept> {
+        let kept = piece.get(range)?;
+        piece.set_used(self.now());
+        Some(kept)
     }
 
     /// Says that a range is about to be read. None if it would not be kept.
@@ -182,16 +199,26 @@ impl ReadCache {
         if !self.keeps(len) {
             return None;
         }
+        let range = offset..offset.saturating_add(len as u64);
+        let mut pieces = self.pieces.write();
+        let kept = match pieces.around(volume, &range) {
+            // A part does not take the place of the whole.
+            Some(piece) if piece.range() != range => return None,
+            Some(piece) => piece.get(&range),
+            None => None,
+        };
         let ticket = self.now();
-        self.pieces.write().readings.push(Expected {
+        pieces.readings.push(Expected {
             ticket,
             volume,
-            range: offset..offset.saturating_add(len as u64),
+            range,
         });
         Some(Reading {
             cache: Arc::clone(self),
             volume,
             ticket: Some(ticket),
+            missing: kept.as_ref().map_or(len as u64, Kept::missing),
+            kept,
         })
     }
 
@@ -201,10 +228,19 @@ impl ReadCache {
             return;
         }
         let range = offset..offset.saturating_add(len);
-        let data = data.filter(|data| self.keeps(data.len()));
-        // Most writes are small, and touch nothing that is kept.
-        if data.is_some() || self.pieces.read().touches(volume, &range) {
-            self.replace(self.pieces.write(), volume, &range, data);
+        if let Some(data) = data.filter(|data| self.keeps(data.len())) {
+            return self.replace(self.pieces.write(), volume, &range, data);
+        }
+        // Most writes are small, and touch nothing that is kept or make holes only.
+        let pieces = self.pieces.read();
+        if pieces.pierce(volume, &range) || pieces.is_being_read(volume, &range) {
+            drop(pieces);
+            let mut pieces = self.pieces.write();
+            // What was being read may have been kept between the locks.
+            pieces.pierce(volume, &range);
+            let gone = pieces.forget(volume, &range, Piece::is_worn);
+            drop(pieces);
+            drop(gone);
         }
     }
 
@@ -213,19 +249,17 @@ impl ReadCache {
         self.changed(volume, offset, len, None);
     }
 
-    /// Puts `data`, or nothing, in the place of what is kept of a range.
+    /// Puts `data` in the place of what is kept of a range.
     fn replace(
         &self,
         mut pieces: RwLockWriteGuard<'_, Pieces>,
         volume: VolumeId,
         range: &Range<u64>,
-        data: Option<&Bytes>,
+        data: &Bytes,
     ) {
-        let mut gone = pieces.forget(volume, range);
-        if let Some(data) = data {
-            pieces.insert((volume, range.start), data.clone(), self.now());
-            gone.extend(pieces.shrink(self.limit));
-        }
+        let mut gone = pieces.forget(volume, range, |_| true);
+        pieces.insert((volume, range.start), data.clone(), self.now());
+        gone.extend(pieces.shrink(self.limit));
         drop(pieces);
         drop(gone);
     }
@@ -249,16 +283,25 @@ pub(crate) struct Reading {
     volume: VolumeId,
     /// None once it has ended.
     ticket: Option<u64>,
+    /// Bytes that nothing was kept of.
+    missing: u64,
+    /// What there is of it already.
+    kept: Option<Kept>,
 }
 
 impl Reading {
+    /// What is kept of it already: what has holes only.
+    pub(crate) fn take_kept(&mut self) -> Option<Kept> {
+        self.kept.take()
+    }
+
     /// Keeps what was read, unless it was changed meanwhile.
     pub(crate) fn keep(mut self, data: &Bytes) {
-        self.cache.missed.fetch_add(data.len() as u64, Relaxed);
+        self.cache.missed.fetch_add(self.missing, Relaxed);
         let ticket = self.ticket.take();
         let mut pieces = self.cache.pieces.write();
         if let Some(range) = ticket.and_then(|ticket| pieces.end(ticket)) {
-            self.cache.replace(pieces, self.volume, &range, Some(data));
+            self.cache.replace(pieces, self.volume, &range, data);
         }
     }
 }
@@ -287,15 +330,21 @@ mod tests {
         vec![fill; len].into()
     }
 
+    /// What is kept of a range, if all of it is.
+    fn whole(cache: &ReadCache, volume: VolumeId, offset: u64, len: usize) -> Option<Bytes> {
+        let kept = cache.get(volume, offset, len)?;
+        kept.holes.is_empty().then_some(kept.data)
+    }
+
     #[test]
     fn what_was_written_at_once_is_found_in_any_part() {
         let cache = cache(100);
         cache.changed(VOLUME, 40, 20, Some(&bytes(20, 7)));
-        assert_eq!(cache.get(VOLUME, 40, 20), Some(bytes(20, 7)));
-        assert_eq!(cache.get(VOLUME, 45, 3), Some(bytes(3, 7)));
-        assert_eq!(cache.get(VOLUME, 39, 5), None);
-        assert_eq!(cache.get(VOLUME, 45, 16), None);
-        assert_eq!(cache.get(VolumeId(2), 40, 20), None);
+        assert_eq!(whole(&cache, VOLUME, 40, 20), Some(bytes(20, 7)));
+        assert_eq!(whole(&cache, VOLUME, 45, 3), Some(bytes(3, 7)));
+        assert_eq!(whole(&cache, VOLUME, 39, 5), None);
+        assert_eq!(whole(&cache, VOLUME, 45, 16), None);
+        assert_eq!(whole(&cache, VolumeId(2), 40, 20), None);
         assert_eq!(cache.held(), Held::new(1, 20));
         assert_eq!(cache.counts(), (23, 0));
     }
@@ -305,8 +354,8 @@ mod tests {
         let cache = cache(100);
         cache.changed(VOLUME, 0, 20, Some(&bytes(20, 1)));
         cache.changed(VOLUME, 19, 5, Some(&bytes(5, 2)));
-        assert_eq!(cache.get(VOLUME, 0, 5), None);
-        assert_eq!(cache.get(VOLUME, 19, 5), None);
+        assert_eq!(whole(&cache, VOLUME, 0, 5), None);
+        assert_eq!(whole(&cache, VOLUME, 19, 5), None);
         assert_eq!(cache.held(), Held::default());
     }
 
@@ -317,11 +366,37 @@ mod tests {
         cache.changed(VOLUME, 60, 1, None);
         kept.keep(&bytes(20, 3));
         crossed.keep(&bytes(20, 4));
-        assert_eq!(cache.get(VOLUME, 0, 20), Some(bytes(20, 3)));
-        assert_eq!(cache.get(VOLUME, 50, 20), None);
+        assert_eq!(whole(&cache, VOLUME, 0, 20), Some(bytes(20, 3)));
+        assert_eq!(whole(&cache, VOLUME, 50, 20), None);
         assert!(cache.expect(VOLUME, 0, 9).is_none(), "too short");
         drop(cache.expect(VOLUME, 0, 10));
         assert!(cache.pieces.read().readings.is_empty());
+    }
+
+    #[test]
+    fn a_small_change_makes_a_hole_and_more_than_half_of_them_end_a_piece() {
+        let cache = cache(1 << 20);
+        cache.changed(VOLUME, 0, 40_960, Some(&bytes(40_960, 1)));
+        cache.changed(VOLUME, 5000, 3, Some(&bytes(3, 2)));
+        let kept = cache.get(VOLUME, 0, 10_000).unwrap();
+        assert_eq!((kept.data, kept.holes), (bytes(10_000, 1), vec![4096..8192]));
+        assert_eq!(whole(&cache, VOLUME, 8192, 100), Some(bytes(100, 1)));
+        assert!(cache.get(VOLUME, 5000, 10).is_none());
+        assert_eq!(cache.held(), Held::new(1, 40_960));
+        cache.forget(VOLUME, 8192, 20_480);
+        assert_eq!(cache.held(), Held::default());
+    }
+
+    #[test]
+    fn what_has_holes_is_whole_again_when_all_of_it_was_read() {
+        let cache = cache(1 << 20);
+        cache.changed(VOLUME, 0, 40_960, Some(&bytes(40_960, 1)));
+        cache.forget(VOLUME, 4096, 1);
+        assert!(cache.expect(VOLUME, 0, 20_000).is_none(), "a part");
+        let mut reading = cache.expect(VOLUME, 0, 40_960).unwrap();
+        assert_eq!(reading.take_kept().unwrap().missing(), 4096);
+        reading.keep(&bytes(40_960, 2));
+        assert_eq!(whole(&cache, VOLUME, 0, 40_960), Some(bytes(40_960, 2)));
     }
 
     #[test]
@@ -331,10 +406,10 @@ mod tests {
         put(1, 0);
         put(1, 20);
         put(2, 0);
-        assert!(cache.get(VolumeId(1), 5, 2).is_some());
+        assert!(whole(&cache, VolumeId(1), 5, 2).is_some());
         put(3, 0);
         put(3, 20);
-        let there = |volume, offset| cache.get(VolumeId(volume), offset, 20).is_some();
+        let there = |volume, offset| whole(&cache, VolumeId(volume), offset, 20).is_some();
         assert!(there(1, 0) && there(3, 0) && there(3, 20));
         assert!(!there(1, 20) && !there(2, 0));
         assert_eq!(cache.held(), Held::new(3, 60));
@@ -356,6 +431,9 @@ mod tests {
         assert_eq!(cache.held(), Held::new(1, 20));
     }
 
+    /// Places of the property test are multiples of it, or one byte behind.
+    const UNIT: usize = 2048;
+
     #[derive(Debug, Clone)]
     enum Step {
         Write(u64, usize),
@@ -366,7 +444,9 @@ mod tests {
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let range = (0u64..80, 1usize..40);
+        // Borders of blocks and others.
+        let range = (0u64..80, 1usize..40, 0u64..2)
+            .prop_map(|(at, len, odd)| (at * UNIT as u64 + odd, len * UNIT - odd as usize));
         let step = prop_oneof![
             range.clone().prop_map(|(at, len)| Step::Write(at, len)),
             range.clone().prop_map(|(at, len)| Step::Discard(at, len)),
@@ -380,8 +460,8 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_found_is_what_a_reader_sees(steps in steps(), limit in 0usize..150) {
-            let cache = cache(limit);
-            let mut content = [0; 128];
+            let (cache, limit) = (Arc::new(ReadCache::new(limit * UNIT, 10 * UNIT)), limit * UNIT);
+            let mut content = vec![0; 128 * UNIT];
             let mut readings: Vec<(Reading, Bytes)> = Vec::new();
             for (step, value) in steps.into_iter().zip((1..=u8::MAX).cycle()) {
                 match step {
@@ -403,13 +483,17 @@ mod tests {
                     }
                     Step::End(_) => {}
                     Step::Look(at, len) => {
-                        if let Some(found) = cache.get(VOLUME, at, len) {
-                            prop_assert_eq!(&found[..], &content[at as usize..at as usize + len]);
+                        let Some(found) = cache.get(VOLUME, at, len) else { continue };
+                        let mut is_kept = vec![true; len];
+                        for hole in found.holes {
+                            is_kept[(hole.start - at) as usize..(hole.end - at) as usize].fill(false);
                         }
+                        let read = found.data.iter().zip(&content[at as usize..]).zip(is_kept);
+                        prop_assert!(read.into_iter().all(|((found, there), kept)| !kept || found == there));
                     }
                 }
                 let pieces = cache.pieces.read();
-                let bytes: usize = pieces.kept.values().map(|piece| piece.data.len()).sum();
+                let bytes: usize = pieces.kept.values().map(|piece| piece.range().end - piece.range().start).map(|len| len as usize).sum();
                 prop_assert!(bytes == pieces.bytes && bytes <= limit);
                 prop_assert_eq!(pieces.queue.len(), pieces.kept.len());
             }

@@ -10,6 +10,7 @@ use crate::{
     error::{Result, StoreError},
     map,
     pending::Extent,
+    piece::Kept,
     remote_read::Found,
     store::Store,
     transaction::{MAX_VOLUME, VolumeId},
@@ -97,14 +98,18 @@ impl Store {
                 Found::OnDevice(_) => Ok(None),
             };
         }
-        if let Some(data) = core.read_cache.get(id, offset, len) {
+        let mut kept = core.read_cache.get(id, offset, len);
+        if let Some(Kept { data, .. }) = kept.take_if(|kept| kept.holes.is_empty()) {
             return Ok(Some(data));
         }
-        let reading = core.read_cache.expect(id, offset, len);
-        let read = if volume.sums.are_kept() {
-            core.read_verified(&volume, offset, len, may_block)
-        } else {
-            core.read_unverified(&volume, offset, len, may_block)
+        let mut reading = core.read_cache.expect(id, offset, len);
+        if let Some(reading) = &mut reading {
+            // What there was before it was said may have changed since.
+            kept = reading.take_kept();
+        }
+        let read = match kept {
+            Some(kept) => core.fill_holes(&volume, offset, &kept, may_block),
+            None => core.read_file(&volume, offset, len, may_block),
         }?;
         if let (Some(reading), Some(data)) = (reading, &read) {
             reading.keep(data);
@@ -144,6 +149,46 @@ impl Store {
 }
 
 impl Core {
+    /// Reads a range of a volume in a file. `None`: the disk would have to be waited for.
+    fn read_file(
+        &self,
+        volume: &Arc<Volume>,
+        offset: u64,
+        len: usize,
+        may_block: bool,
+    ) -> Result<Option<Bytes>> {
+        if volume.sums.are_kept() {
+            self.read_verified(volume, offset, len, may_block)
+        } else {
+            self.read_unverified(volume, offset, len, may_block)
+        }
+    }
+
+    /// What the read cache has of the range at `offset`, with what the file has where it has holes. `None`: the disk would have to be waited for.
+    fn fill_holes(
+        &self,
+        volume: &Arc<Volume>,
+        offset: u64,
+        kept: &Kept,
+        may_block: bool,
+    ) -> Result<Option<Bytes>> {
+        let mut buffer = ReadBuffer::new(kept.data.len());
+        let buf = buffer.as_mut();
+        let mut done = 0;
+        for hole in &kept.holes {
+            let len = (hole.end - hole.start) as usize;
+            let Some(data) = self.read_file(volume, hole.start, len, may_block)? else {
+                return Ok(None);
+            };
+            let at = (hole.start - offset) as usize;
+            buf[done..at].copy_from_slice(&kept.data[done..at]);
+            done = at + len;
+            buf[at..done].copy_from_slice(&data);
+        }
+        buf[done..].copy_from_slice(&kept.data[done..]);
+        Ok(Some(buffer.freeze()))
+    }
+
     /// Reads a range of a volume in a file without sums. `None`: the disk would have to be waited for.
     fn read_unverified(
         &self,

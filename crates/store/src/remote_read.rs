@@ -94,8 +94,11 @@ impl Missing {
 impl Core {
     /// What memory has of a range, and what the device has to be asked for.
     pub(crate) fn look_up(&self, volume: &Volume, remote: &Remote, offset: u64, len: usize) -> Result<Found> {
-        if let Some(data) = self.read_cache.get(volume.id, offset, len) {
-            return Ok(Found::Ready(data));
+        // What has holes is read again as a whole: a device is asked once.
+        if let Some(kept) = self.read_cache.get(volume.id, offset, len)
+            && kept.holes.is_empty()
+        {
+            return Ok(Found::Ready(kept.data));
         }
         let reading = self.read_cache.expect(volume.id, offset, len);
         let end = offset + len as u64;
