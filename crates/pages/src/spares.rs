@@ -113,23 +113,23 @@ impl Room {
         Self(bytes)
     }
 
-    /// Somebody stopped using `bytes` bytes.
-    pub fn grow(&mut self, bytes: usize) {
-        ROOM.fetch_add(bytes, Relaxed);
-        self.0 += bytes;
+    /// The bytes that it is for.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0
     }
 
-    /// Somebody uses `bytes` bytes more, or what there is room for.
-    pub fn shrink(&mut self, bytes: usize) {
-        let bytes = bytes.min(self.0);
-        ROOM.fetch_sub(bytes, Relaxed);
-        self.0 -= bytes;
+    /// It is for `bytes` bytes from now on.
+    pub fn resize(&mut self, bytes: usize) {
+        ROOM.fetch_add(bytes, Relaxed);
+        ROOM.fetch_sub(self.0, Relaxed);
+        self.0 = bytes;
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.shrink(self.0);
+        self.resize(0);
     }
 }
 
@@ -225,9 +225,8 @@ mod tests {
     fn what_somebody_may_use_and_does_not_is_kept_beside() {
         let before = ROOM.load(Relaxed);
         let mut room = Room::new(100);
-        room.shrink(70);
-        room.shrink(70);
-        room.grow(50);
+        assert_eq!(ROOM.load(Relaxed), before + 100);
+        room.resize(50);
         // No other test here makes room.
         assert_eq!(ROOM.load(Relaxed), before + 50);
         drop(room);

@@ -101,7 +101,6 @@ impl Pieces {
     /// Puts a piece where nothing is kept.
     fn insert(&mut self, place: Place, data: Bytes, now: u64) {
         self.bytes += data.len();
-        self.room.shrink(data.len());
         self.queue.insert(now, place);
         self.kept.insert(place, Piece::new(place.1, data, now));
     }
@@ -128,7 +127,6 @@ impl Pieces {
         self.queue.remove(&piece.queued);
         let data = piece.into_data();
         self.bytes -= data.len();
-        self.room.grow(data.len());
         Some(data)
     }
 
@@ -183,14 +181,10 @@ impl ReadCache {
         }
         let range = offset..offset.saturating_add(len as u64);
         let pieces = self.pieces.read();
-        let kept = self.take(pieces.around(volume, &range)?, &range)?;
-        self.found.fetch_add(len as u64 - kept.missing(), Relaxed);
-        Some(kept)
-    }
-
-    fn take(&self, piece: &Piece, range: &Range<u64>) -> Option<Kept> {
-        let kept = piece.get(range)?;
+        let piece = pieces.around(volume, &range)?;
+        let kept = piece.get(&range)?;
         piece.set_used(self.now());
+        self.found.fetch_add(len as u64 - kept.missing(), Relaxed);
         Some(kept)
     }
 
@@ -239,8 +233,7 @@ impl ReadCache {
             // What was being read may have been kept between the locks.
             pieces.pierce(volume, &range);
             let gone = pieces.forget(volume, &range, Piece::is_worn);
-            drop(pieces);
-            drop(gone);
+            self.let_go(pieces, gone);
         }
     }
 
@@ -260,6 +253,13 @@ impl ReadCache {
         let mut gone = pieces.forget(volume, range, |_| true);
         pieces.insert((volume, range.start), data.clone(), self.now());
         gone.extend(pieces.shrink(self.limit));
+        self.let_go(pieces, gone);
+    }
+
+    /// Drops what went, without a lock, and leaves its memory to others.
+    fn let_go(&self, mut pieces: RwLockWriteGuard<'_, Pieces>, gone: Vec<Bytes>) {
+        let unused = self.limit - pieces.bytes;
+        pieces.room.resize(unused);
         drop(pieces);
         drop(gone);
     }
@@ -497,6 +497,7 @@ mod tests {
                 let bytes: usize = pieces.kept.values().map(|piece| piece.range().end - piece.range().start).map(|len| len as usize).sum();
                 prop_assert!(bytes == pieces.bytes && bytes <= limit);
                 prop_assert_eq!(pieces.queue.len(), pieces.kept.len());
+                prop_assert_eq!(pieces.room.bytes(), limit - bytes);
             }
         }
     }
