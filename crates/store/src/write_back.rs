@@ -13,7 +13,7 @@ use crate::{
 /// So many ranges are one turn: each may be a request of its own to the disk.
 const TURN_RANGES: usize = 32;
 /// So many bytes are.
-const TURN_BYTES: u64 = 512 << 10;
+const TURN_BYTES: u64 = 256 << 10;
 
 /// What of a volume is in its file, and in no fdatasync yet.
 pub(crate) struct Dirty {
@@ -137,18 +137,18 @@ mod tests {
     #[test]
     fn a_turn_has_so_many_bytes_of_large_ranges() {
         let ranges = [
-            (0, 256 * KIB),
-            (512 * KIB, 768 * KIB),
+            (0, 128 * KIB),
+            (512 * KIB, 640 * KIB),
             (1024 * KIB, 1028 * KIB),
-            (2048 * KIB, 3100 * KIB),
+            (2048 * KIB, 2560 * KIB + 4 * KIB),
             (5000 * KIB, 5004 * KIB),
         ];
         let expected = [
-            (0, 768 * KIB),
+            (0, 640 * KIB),
             (1024 * KIB, 1028 * KIB),
-            (2048 * KIB, 2560 * KIB),
-            (2560 * KIB, 3072 * KIB),
-            (3072 * KIB, 5004 * KIB),
+            (2048 * KIB, 2304 * KIB),
+            (2304 * KIB, 2560 * KIB),
+            (2560 * KIB, 5004 * KIB),
         ];
         assert_eq!(all_turns(&ranges), expected);
     }
