@@ -35,6 +35,9 @@ packages=(ceph-common rbd-mirror python3-rbd python3-rados fio e2fsprogs g++ cur
 driver_packages=(mount python3-cinder python3-glance-store python3-nova libvirt-daemon
     libvirt-daemon-driver-storage-rbd libvirt-clients)
 
+# Those end-to-end tests that wait most of their time, for a minute of a schedule or for a deadline: they run beside the others.
+waiting_tests=(rbd_mirror rbd_schedules rbd_tasks_in_use sessions)
+
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
@@ -111,9 +114,35 @@ stage_instructions() {
     cargo run --release -q -p xtask -- instructions
 }
 
-stage_e2e() {
+# Some of the end-to-end tests.
+run_e2e() {
     RBDGATE_BIN=${RBDGATE_BIN:-${CARGO_TARGET_DIR:-$PWD/target}/release/rbdgate} \
-        cargo test -p rbdgate-tests --tests --no-fail-fast -- --test-threads="${RBDGATE_TEST_THREADS:-2}"
+        cargo test -p rbdgate-tests "$@" --no-fail-fast -- --test-threads="${RBDGATE_TEST_THREADS:-2}"
+}
+
+stage_e2e() {
+    cargo test -p rbdgate-tests --tests --no-run || return 1
+    local name waiting=() others=()
+    for name in tests/tests/*.rs; do
+        name=$(basename "$name" .rs)
+        case " ${waiting_tests[*]} " in
+        *" $name "*) waiting+=(--test "$name") ;;
+        *) others+=(--test "$name") ;;
+        esac
+    done
+    local output beside passed=0
+    output=$(mktemp)
+    # In a process group of its own, so that it ends with all that it has started if this is interrupted.
+    export -f run_e2e
+    setsid bash -c 'run_e2e "$@"' - "${waiting[@]}" >"$output" 2>&1 &
+    beside=$!
+    trap 'kill -- "-$beside" 2>/dev/null' EXIT
+    run_e2e "${others[@]}" || passed=1
+    wait "$beside" || passed=1
+    trap - EXIT
+    cat "$output"
+    rm "$output"
+    return $passed
 }
 
 # Half an hour of everything going wrong.
