@@ -94,7 +94,7 @@ impl Soak {
             eprintln!("the clock is not stepped: there is no {FAKETIME}");
         }
         // What is reached soon, so that memory that grows is seen.
-        let memory = ["--session-memory", "40M", "--read-cache", "64M"];
+        let memory = ["--session-memory", "40M", "--read-cache", "16M"];
         let cluster = Cluster::start_above(&["--mds", "0,0,0"], folder, &memory, &environment);
         cluster.rbd(&["create", "--size", "64M", "disk"]);
         Self {

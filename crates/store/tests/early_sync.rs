@@ -83,8 +83,8 @@ fn what_is_synced_was_written_back_in_turns_before() {
     let stored = Stored::new();
     let before = stored.calls(Call::WriteBack);
     stored.syncs_for(1 << 20, 64 << 10, 1);
-    // Two turns of half a MiB: both are begun, and the first is waited for before the sync.
-    assert_eq!(stored.calls(Call::WriteBack) - before, 3);
+    // Four turns of a quarter of a MiB: all are begun, and those before the last are waited for before the sync.
+    assert_eq!(stored.calls(Call::WriteBack) - before, 7);
 }
 
 #[test]
