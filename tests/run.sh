@@ -136,12 +136,12 @@ stage_e2e() {
     export -f run_e2e
     setsid bash -c 'run_e2e "$@"' - "${waiting[@]}" >"$output" 2>&1 &
     beside=$!
-    trap 'kill -- "-$beside" 2>/dev/null' EXIT
+    trap 'kill -- "-$beside" 2>/dev/null; rm -f "$output"' EXIT
     run_e2e "${others[@]}" || passed=1
     wait "$beside" || passed=1
-    trap - EXIT
     cat "$output"
     rm "$output"
+    trap - EXIT
     return $passed
 }
 
