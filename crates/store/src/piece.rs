@@ -2,7 +2,7 @@
 
 use std::{
     ops::Range,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use bytes::Bytes;
@@ -40,7 +40,7 @@ pub(crate) struct Piece {
     /// whoever reads after that sees it.
     holes: Box<[AtomicU64]>,
     /// How many bits are set.
-    changed: AtomicUsize,
+    changed: AtomicU64,
     /// When it was last used.
     used: AtomicU64,
     /// When it was, as far as the cache's queue knows: uses do not change that.
@@ -53,7 +53,7 @@ impl Piece {
             start,
             data,
             holes: Box::default(),
-            changed: AtomicUsize::new(0),
+            changed: AtomicU64::new(0),
             used: AtomicU64::new(now),
             queued: now,
         };
@@ -81,8 +81,7 @@ impl Piece {
 
     /// The number of blocks that it touches.
     fn blocks(&self) -> u64 {
-        let Range { start, end } = self.range();
-        end.div_ceil(BLOCK) - start / BLOCK
+        self.blocks_of(&self.range()).end
     }
 
     /// The blocks that a range touches, counted from the first one of the piece.
@@ -99,7 +98,7 @@ impl Piece {
             if let Some(holes) = self.holes.get(word) {
                 let before = holes.fetch_or(mask, Relaxed);
                 let more = (mask & !before).count_ones();
-                self.changed.fetch_add(more as usize, Relaxed);
+                self.changed.fetch_add(more.into(), Relaxed);
             }
         }
         self.is_worn()
@@ -107,7 +106,7 @@ impl Piece {
 
     /// Whether more than half of it was changed.
     pub(crate) fn is_worn(&self) -> bool {
-        self.changed.load(Relaxed) as u64 * 2 > self.blocks()
+        self.changed.load(Relaxed) * 2 > self.blocks()
     }
 
     /// What is kept of a range inside the piece. None if that is nothing, or too many parts.

@@ -489,12 +489,12 @@ mod tests {
                         for hole in found.holes {
                             is_kept[(hole.start - at) as usize..(hole.end - at) as usize].fill(false);
                         }
-                        let read = found.data.iter().zip(&content[at as usize..]).zip(is_kept);
-                        prop_assert!(read.into_iter().all(|((found, there), kept)| !kept || found == there));
+                        let mut read = found.data.iter().zip(&content[at as usize..]).zip(is_kept);
+                        prop_assert!(read.all(|((found, there), kept)| !kept || found == there));
                     }
                 }
                 let pieces = cache.pieces.read();
-                let bytes: usize = pieces.kept.values().map(|piece| piece.range().end - piece.range().start).map(|len| len as usize).sum();
+                let bytes: usize = pieces.kept.values().map(|piece| piece.range().count()).sum();
                 prop_assert!(bytes == pieces.bytes && bytes <= limit);
                 prop_assert_eq!(pieces.queue.len(), pieces.kept.len());
                 prop_assert_eq!(pieces.room.bytes(), limit - bytes);
