@@ -112,14 +112,14 @@ pub fn open_store(
         Err(_) => {}
         Ok(()) => RealDisk.sync_dir(data).map_err(fail)?,
     }
-    open_with(store_options(data)?, data, settings, devices)
+    open_with(store_options(data, settings)?, data, settings, devices)
 }
 
 /// How the store in the data folder is opened.
 ///
 /// # Errors
 /// If the folder cannot be looked at.
-pub fn store_options(data: &Path) -> Result<Options, ServeError> {
+pub fn store_options(data: &Path, settings: &Settings) -> Result<Options, ServeError> {
     let fail = |reason| ServeError::Data {
         dir: data.to_owned(),
         reason,
@@ -128,7 +128,7 @@ pub fn store_options(data: &Path) -> Result<Options, ServeError> {
     let total = fs.f_blocks.saturating_mul(fs.f_frsize);
     let mut options = Options::new(store_dir(data));
     // On a small disk the journal and the reserve must leave room for data.
-    options.journal_bytes = options.journal_bytes.min((total / 16).max(8 << 20));
+    options.journal_bytes = settings.journal_size.min((total / 16).max(8 << 20));
     options.reserve_bytes = options.reserve_bytes.min(total / 20);
     // The thread may be one of the runtime's: only where there is another.
     options.journal_alone = std::thread::available_parallelism().is_ok_and(|threads| threads.get() > 1);

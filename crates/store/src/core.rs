@@ -160,8 +160,6 @@ pub(crate) struct Order {
     pub(crate) tail: u64,
     pub(crate) live: VecDeque<Live>,
     pub(crate) checkpoint_wanted: bool,
-    /// Bytes of large journaled writes that reached their files since files were synced.
-    pub(crate) unsynced: u64,
     pub(crate) checkpointing: bool,
     /// How many checkpoints have been made.
     pub(crate) checkpoints: u64,
@@ -270,7 +268,6 @@ impl Core {
             tail: 0,
             live: VecDeque::new(),
             checkpoint_wanted: false,
-            unsynced: 0,
             checkpointing: false,
             checkpoints: 0,
             last_batch: Instant::now(),

@@ -16,8 +16,8 @@ pub(crate) const BLOCK: u64 = 4096;
 pub struct Options {
     /// The store's directory; made if it does not exist.
     pub dir: PathBuf,
-    /// Capacity of the write-ahead journal. It bounds the time of a recovery and the memory of a busy store.
-    /// Default 256 MiB; from 1 MiB to 16 GiB.
+    /// Capacity of the write-ahead journal: how much a burst of writes may be before the disk has to write it a second time, to the volumes. It
+    /// bounds the time of a recovery and the memory of a busy store. Default 512 MiB; from 1 MiB to 16 GiB.
     pub journal_bytes: u64,
     /// Data writes of this length and more go straight to the volume, smaller ones through the journal.
     /// Default 128 KiB: a write of the journal and one of the file, grouped, cost less than a sync of their own.
@@ -25,9 +25,6 @@ pub struct Options {
     /// Data that travels in the journal and is of this length and more is written there from where it lies in memory, behind the records, and
     /// not copied among them: if it is whole blocks of 4 KiB at a border of one, in its volume as in memory. Default 16 KiB.
     pub outlined_threshold: u64,
-    /// Files are synced, and not only at a checkpoint, when journaled writes of 32 KiB and more have brought so much data to them: what
-    /// a checkpoint then has to write back at once is little, and the journal's writes do not queue behind it. Default 8 MiB.
-    pub sync_after: u64,
     /// Data of direct writes that may wait in memory; submitters of more wait. Default 256 MiB.
     pub direct_bytes: u64,
     /// Transactions that do not free anything are refused with [`StoreError::NoSpace`] while the filesystem has
@@ -98,10 +95,9 @@ impl Options {
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
-            journal_bytes: 256 << 20,
+            journal_bytes: 512 << 20,
             direct_threshold: 128 << 10,
             outlined_threshold: 16 << 10,
-            sync_after: 8 << 20,
             direct_bytes: 256 << 20,
             reserve_bytes: 512 << 20,
             allocation_unit: 64 << 10,
@@ -133,6 +129,16 @@ impl Options {
     /// The most data of one transaction that travels in the journal, whatever its pieces are.
     pub(crate) fn most_journaled(&self) -> u64 {
         self.max_transaction() / 2
+    }
+
+    /// With more in the journal a checkpoint begins. While it writes back so much, nearly as much may come again before the rest is urgent.
+    pub(crate) fn checkpoint_from(&self) -> u64 {
+        self.journal_bytes / 8 * 3
+    }
+
+    /// With more in the journal a checkpoint does not care for the journal's writes any more: they would soon wait for it.
+    pub(crate) fn urgent_from(&self) -> u64 {
+        self.journal_bytes / 4 * 3
     }
 
     /// The most that one journal write gathers.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     around::checkpoint_around,
-    core::{Core, DataKind, DataOp, Live, Order, Queued},
+    core::{Core, DataKind, Live, Order, Queued},
     directs,
     error::{Result, StoreError},
     journal::{Journal, place},
@@ -29,8 +29,6 @@ const APPLY_CHUNK: usize = 64;
 /// Fewer of them wait so long for more: who reads meanwhile finds the data in memory, and a thread that is woken for each costs more
 /// than its work.
 const LINGER: Duration = Duration::from_millis(2);
-/// From this length on, in bytes, a journaled write counts for [`crate::Options::sync_after`].
-const LARGE: usize = 32 << 10;
 /// So many writes of the journal for one transaction each show that requests come one at a time.
 const ALONE: u32 = 16;
 /// A disk is quick if a durable write takes less.
@@ -167,7 +165,7 @@ fn commit(core: &Core, journal: &mut Journal, mut batch: Vec<Queued>) -> Result<
         if order.closing {
             core.work.notify_one();
         }
-        let full = order.head - order.tail > core.options.journal_bytes / 2 && !order.checkpointing;
+        let full = order.head - order.tail > core.options.checkpoint_from() && !order.checkpointing;
         if full || core.meta.dirty_bytes() > core.options.meta_dirty_bytes {
             order.checkpoint_wanted = true;
             core.checkpoint_work.notify_one();
@@ -259,27 +257,12 @@ fn apply_chunk(core: &Core, chunk: &[Queued]) -> Result<()> {
             order.directs.applied(tx.seq);
         }
         order.direct_bytes -= chunk.iter().map(|tx| tx.direct_bytes).sum::<u64>();
-        order.unsynced += chunk.iter().flat_map(|tx| &tx.data).map(large_len).sum::<u64>();
-        if order.unsynced >= core.options.sync_after {
-            core.checkpoint_work.notify_one();
-        }
         if !order.directs.is_empty() {
             core.direct_work.notify_all();
         }
     }
     core.progress.notify_all();
     core.relieve_sums()
-}
-
-/// The bytes that a change brought to its file's part of the page cache, if they are many together. Small writes lie scattered: writing each back
-/// sooner would cost the disk more requests than the journal has.
-fn large_len(op: &DataOp) -> u64 {
-    match &op.kind {
-        DataKind::Journaled { data, .. } if data.len() >= LARGE && op.volume.remote().is_none() => {
-            data.len() as u64
-        }
-        _ => 0,
-    }
 }
 
 fn apply(core: &Core, tx: &Queued) -> Result<()> {
@@ -348,7 +331,6 @@ pub(crate) fn run_checkpoints(core: &Core) {
         let made = match kind {
             Kind::Whole => checkpoint(core),
             Kind::Around => checkpoint_around(core),
-            Kind::FilesAlone => write_back::sync_volumes(core),
         };
         if let Err(error) = made {
             core.fail("checkpoint", &error);
@@ -377,8 +359,6 @@ enum Kind {
     Whole,
     /// What is in the journal: other transactions wait for a device.
     Around,
-    /// Nothing: files are synced, so that the next one has less to do.
-    FilesAlone,
 }
 
 /// Returns none when there is nothing left to do for good.
@@ -401,9 +381,6 @@ fn wait_for_checkpoint(core: &Core) -> Option<Kind> {
         }
         if !clean && (order.checkpoint_wanted || order.apply_ended || order.last_batch.elapsed() >= idle) {
             return Some(Kind::Whole);
-        }
-        if order.unsynced >= core.options.sync_after {
-            return Some(Kind::FilesAlone);
         }
         // Not woken by every batch: looks again by itself when the store may have become idle.
         let left = if clean {

@@ -1,12 +1,13 @@
 //! What changes left in the page cache is written to the disk, in turns that leave the journal room in the disk's queue.
 
-use std::{io, mem, sync::Arc};
+use std::{collections::BTreeMap, io, mem, sync::Arc};
 
 use crate::{
-    core::{Core, Order},
+    core::Core,
     disk::DiskFile,
     error::{Context, Result},
-    options::{BLOCK, Options},
+    options::BLOCK,
+    transaction::VolumeId,
     volume::Volume,
 };
 
@@ -14,6 +15,8 @@ use crate::{
 const TURN_RANGES: usize = 32;
 /// So many bytes are.
 const TURN_BYTES: u64 = 256 << 10;
+/// So many bytes may come meanwhile and be left to fdatasync, which puts all into the disk's queue at once.
+const LEFT_TO_SYNC: u64 = 4 << 20;
 
 /// What of a volume is in its file, and in no fdatasync yet.
 pub(crate) struct Dirty {
@@ -45,24 +48,36 @@ pub(crate) fn note(core: &Core, volume: &Arc<Volume>, offset: u64, len: u64) {
 
 /// Makes durable what is in the files of volumes.
 pub(crate) fn sync_volumes(core: &Core) -> Result<()> {
-    core.order.lock().unsynced = 0;
+    let mut written = BTreeMap::new();
+    // What comes while the files are written back is in them, too, and would be left to fdatasync. It is less each time, or the journal fills.
+    while write_back(core, &mut written)? > LEFT_TO_SYNC && !is_urgent(core) {}
+    for (id, file) in written {
+        file.sync_data().context(|| format!("fdatasync of {id}"))?;
+    }
+    Ok(())
+}
+
+/// Writes to the disk what is noted, and puts down which files that is in. Returns how many bytes it was.
+fn write_back(core: &Core, written: &mut BTreeMap<VolumeId, Arc<dyn DiskFile>>) -> Result<u64> {
     let dirty = mem::take(&mut *core.dirty.lock());
+    let mut bytes = 0;
     for Dirty { volume, ranges } in dirty.into_values() {
         // A deleted volume has no file any more.
         let Some(file) = core.volumes.file(&volume)? else {
             continue;
         };
-        let go_on = || !is_urgent(&core.order.lock(), &core.options);
-        write_in_turns(&*file, ranges, go_on).context(|| format!("write back {}", volume.id))?;
-        file.sync_data()
-            .context(|| format!("fdatasync of {}", volume.id))?;
+        bytes += ranges.iter().map(|&(start, end)| blocks(start, end)).sum::<u64>();
+        write_in_turns(&*file, ranges, || !is_urgent(core))
+            .context(|| format!("write back {}", volume.id))?;
+        written.insert(volume.id, file);
     }
-    Ok(())
+    Ok(bytes)
 }
 
 /// Whether writers will soon wait for the checkpoint: then the disk had better have all at once.
-fn is_urgent(order: &Order, options: &Options) -> bool {
-    order.head - order.tail > options.journal_bytes / 4 * 3
+fn is_urgent(core: &Core) -> bool {
+    let order = core.order.lock();
+    order.head - order.tail > core.options.urgent_from()
 }
 
 /// Writes ranges to the disk, no more than two turns of them at a time, as long as `go_on` says so before each.

@@ -131,10 +131,15 @@ struct Inner {
     space: DiskSpace,
 }
 
+/// What is done at a call.
+type Hook = Box<dyn FnOnce() + Send>;
+
 /// A disk. Clones are the same disk.
 #[derive(Clone)]
 pub struct SimDisk {
     inner: Arc<Mutex<Inner>>,
+    /// Not within the rest, which is locked during a call.
+    at_write_back: Arc<Mutex<Option<Hook>>>,
 }
 
 impl fmt::Debug for SimDisk {
@@ -176,6 +181,7 @@ impl SimDisk {
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
+            at_write_back: Arc::default(),
         }
     }
 
@@ -246,6 +252,15 @@ impl SimDisk {
         let mut inner = self.inner();
         inner.fault = None;
         inner.failed.take()
+    }
+
+    /// Does something before the next call of [`Call::WriteBack`], on the thread that makes it.
+    pub fn at_write_back(&self, hook: impl FnOnce() + Send + 'static) {
+        *self.hook() = Some(Box::new(hook));
+    }
+
+    fn hook(&self) -> MutexGuard<'_, Option<Hook>> {
+        self.at_write_back.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says how the disk is filled.
@@ -600,6 +615,10 @@ impl DiskFile for SimFile {
 
     // What is pending may be durable or not anyhow.
     fn start_write_back(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        let hook = self.disk.hook().take();
+        if let Some(hook) = hook {
+            hook();
+        }
         self.change(
             Call::WriteBack,
             |_, _| {},

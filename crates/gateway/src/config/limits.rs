@@ -41,6 +41,12 @@ pub(super) fn parse_bytes(text: &str) -> Option<usize> {
     number.checked_mul(1 << shift)
 }
 
+/// What the store takes, and requests need: a transaction may be an eighth of it.
+pub(super) fn parse_journal_size(text: &str) -> Option<u64> {
+    let bytes = parse_bytes(text)? as u64;
+    (8 << 20..=16 << 30).contains(&bytes).then_some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -82,6 +82,8 @@ pub struct Settings {
     pub limits: ServerLimits,
     /// Memory for large pieces of images that may be read again, in bytes.
     pub read_cache: usize,
+    /// The journal's capacity, where the disk is large enough for it, in bytes.
+    pub journal_size: u64,
     /// What is done about data that is not what was written.
     pub integrity: IntegritySettings,
     /// What is logged: a level or `tracing` filter directives.
@@ -236,6 +238,7 @@ impl Sources {
             listen: self.get("listen", listen::parse)?,
             limits: self.limits()?,
             read_cache: self.get("read-cache", memory::parse_read_cache)?,
+            journal_size: self.get("journal-size", limits::parse_journal_size)?,
             integrity: IntegritySettings::of(self)?,
             log: self.get("log", |text| {
                 let valid = !text.is_empty() && tracing_subscriber::EnvFilter::try_new(text).is_ok();
@@ -366,6 +369,8 @@ mod tests {
             ("max-connections", "0"),
             ("max-refusals", "-1"),
             ("session-memory", "1T"),
+            ("journal-size", "4M"),
+            ("journal-size", "17G"),
             ("checksums", "yes"),
             ("scrub-interval", "7d"),
             ("scrub-rate", "1K"),

@@ -212,7 +212,7 @@ impl Fsck<'_> {
     }
 
     fn run(mut self) -> Result<ExitCode, Box<dyn std::error::Error>> {
-        let mut options = open::store_options(&self.settings.data)?;
+        let mut options = open::store_options(&self.settings.data, self.settings)?;
         let report = match store::check(&options) {
             Err(StoreError::InUse { .. }) => {
                 return Err(Box::new(ServeError::InUse(self.settings.data.clone())));
