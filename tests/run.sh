@@ -28,6 +28,9 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-none} CARGO_PROFILE_TEST_DEBUG=${CARGO_PROFILE_TEST_DEBUG:-none}
 
+# Servers fill their journal with zeros when they first start, and tests start some hundred. A smaller one is full more often, too.
+export RBDGATE_JOURNAL_SIZE=${RBDGATE_JOURNAL_SIZE:-128M}
+
 # Packages of Debian bookworm. The clients are those of Ceph 16.2.15.
 packages=(ceph-common rbd-mirror python3-rbd python3-rados fio e2fsprogs g++ curl ca-certificates strace tshark valgrind libfaketime)
 

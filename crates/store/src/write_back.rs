@@ -49,8 +49,16 @@ pub(crate) fn note(core: &Core, volume: &Arc<Volume>, offset: u64, len: u64) {
 /// Makes durable what is in the files of volumes.
 pub(crate) fn sync_volumes(core: &Core) -> Result<()> {
     let mut written = BTreeMap::new();
-    // What comes while the files are written back is in them, too, and would be left to fdatasync. It is less each time, or the journal fills.
-    while write_back(core, &mut written)? > LEFT_TO_SYNC && !is_urgent(core) {}
+    let mut before = u64::MAX;
+    // What comes while the files are written back is in them, too, and would be left to fdatasync. Where it does not become much less each time the
+    // journal would be full before it is little.
+    loop {
+        let bytes = write_back(core, &mut written)?;
+        if bytes <= LEFT_TO_SYNC || bytes > before / 2 || is_urgent(core) {
+            break;
+        }
+        before = bytes;
+    }
     for (id, file) in written {
         file.sync_data().context(|| format!("fdatasync of {id}"))?;
     }

@@ -90,6 +90,30 @@ fn what_comes_during_a_checkpoint_is_written_back_in_turns_too() {
     assert_eq!(stored.calls_of_checkpoint(Call::WriteBack), expected);
 }
 
+/// Has 5 MiB come at the first of so many calls that write back 5 MiB, each time.
+fn write_at_each_round(disk: &SimDisk, store: Store, volume: VolumeId, call: usize) {
+    let then = disk.clone();
+    disk.at_write_back(move || {
+        if call.is_multiple_of(calls_for(5 * MIB)) {
+            write(&store, volume, (16 + call) * MIB, 5 * MIB);
+        }
+        write_at_each_round(&then, store, volume, call + 1);
+    });
+}
+
+#[test]
+fn what_comes_as_fast_as_it_is_written_back_is_left_to_the_sync() {
+    let stored = Stored::new();
+    stored.write(0, 5 * MIB);
+    write_at_each_round(&stored.disk, stored.store.clone(), stored.volume, 0);
+    assert_eq!(
+        stored.calls_of_checkpoint(Call::WriteBack),
+        2 * calls_for(5 * MIB)
+    );
+    // The hook holds the store.
+    stored.disk.at_write_back(|| {});
+}
+
 #[test]
 fn a_file_is_synced_once_however_often_it_was_written_back() {
     let syncs = |meanwhile: usize| {
