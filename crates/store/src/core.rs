@@ -473,18 +473,25 @@ impl Core {
         Ok(())
     }
 
-    /// Makes the data part of a transaction visible to readers, and notes what its direct writes wait for.
+    /// Makes the data part of a transaction visible to readers, and notes what it waits for.
     fn show_data(&self, queued: &mut Queued) {
         let seq = queued.seq;
         for op in &queued.data {
-            if let DataKind::Direct { offset, data, .. } = &op.kind {
-                let (offset, len) = op.reach(*offset, data.len() as u64);
-                let pending = op.volume.pending.read();
-                if op.volume.remote().is_some() {
-                    queued.direct_behind.extend(pending.writers(offset, len));
-                } else {
-                    queued.direct_after = queued.direct_after.max(Some(pending.newest(offset, len)));
+            let pending = op.volume.pending.read();
+            match &op.kind {
+                DataKind::Direct { offset, data, .. } => {
+                    let (offset, len) = op.reach(*offset, data.len() as u64);
+                    if op.volume.remote().is_some() {
+                        queued.direct_behind.extend(pending.writers(offset, len));
+                    } else {
+                        queued.direct_after = queued.direct_after.max(Some(pending.newest(offset, len)));
+                    }
                 }
+                // It hides writes that are under way from later ones, which must not overtake them on the way to the device.
+                DataKind::Discard { offset, len } if op.volume.remote().is_some() => {
+                    queued.builds_on.extend(pending.writers(*offset, *len));
+                }
+                _ => {}
             }
         }
         for op in &queued.data {

@@ -558,6 +558,41 @@ fn a_backup_made_while_the_store_is_open_is_a_store_again() {
 }
 
 #[test]
+fn what_is_written_after_a_discard_does_not_overtake_what_was_discarded() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("slots").unwrap();
+    store.commit(write(volume, 0, vec![1; 4096])).unwrap();
+    let held = Held::by(&memory);
+    store.submit(write(volume, 0, vec![2; 4096])).unwrap();
+    let mut tx = Transaction::new();
+    tx.discard(volume, 0, 4096);
+    let discarded = store.submit(tx).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    // Were it, nothing would tell the next write of the one that is still under way.
+    assert!(!store.is_durable(discarded));
+    let last = store.submit(write(volume, 0, vec![3; 4096])).unwrap();
+    drop(held);
+    store.wait(last).unwrap();
+    assert_eq!(memory.written.load(SeqCst), 3);
+    assert_eq!(store.read(volume, 0, 1).unwrap()[..], [3]);
+}
+
+#[test]
+fn a_discard_of_other_blocks_does_not_wait_for_a_write() {
+    let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(4096, 0));
+    let store = open(dir.path(), &memory);
+    let volume = store.volume("slots").unwrap();
+    store.commit(write(volume, 0, vec![1; 8192])).unwrap();
+    let held = Held::by(&memory);
+    store.submit(write(volume, 0, vec![2; 4096])).unwrap();
+    let mut tx = Transaction::new();
+    tx.discard(volume, 4096, 4096);
+    store.commit(tx).unwrap();
+    drop(held);
+}
+
+#[test]
 fn a_checkpoint_that_is_asked_for_does_not_wait_for_what_waits_for_its_device() {
     let (dir, memory) = (tempfile::tempdir().unwrap(), Memory::new(512, 0));
     let store = open(dir.path(), &memory);
