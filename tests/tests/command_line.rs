@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rbdgate_tests::cluster::{Cluster, against_ceph, temporary_folder};
 use rbdgate_tests::exec::{Outcome, Program};
+use rbdgate_tests::ports::Ports;
 use rbdgate_tests::rbdgate::binary;
 use rustix::process::Signal;
 
@@ -336,26 +337,36 @@ fn help_names_the_flags_with_their_defaults() {
     }
 }
 
-/// A configuration file with ports that nobody uses, and the data in `folder`.
-fn good_configuration(folder: &Path, line: &str) -> String {
-    let ports = rbdgate_tests::ports::Ports::take().unwrap();
-    let file = folder.join("rbdgate.toml").display().to_string();
-    let data = folder.join("data").display().to_string();
-    let addresses = [("http", ports.http()), ("osd", ports.osd())];
-    let addresses = addresses
-        .map(|(key, port)| format!("{key} = \"127.0.0.1:{port}\"\n"))
-        .concat();
-    let text = format!("data = {data:?}\n{addresses}{line}\n");
-    std::fs::write(&file, text).unwrap();
-    file
+/// A configuration file with ports that nobody uses as long as it lives.
+struct Configuration {
+    file: String,
+    _ports: Ports,
 }
 
-/// `rbdgate check` with the monitor on free ports whatever the machine runs.
-fn check(file: &str) -> Program {
-    let ports = rbdgate_tests::ports::Ports::take().unwrap();
-    rbdgate(&["check", "--config", file])
-        .env("RBDGATE_MON_V2", format!("127.0.0.1:{}", ports.mon_v2()))
-        .env("RBDGATE_MON_V1", format!("127.0.0.1:{}", ports.mon_v1()))
+impl Configuration {
+    /// With the data in `folder`, and a further line.
+    fn good(folder: &Path, line: &str) -> Self {
+        let ports = Ports::take().unwrap();
+        let file = folder.join("rbdgate.toml").display().to_string();
+        let data = folder.join("data").display().to_string();
+        let addresses = [
+            ("mon-v2", ports.mon_v2()),
+            ("mon-v1", ports.mon_v1()),
+            ("http", ports.http()),
+            ("osd", ports.osd()),
+        ];
+        let addresses = addresses
+            .map(|(key, port)| format!("{key} = \"127.0.0.1:{port}\"\n"))
+            .concat();
+        let text = format!("data = {data:?}\n{addresses}{line}\n");
+        std::fs::write(&file, text).unwrap();
+        Self { file, _ports: ports }
+    }
+
+    /// `rbdgate check` of it.
+    fn check(&self) -> Program {
+        rbdgate(&["check", "--config", &self.file])
+    }
 }
 
 #[test]
@@ -364,8 +375,8 @@ fn check_of_a_good_configuration_succeeds() {
         return;
     }
     let folder = temporary_folder().unwrap();
-    let file = good_configuration(folder.path(), "");
-    check(&file).run().unwrap().success().unwrap();
+    let configuration = Configuration::good(folder.path(), "");
+    configuration.check().run().unwrap().success().unwrap();
 }
 
 #[test]
@@ -374,10 +385,14 @@ fn check_tells_of_a_port_in_use() {
         return;
     }
     let folder = temporary_folder().unwrap();
-    let file = good_configuration(folder.path(), "");
+    let configuration = Configuration::good(folder.path(), "");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let outcome = check(&file).env("RBDGATE_MON_V2", &address).run().unwrap();
+    let outcome = configuration
+        .check()
+        .env("RBDGATE_MON_V2", &address)
+        .run()
+        .unwrap();
     assert!(!outcome.status.success(), "{outcome}");
     let all = format!("{}\n{}", outcome.text(), outcome.errors());
     assert!(all.contains(&address), "{outcome}");
@@ -389,11 +404,11 @@ fn check_looks_at_the_ports_of_further_listeners() {
         return;
     }
     let folder = temporary_folder().unwrap();
-    let ports = rbdgate_tests::ports::Ports::take().unwrap();
+    let ports = Ports::take().unwrap();
     // Beside its monitor a listener has ports for the OSD and the manager, six in all.
     let listen = |port: u16| format!("listen = [\"127.0.0.1:{port},max-msgr=v1\"]");
     let told = |line: &str| {
-        let outcome = check(&good_configuration(folder.path(), line)).run().unwrap();
+        let outcome = Configuration::good(folder.path(), line).check().run().unwrap();
         (
             outcome.status.success(),
             format!("{}\n{}", outcome.text(), outcome.errors()),
@@ -425,10 +440,10 @@ fn check_tells_of_a_data_path_that_is_a_file() {
         return;
     }
     let folder = temporary_folder().unwrap();
-    let file = good_configuration(folder.path(), "");
+    let configuration = Configuration::good(folder.path(), "");
     let data = folder.path().join("data");
     std::fs::write(&data, "not a folder").unwrap();
-    let outcome = check(&file).run().unwrap();
+    let outcome = configuration.check().run().unwrap();
     assert!(!outcome.status.success(), "{outcome}");
     let all = format!("{}\n{}", outcome.text(), outcome.errors());
     assert!(all.contains(&data.display().to_string()), "{outcome}");

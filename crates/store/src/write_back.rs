@@ -59,14 +59,18 @@ pub(crate) fn sync_volumes(core: &Core) -> Result<()> {
         }
         before = bytes;
     }
-    for (id, file) in written {
-        file.sync_data().context(|| format!("fdatasync of {id}"))?;
+    for volume in written.into_values() {
+        if let Some(file) = core.volumes.file(&volume)? {
+            file.sync_data()
+                .context(|| format!("fdatasync of {}", volume.id))?;
+        }
     }
     Ok(())
 }
 
-/// Writes to the disk what is noted, and puts down which files that is in. Returns how many bytes it was.
-fn write_back(core: &Core, written: &mut BTreeMap<VolumeId, Arc<dyn DiskFile>>) -> Result<u64> {
+/// Writes to the disk what is noted, and puts down which volumes that is in: their files are more than may be open at a time. Returns how many
+/// bytes it was.
+fn write_back(core: &Core, written: &mut BTreeMap<VolumeId, Arc<Volume>>) -> Result<u64> {
     let dirty = mem::take(&mut *core.dirty.lock());
     let mut bytes = 0;
     for Dirty { volume, ranges } in dirty.into_values() {
@@ -77,7 +81,7 @@ fn write_back(core: &Core, written: &mut BTreeMap<VolumeId, Arc<dyn DiskFile>>) 
         bytes += ranges.iter().map(|&(start, end)| blocks(start, end)).sum::<u64>();
         write_in_turns(&*file, ranges, || !is_urgent(core))
             .context(|| format!("write back {}", volume.id))?;
-        written.insert(volume.id, file);
+        written.insert(volume.id, volume);
     }
     Ok(bytes)
 }
