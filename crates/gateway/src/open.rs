@@ -10,7 +10,11 @@ use std::{
 
 use store::{Disk, Options, RealDisk, Store, StoreError};
 
-use crate::{backend::CurveDevices, cluster::ClusterError, config::Settings};
+use crate::{
+    backend::CurveDevices,
+    cluster::ClusterError,
+    config::{LEAST_JOURNAL, Settings},
+};
 
 /// Why `serve` could not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -128,7 +132,7 @@ pub fn store_options(data: &Path, settings: &Settings) -> Result<Options, ServeE
     let total = fs.f_blocks.saturating_mul(fs.f_frsize);
     let mut options = Options::new(store_dir(data));
     // On a small disk the journal and the reserve must leave room for data.
-    options.journal_bytes = settings.journal_size.min((total / 16).max(8 << 20));
+    options.journal_bytes = settings.journal_size.min((total / 16).max(LEAST_JOURNAL));
     options.reserve_bytes = options.reserve_bytes.min(total / 20);
     // The thread may be one of the runtime's: only where there is another.
     options.journal_alone = std::thread::available_parallelism().is_ok_and(|threads| threads.get() > 1);

@@ -41,8 +41,7 @@ impl Store {
                 if order.checkpointed >= journaled && stages::is_stuck(core, &order) {
                     break durable;
                 }
-                order.checkpoint_wanted = true;
-                core.checkpoint_work.notify_one();
+                order.want_checkpoint(core);
                 core.progress.wait_for(&mut order, Duration::from_millis(50));
             }
         };

@@ -422,8 +422,7 @@ impl Core {
             }
             // On devices a checkpoint needs not wait for what is in the queue.
             if !fits && (self.options.devices.is_some() || order.queue.is_empty() && order.promised == 0) {
-                order.checkpoint_wanted = true;
-                self.checkpoint_work.notify_one();
+                order.want_checkpoint(self);
             }
             if !self.options.stepped {
                 self.hurry();
@@ -477,19 +476,19 @@ impl Core {
     fn show_data(&self, queued: &mut Queued) {
         let seq = queued.seq;
         for op in &queued.data {
-            let pending = op.volume.pending.read();
+            let pending = || op.volume.pending.read();
             match &op.kind {
                 DataKind::Direct { offset, data, .. } => {
                     let (offset, len) = op.reach(*offset, data.len() as u64);
                     if op.volume.remote().is_some() {
-                        queued.direct_behind.extend(pending.writers(offset, len));
+                        queued.direct_behind.extend(pending().writers(offset, len));
                     } else {
-                        queued.direct_after = queued.direct_after.max(Some(pending.newest(offset, len)));
+                        queued.direct_after = queued.direct_after.max(Some(pending().newest(offset, len)));
                     }
                 }
                 // It hides writes that are under way from later ones, which must not overtake them on the way to the device.
                 DataKind::Discard { offset, len } if op.volume.remote().is_some() => {
-                    queued.builds_on.extend(pending.writers(*offset, *len));
+                    queued.builds_on.extend(pending().writers(*offset, *len));
                 }
                 _ => {}
             }

@@ -195,6 +195,15 @@ impl Order {
             core.apply_work.notify_one();
         }
     }
+
+    /// Somebody waits for a checkpoint, and asks again at each [`Core::progress`] until it is made. Not while one is being made, or another
+    /// would follow the one that was asked for.
+    pub(crate) fn want_checkpoint(&mut self, core: &Core) {
+        if !self.checkpointing {
+            self.checkpoint_wanted = true;
+            core.checkpoint_work.notify_one();
+        }
+    }
 }
 
 /// The second stage: writes journaled data to the volume files.

@@ -22,11 +22,7 @@ impl Store {
         let wanted = order.checkpoints + 1 + u64::from(order.checkpointing);
         let newest = order.submitted;
         while order.checkpointed < newest && order.checkpoints < wanted {
-            // Not while one is being made, or another would follow the one that was asked for.
-            if !order.checkpointing {
-                order.checkpoint_wanted = true;
-                core.checkpoint_work.notify_one();
-            }
+            order.want_checkpoint(core);
             core.progress.wait(&mut order);
             if core.has_failed() || order.closing {
                 break;

@@ -42,6 +42,13 @@ impl Stored {
         write(&self.store, self.volume, offset, len);
     }
 
+    /// Has so many bytes come when the next checkpoint begins to write back.
+    fn write_meanwhile(&self, len: usize) {
+        let (store, volume) = (self.store.clone(), self.volume);
+        self.disk
+            .at_write_back(move || write(&store, volume, 16 * MIB, len));
+    }
+
     /// How many calls of a kind a checkpoint makes.
     fn calls_of_checkpoint(&self, kind: Call) -> usize {
         let before = self.disk.kinds().len();
@@ -82,10 +89,7 @@ fn a_checkpoint_writes_back_in_turns() {
 fn what_comes_during_a_checkpoint_is_written_back_in_turns_too() {
     let stored = Stored::new();
     stored.write(0, 5 * MIB);
-    let (store, volume) = (stored.store.clone(), stored.volume);
-    stored
-        .disk
-        .at_write_back(move || write(&store, volume, 16 * MIB, 8 * MIB));
+    stored.write_meanwhile(8 * MIB);
     let expected = calls_for(5 * MIB) + calls_for(8 * MIB);
     assert_eq!(stored.calls_of_checkpoint(Call::WriteBack), expected);
 }
@@ -119,10 +123,7 @@ fn a_file_is_synced_once_however_often_it_was_written_back() {
     let syncs = |meanwhile: usize| {
         let stored = Stored::new();
         stored.write(0, 5 * MIB);
-        let (store, volume) = (stored.store.clone(), stored.volume);
-        stored
-            .disk
-            .at_write_back(move || write(&store, volume, 16 * MIB, meanwhile));
+        stored.write_meanwhile(meanwhile);
         stored.calls_of_checkpoint(Call::Sync)
     };
     assert_eq!(syncs(8 * MIB), syncs(0));
@@ -132,9 +133,6 @@ fn a_file_is_synced_once_however_often_it_was_written_back() {
 fn little_is_left_to_the_sync() {
     let stored = Stored::new();
     stored.write(0, MIB);
-    let (store, volume) = (stored.store.clone(), stored.volume);
-    stored
-        .disk
-        .at_write_back(move || write(&store, volume, 16 * MIB, MIB));
+    stored.write_meanwhile(MIB);
     assert_eq!(stored.calls_of_checkpoint(Call::WriteBack), calls_for(MIB));
 }

@@ -41,10 +41,13 @@ pub(super) fn parse_bytes(text: &str) -> Option<usize> {
     number.checked_mul(1 << shift)
 }
 
-/// What the store takes, and requests need: a transaction may be an eighth of it.
+/// The least journal that requests can do with, in bytes: a transaction may be an eighth of it.
+pub const LEAST_JOURNAL: u64 = 8 << 20;
+
+/// From there to the most that the store takes.
 pub(super) fn parse_journal_size(text: &str) -> Option<u64> {
     let bytes = parse_bytes(text)? as u64;
-    (8 << 20..=16 << 30).contains(&bytes).then_some(bytes)
+    (LEAST_JOURNAL..=16 << 30).contains(&bytes).then_some(bytes)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use encoding::{Feature, Features};
 pub use backend::CurveSettings;
 pub use file::commented_defaults;
 pub use integrity::IntegritySettings;
-pub use limits::ServerLimits;
+pub use limits::{LEAST_JOURNAL, ServerLimits};
 pub use listen::{Listener, offset};
 use msgr::{
     GateLimits,
