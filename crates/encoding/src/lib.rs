@@ -17,5 +17,5 @@ mod testing;
 pub use codec::{Decode, DecodeError, Encode, Put, Reader};
 pub use errno::Errno;
 pub use features::{Feature, Features};
-pub use message::{Message, MessageHeader, MessageType, RawMessage};
+pub use message::{Message, MessageHeader, MessageType, Pieces, RawMessage, pieces};
 pub use peer_release::{Bit59, PeerRelease};

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
 
 use crate::{codec::Result, features::Features};
 
@@ -70,6 +71,15 @@ pub const PRIO_DEFAULT: u16 = 127;
 /// `CEPH_MSG_PRIO_HIGH`: what heartbeats and maps use.
 pub const PRIO_HIGH: u16 = 196;
 
+/// Data in pieces, one behind the other: most often one, which needs no list in memory of its own.
+pub type Pieces = SmallVec<[Bytes; 1]>;
+
+/// The pieces of data that is in one: none if it is empty.
+#[must_use]
+pub fn pieces(data: Bytes) -> Pieces {
+    Some(data).filter(|data| !data.is_empty()).into_iter().collect()
+}
+
 /// A message as it travels: header and sections, not yet interpreted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawMessage {
@@ -80,7 +90,7 @@ pub struct RawMessage {
     /// Rarely used middle section.
     pub middle: Bytes,
     /// Bulk data. A received message has at most one piece; a sent one may have many, written without joining.
-    pub data: Vec<Bytes>,
+    pub data: Pieces,
 }
 
 impl RawMessage {
@@ -98,7 +108,7 @@ impl RawMessage {
             },
             front,
             middle: Bytes::new(),
-            data: Vec::new(),
+            data: Pieces::new(),
         }
     }
 

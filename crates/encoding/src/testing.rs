@@ -169,7 +169,7 @@ pub(crate) fn check_truncations<M: Message>(raw: &RawMessage) {
     }
     for n in 0..raw.data_bytes().len().min(256) {
         let mut cut = raw.clone();
-        cut.data = vec![raw.data_bytes().slice(..n)];
+        cut.data = [raw.data_bytes().slice(..n)].into();
         let _ = M::decode(&cut);
     }
 }

@@ -84,7 +84,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (sender, mut done) = mpsc::unbounded_channel();
         let connected = connect(address, config, Arc::new(Pump(sender))).await?;
         let mut message = RawMessage::new(MessageType::OSD_OP, 8, 3, Bytes::from(vec![1; 250]));
-        message.data = vec![Bytes::from(vec![2; size])];
+        message.data = [Bytes::from(vec![2; size])].into();
         let start = Instant::now();
         for _ in 0..depth {
             connected.session.send(message.clone());

@@ -156,7 +156,7 @@ fn message(tid: u64, len: usize) -> RawMessage {
     let mut message =
         RawMessage::new(MessageType::OSD_OP, 8, 3, Bytes::from(vec![tid as u8; 200])).with_tid(tid);
     if len > 0 {
-        message.data = vec![Bytes::from(vec![!(tid as u8); len])];
+        message.data = [Bytes::from(vec![!(tid as u8); len])].into();
     }
     message
 }

@@ -174,7 +174,7 @@ impl Server {
 
 fn message(tid: u64) -> RawMessage {
     let mut message = RawMessage::new(MessageType::OSD_OP, 8, 3, Bytes::from_static(b"front")).with_tid(tid);
-    message.data = vec![Bytes::from(vec![tid as u8; 20_000])];
+    message.data = [Bytes::from(vec![tid as u8; 20_000])].into();
     message
 }
 

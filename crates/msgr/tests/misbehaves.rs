@@ -162,7 +162,7 @@ impl Client {
     /// The bytes of a message with so much data.
     fn message_of(&mut self, len: usize) -> Vec<u8> {
         let mut message = RawMessage::new(MessageType::PING, 1, 1, Bytes::from_static(b"front"));
-        message.data = vec![Bytes::from(vec![9; len])];
+        message.data = [Bytes::from(vec![9; len])].into();
         self.session.write.send(&message);
         self.session.write.output().take().to_vec()
     }

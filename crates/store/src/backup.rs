@@ -38,7 +38,7 @@ impl Store {
                     break all;
                 }
                 // What waits for a device may wait for long, and was told to nobody.
-                if order.checkpointed >= journaled && stages::is_stuck(core, &order) {
+                if order.checkpointed >= journaled && stages::is_stuck(&order) {
                     break durable;
                 }
                 order.want_checkpoint(core);

@@ -84,7 +84,7 @@ impl Callbacks {
     }
 
     fn run_now(&self, mut ready: Vec<Callback>) {
-        let mut all = || ready.drain(..).for_each(|callback| callback(Ok(())));
+        let mut all = || ready.drain(..).for_each(|callback| callback.told(Ok(())));
         match &self.around {
             Some(around) => around(&mut all),
             None => all(),
@@ -100,11 +100,12 @@ mod tests {
     };
 
     use super::*;
+    use crate::error::Result;
 
     /// One that sends a number and the thread that it ran on.
     fn telling(told: &mpsc::Sender<(u32, thread::ThreadId)>, number: u32) -> Callback {
         let told = told.clone();
-        Box::new(move |outcome| {
+        Box::new(move |outcome: Result<()>| {
             outcome.expect("durable");
             told.send((number, thread::current().id()))
                 .expect("the test waits");

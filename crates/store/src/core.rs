@@ -10,6 +10,7 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use smallvec::SmallVec;
 
 use crate::{
     callbacks::Callbacks,
@@ -29,7 +30,7 @@ use crate::{
     remote::{self, Clear},
     scrub::Scrubber,
     step::Stepper,
-    sums::SumCache,
+    sums::{BlockSums, SumCache},
     transaction::{Op, Seq, Transaction},
     volume::Volume,
     volumes::Volumes,
@@ -66,6 +67,8 @@ pub(crate) enum DataKind {
     Journaled {
         offset: u64,
         data: bytes::Bytes,
+        /// Those of its blocks, if they are known and do not stand in its [`Op::Write`].
+        sums: BlockSums,
     },
     /// To the file first, then named by the journal.
     Direct {
@@ -86,7 +89,7 @@ pub(crate) struct Queued {
     pub(crate) seq: Seq,
     /// As it stands in the journal.
     pub(crate) ops: Vec<Op>,
-    pub(crate) data: Vec<DataOp>,
+    pub(crate) data: SmallVec<[DataOp; 1]>,
     /// What it takes in the journal.
     pub(crate) size: Size,
     /// Has direct writes that are not done yet, and must not start before everything up to this transaction has reached its files.
@@ -250,7 +253,10 @@ impl Core {
     ) -> Self {
         let order = Order {
             submitted: seq,
-            queue: Queue::new(options.devices.is_none()),
+            queue: match options.devices {
+                Some(_) => Queue::by_touch(),
+                None => Queue::in_order(),
+            },
             open: BTreeSet::new(),
             barrier: None,
             directs: Directs::default(),
@@ -447,7 +453,7 @@ impl Core {
     /// Secures the space of all writes, so that they cannot fail for it once they are acknowledged.
     fn allocate(&self, queued: &Queued, frees: bool) -> Result<()> {
         for op in &queued.data {
-            let (DataKind::Journaled { offset, data } | DataKind::Direct { offset, data, .. }) = &op.kind
+            let (DataKind::Journaled { offset, data, .. } | DataKind::Direct { offset, data, .. }) = &op.kind
             else {
                 continue;
             };
@@ -507,7 +513,7 @@ impl Core {
                 pending.insert(extent);
             };
             match &op.kind {
-                DataKind::Journaled { offset, data } => {
+                DataKind::Journaled { offset, data, .. } => {
                     let extent = extent(*offset, data.len() as u64, Some(data.clone()));
                     show(&mut volume.pending.write(), extent);
                 }

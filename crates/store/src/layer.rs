@@ -93,8 +93,7 @@ impl Layer {
     }
 
     /// Overwrites a part of a value; `below` is what lies under this layer.
-    pub(crate) fn patch(&mut self, key: &Bytes, offset: usize, data: &[u8], below: Option<Bytes>) {
-        let dead = is_dead(&self.dead, key);
+    pub(crate) fn patch(&mut self, key: &[u8], offset: usize, data: &[u8], below: Option<Bytes>) {
         let mut page = match self.slots.get_mut(key) {
             Some(Slot::Page(page)) => {
                 self.bytes += (offset + data.len()).saturating_sub(page.len());
@@ -103,11 +102,11 @@ impl Layer {
             }
             Some(Slot::Value(value)) => Vec::from(value.clone()),
             Some(Slot::Deleted) => Vec::new(),
-            None if dead => Vec::new(),
+            None if is_dead(&self.dead, key) => Vec::new(),
             None => below.map(Vec::from).unwrap_or_default(),
         };
         apply_patch(&mut page, offset, data);
-        self.set(key.clone(), Slot::Page(page));
+        self.set(Bytes::copy_from_slice(key), Slot::Page(page));
     }
 
     pub(crate) fn delete_range(&mut self, start: Bytes, end: Option<Bytes>) {
@@ -271,12 +270,12 @@ mod tests {
     #[test]
     fn a_patch_extends_with_zeros_and_takes_the_value_below() {
         let mut layer = Layer::default();
-        layer.patch(&key("a"), 4, b"xy", Some(key("123")));
+        layer.patch(b"a", 4, b"xy", Some(key("123")));
         assert_eq!(layer.get(b"a"), Found::Value(Bytes::from_static(b"123\0xy")));
-        layer.patch(&key("a"), 0, b"9", None);
+        layer.patch(b"a", 0, b"9", None);
         assert_eq!(layer.get(b"a"), Found::Value(Bytes::from_static(b"923\0xy")));
         layer.delete(key("a"));
-        layer.patch(&key("a"), 1, b"z", Some(key("unseen")));
+        layer.patch(b"a", 1, b"z", Some(key("unseen")));
         assert_eq!(layer.get(b"a"), Found::Value(Bytes::from_static(b"\0z")));
     }
 }

@@ -82,4 +82,4 @@ pub use scrub::{Integrity, Scrub, Scrubbed};
 pub use step::Stage;
 pub use store::{Progress, Space, Store, prefix_end};
 pub use transaction::{MAX_KEY, MAX_VALUE, MAX_VOLUME, Seq, Transaction, VolumeId};
-pub use waiters::DurableAt;
+pub use waiters::{DurableAt, Waiter};

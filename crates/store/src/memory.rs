@@ -98,7 +98,7 @@ impl Store {
         Memory {
             metadata: Held::new(keys, bytes),
             queued: Held {
-                items: order.queue.waiting().len() as u64,
+                items: order.queue.len() as u64,
                 bytes: order.promised,
             },
             deferred: Held::new(order.to_apply.len(), deferred.map(|op| journaled(&op.kind)).sum()),

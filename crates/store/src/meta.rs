@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, iter::Peekable, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
+use smallvec::SmallVec;
 
 use crate::{
     error::Result,
@@ -27,11 +28,10 @@ struct Layers {
     carried: usize,
 }
 
-/// What lies under the active layer, and when it was looked at.
+/// What lies under the active layer.
 pub(crate) struct Below {
     frozen: Option<Arc<Layer>>,
     snapshot: Arc<Snapshot>,
-    rotation: u64,
 }
 
 impl Below {
@@ -49,9 +49,20 @@ impl Below {
 }
 
 /// Base values for the patches of one transaction, read before it takes its place in the order.
-pub(crate) struct Bases {
+pub(crate) struct Bases<'a> {
     rotation: u64,
-    values: BTreeMap<Bytes, Option<Bytes>>,
+    /// By key, for each patch that needs one.
+    values: SmallVec<[(&'a [u8], Option<Bytes>); 2]>,
+}
+
+impl Bases<'_> {
+    /// The first patch of a key takes its value: later ones find the key in the active layer.
+    fn take(&mut self, key: &[u8]) -> Option<Bytes> {
+        let mut values = self.values.iter_mut();
+        values
+            .find(|(of, _)| *of == key)
+            .and_then(|(_, value)| value.take())
+    }
 }
 
 /// All metadata.
@@ -85,35 +96,32 @@ impl Meta {
     }
 
     /// Reads what the patches in `ops` build on, as far as the active layer does not know it.
-    pub(crate) fn bases(&self, ops: &[Op]) -> Result<Option<Bases>> {
-        let mut wanted = Vec::new();
-        let below = {
-            let layers = self.layers.read();
-            for op in ops {
-                if let Op::Patch { key, .. } = op
-                    && !layers.active.decides(key)
-                {
-                    wanted.push(key.clone());
-                }
-            }
-            if wanted.is_empty() && !ops.iter().any(|op| matches!(op, Op::Patch { .. })) {
-                return Ok(None);
-            }
-            layers.below()
-        };
-        let mut values = BTreeMap::new();
-        for key in wanted {
-            let value = below.get(&key)?;
-            values.insert(key, value);
+    pub(crate) fn bases<'a>(&self, ops: &'a [Op]) -> Result<Option<Bases<'a>>> {
+        let patched = ops.iter().filter_map(|op| match op {
+            Op::Patch { key, .. } => Some(&key[..]),
+            _ => None,
+        });
+        let mut patched = patched.peekable();
+        if patched.peek().is_none() {
+            return Ok(None);
         }
-        Ok(Some(Bases {
-            rotation: below.rotation,
-            values,
-        }))
+        let (rotation, mut values, below) = {
+            let layers = self.layers.read();
+            let wanted = patched.filter(|key| !layers.active.decides(key));
+            let values: SmallVec<[_; 2]> = wanted.map(|key| (key, None)).collect();
+            let below = (!values.is_empty()).then(|| layers.below());
+            (layers.rotation, values, below)
+        };
+        if let Some(below) = below {
+            for (key, value) in &mut values {
+                *value = below.get(key)?;
+            }
+        }
+        Ok(Some(Bases { rotation, values }))
     }
 
     /// Applies the metadata part of a transaction. Returns false, with nothing done, if `bases` is out of date.
-    pub(crate) fn apply(&self, ops: &[Op], mut bases: Option<Bases>) -> bool {
+    pub(crate) fn apply(&self, ops: &[Op], mut bases: Option<Bases<'_>>) -> bool {
         let mut layers = self.layers.write();
         if bases
             .as_ref()
@@ -122,11 +130,7 @@ impl Meta {
             return false;
         }
         for op in ops {
-            let base = |key: &Bytes| {
-                bases
-                    .as_mut()
-                    .and_then(|bases| bases.values.remove(key).flatten())
-            };
+            let base = |key: &[u8]| bases.as_mut().and_then(|bases| bases.take(key));
             apply_op(&mut layers.active, op, base);
         }
         true
@@ -251,13 +255,12 @@ impl Layers {
         Below {
             frozen: self.frozen.clone(),
             snapshot: Arc::clone(&self.snapshot),
-            rotation: self.rotation,
         }
     }
 }
 
 /// Applies one change to a layer. `base` gives the value under the layer.
-pub(crate) fn apply_op(layer: &mut Layer, op: &Op, base: impl FnOnce(&Bytes) -> Option<Bytes>) {
+pub(crate) fn apply_op(layer: &mut Layer, op: &Op, base: impl FnOnce(&[u8]) -> Option<Bytes>) {
     match op {
         Op::Put { key, value } => layer.put(key.clone(), value),
         Op::Patch { key, offset, data } => {

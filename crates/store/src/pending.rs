@@ -100,8 +100,17 @@ impl Pending {
     }
 
     fn cut(&mut self, start: u64, end: u64, wanted: impl Fn(&Extent) -> bool) {
-        if self.extents.is_empty() {
-            return;
+        // Most often there is nothing, or just what is asked for.
+        match self.extents.range(..end).next_back() {
+            Some((_, last)) if last.end() > start => {
+                if (last.offset, last.end()) == (start, end) {
+                    if wanted(last) {
+                        self.extents.remove(&start);
+                    }
+                    return;
+                }
+            }
+            _ => return,
         }
         let keys: SmallVec<[u64; 4]> = self
             .keys(start, end)

@@ -11,7 +11,7 @@ use crate::{
     options::BLOCK,
     record::Size,
     remote::Clear,
-    sums::{self, SUM, whole_blocks},
+    sums::{self, BlockSums, SUM, sum_of, whole_blocks},
     transaction::{Op, Transaction},
     volume::Volume,
 };
@@ -84,10 +84,31 @@ impl Cut {
 /// What becomes of a transaction.
 struct Plan {
     ops: Vec<Op>,
-    data: Vec<DataOp>,
+    data: SmallVec<[DataOp; 1]>,
 }
 
 impl Plan {
+    /// Of a transaction of which nothing is cut, and to which nothing is added.
+    fn as_it_is(core: &Core, ops: Vec<Op>) -> Result<Self> {
+        let mut data = SmallVec::new();
+        for (at, op) in ops.iter().enumerate() {
+            let (Op::Write { volume, .. } | Op::Discard { volume, .. }) = op else {
+                continue;
+            };
+            let volume = core.volumes.get(*volume)?;
+            let kind = match op {
+                Op::Write { offset, data, .. } => journaled(&volume, *offset, data.clone()),
+                Op::Discard { offset, len, .. } => {
+                    let (offset, len) = (*offset, *len);
+                    DataKind::Discard { offset, len }
+                }
+                _ => continue,
+            };
+            data.push(DataOp { op: at, volume, kind });
+        }
+        Ok(Self { ops, data })
+    }
+
     fn add(&mut self, op: Op, volume: Arc<Volume>, kind: DataKind) {
         let at = self.ops.len();
         self.ops.push(op);
@@ -119,10 +140,21 @@ impl Plan {
                 data: data.clone(),
                 sums: Bytes::new(),
             };
-            (op, DataKind::Journaled { offset, data })
+            (op, journaled(volume, offset, data))
         };
         self.add(op, Arc::clone(volume), kind);
     }
+}
+
+/// A write through the journal. Its sums are made now if it is a few whole blocks: the processor's cache has them, and will not when they are applied.
+fn journaled(volume: &Volume, offset: u64, data: Bytes) -> DataKind {
+    let mut sums = BlockSums::new();
+    let blocks = data.len() / BLOCK as usize;
+    let whole = offset.is_multiple_of(BLOCK) && (data.len() as u64).is_multiple_of(BLOCK);
+    if volume.sums.are_kept() && whole && blocks < sums.inline_size() {
+        sums.extend(data.chunks(BLOCK as usize).map(sum_of));
+    }
+    DataKind::Journaled { offset, data, sums }
 }
 
 /// The room that the sums of a direct write take, which are found while it is written.
@@ -132,14 +164,21 @@ fn no_sums_yet(offset: u64, len: u64) -> Bytes {
 }
 
 impl Core {
-    /// Splits a transaction on files.
-    pub(crate) fn prepare(&self, tx: Transaction) -> Result<Queued> {
-        let cut = Cut::of(self, &tx.ops);
-        let mut plan = Plan {
-            ops: Vec::with_capacity(tx.ops.len()),
-            data: Vec::new(),
+    fn plan(&self, ops: Vec<Op>) -> Result<Plan> {
+        let cut = Cut::of(self, &ops);
+        let changes = |op: &Op| match op {
+            Op::Write { data, .. } => data.len() as u64 >= cut.threshold,
+            Op::DeleteVolume { .. } => true,
+            _ => false,
         };
-        for op in tx.ops {
+        if !ops.iter().any(changes) {
+            return Plan::as_it_is(self, ops);
+        }
+        let mut plan = Plan {
+            ops: Vec::with_capacity(ops.len()),
+            data: SmallVec::new(),
+        };
+        for op in ops {
             match op {
                 Op::Write {
                     volume, offset, data, ..
@@ -161,20 +200,26 @@ impl Core {
                 op => plan.ops.push(op),
             }
         }
-        let Plan { mut ops, mut data } = plan;
+        Ok(plan)
+    }
+
+    /// Splits a transaction on files.
+    pub(crate) fn prepare(&self, tx: Transaction) -> Result<Queued> {
+        let Plan { mut ops, mut data } = self.plan(tx.ops)?;
         keep_order_of_directs(&mut ops, &mut data);
         outline(&mut ops, self.options.outlined_threshold);
+        let mut size = Size::of(&ops);
         // Without room for their sums, blocks have none until they are read by a scrub.
-        if Size::of(&ops).batch_len() > self.options.max_transaction() {
+        if size.batch_len() > self.options.max_transaction() {
             for op in &mut ops {
                 if let Op::Direct { sums, .. } = op {
                     *sums = Bytes::new();
                 }
             }
+            size = Size::of(&ops);
         }
         let is_direct = |op: &DataOp| matches!(op.kind, DataKind::Direct { .. });
         let direct_after = data.iter().any(is_direct).then_some(0);
-        let size = Size::of(&ops);
         let direct_bytes = ops
             .iter()
             .map(|op| if let Op::Direct { len, .. } = op { *len } else { 0 })
@@ -216,7 +261,7 @@ fn outline(ops: &mut [Op], threshold: u64) {
 fn keep_order_of_directs(ops: &mut [Op], data: &mut [DataOp]) {
     let overlaps = |a: &DataOp, b: &DataOp| {
         let range = |op: &DataOp| match &op.kind {
-            DataKind::Journaled { offset, data } | DataKind::Direct { offset, data, .. } => {
+            DataKind::Journaled { offset, data, .. } | DataKind::Direct { offset, data, .. } => {
                 Some((*offset, offset + data.len() as u64))
             }
             DataKind::Discard { offset, len } => Some((*offset, offset + len)),
@@ -233,8 +278,8 @@ fn keep_order_of_directs(ops: &mut [Op], data: &mut [DataOp]) {
         let DataKind::Direct { offset, data, .. } = &this.kind else {
             continue;
         };
-        let journaled = |op: &&DataOp| !matches!(op.kind, DataKind::Direct { .. });
-        if !before.iter().filter(journaled).any(|op| overlaps(op, this)) {
+        let through_journal = |op: &&DataOp| !matches!(op.kind, DataKind::Direct { .. });
+        if !before.iter().filter(through_journal).any(|op| overlaps(op, this)) {
             continue;
         }
         let (offset, data, id) = (*offset, data.clone(), this.volume.id);
@@ -246,6 +291,6 @@ fn keep_order_of_directs(ops: &mut [Op], data: &mut [DataOp]) {
                 sums: Bytes::new(),
             };
         }
-        this.kind = DataKind::Journaled { offset, data };
+        this.kind = journaled(&this.volume, offset, data);
     }
 }

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use crate::{
     options::BLOCK,
     sums::SUM,
-    transaction::{Op, Seq, VolumeId},
+    transaction::{Op, Seq, Short, VolumeId},
 };
 
 const MAGIC: u64 = u64::from_le_bytes(*b"rbdgJNL1");
@@ -211,9 +211,9 @@ pub(crate) fn decode(payload: &mut Bytes) -> Option<Vec<Op>> {
                 value: take_bytes(payload)?,
             },
             PATCH => Op::Patch {
-                key: take_bytes(payload)?,
+                key: Short::from_slice(&take_bytes(payload)?),
                 offset: take_u64(payload)?,
-                data: take_bytes(payload)?,
+                data: Short::from_slice(&take_bytes(payload)?),
             },
             DELETE => Op::Delete {
                 key: take_bytes(payload)?,
@@ -375,9 +375,9 @@ mod tests {
                 value: b("value"),
             },
             Op::Patch {
-                key: b("k"),
+                key: Short::from_slice(b"k"),
                 offset: 9,
-                data: b("p"),
+                data: Short::from_slice(b"p"),
             },
             Op::Delete { key: b("") },
             Op::DeleteRange {

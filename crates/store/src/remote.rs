@@ -238,7 +238,7 @@ impl Core {
             seq: 0,
             size: Size::of(&plan.ops),
             ops: plan.ops,
-            data: plan.data,
+            data: plan.data.into(),
             direct_after: writes.then_some(0),
             direct_behind: start_after,
             builds_on,

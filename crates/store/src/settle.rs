@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::{
     core::Core,
     disk::DiskFile,
     error::Result,
     options::BLOCK,
-    sums::{self, NONE, ROTTEN, sum_of, whole_blocks},
+    sums::{self, BlockSums, NONE, ROTTEN, sum_of, whole_blocks},
     volume::Volume,
 };
 
@@ -35,7 +33,7 @@ impl Core {
         file: &dyn DiskFile,
         offset: u64,
         data: &[u8],
-        known: &[u8],
+        known: BlockSums,
     ) -> Result<()> {
         if !volume.sums.are_kept() {
             return volume.write_at(file, offset, data);
@@ -43,7 +41,7 @@ impl Core {
         let _settling = volume.settling.lock();
         let end = offset + data.len() as u64;
         let (first, last) = (offset / BLOCK, end.div_ceil(BLOCK));
-        let mut found: SmallVec<[u32; 4]> = sums::decode(known).collect();
+        let mut found = known;
         found.reserve_exact((last - first) as usize - found.len());
         for block in first + found.len() as u64..last {
             let start = block * BLOCK;

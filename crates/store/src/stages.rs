@@ -17,7 +17,7 @@ use crate::{
     layer::Layer,
     options::BLOCK,
     record::{HEADER, Size},
-    regions,
+    regions, sums,
     transaction::{Op, Seq},
     write_back,
 };
@@ -99,7 +99,7 @@ pub(crate) fn journal_alone(core: &Arc<Core>) -> bool {
     };
     let alone = {
         let order = core.order.lock();
-        let nothing_else = order.queue.waiting().len() == 1 && order.queue.has_ready(order.barrier);
+        let nothing_else = order.queue.len() == 1 && order.queue.has_ready(order.barrier);
         nothing_else && order.alone >= ALONE && order.write_took < QUICK
     };
     if alone {
@@ -278,11 +278,11 @@ fn apply(core: &Core, tx: &Queued) -> Result<()> {
     for op in &tx.data {
         let volume = &op.volume;
         match &op.kind {
-            DataKind::Journaled { offset, data } => {
+            DataKind::Journaled { offset, data, sums } => {
                 if let Some(file) = core.volumes.file_or_create(volume)? {
                     let sums = match tx.ops.get(op.op) {
-                        Some(Op::Write { sums, .. }) => &sums[..],
-                        _ => &[],
+                        Some(Op::Write { sums, .. }) if !sums.is_empty() => sums::decode(sums).collect(),
+                        _ => sums.clone(),
                     };
                     core.settle_write(volume, &*file, *offset, data, sums)?;
                     write_back::note(core, volume, *offset, data.len() as u64);
@@ -317,7 +317,7 @@ fn apply(core: &Core, tx: &Queued) -> Result<()> {
     // file, or a reader could see a range discarded that the same transaction writes.
     for op in &tx.data {
         let (offset, len) = match &op.kind {
-            DataKind::Journaled { offset, data } => (*offset, data.len() as u64),
+            DataKind::Journaled { offset, data, .. } => (*offset, data.len() as u64),
             DataKind::Direct { offset, data, .. } => op.reach(*offset, data.len() as u64),
             DataKind::Discard { offset, len } => (*offset, *len),
             DataKind::Delete => continue,
@@ -357,8 +357,8 @@ pub(crate) fn run_checkpoints(core: &Core) {
 }
 
 /// Whether a transaction waits for its device for long.
-pub(crate) fn is_stuck(core: &Core, order: &Order) -> bool {
-    let since = order.queue.oldest().filter(|_| core.options.devices.is_some());
+pub(crate) fn is_stuck(order: &Order) -> bool {
+    let since = order.queue.oldest();
     since.is_some_and(|since| since.elapsed() >= STUCK)
 }
 
@@ -380,7 +380,7 @@ fn wait_for_checkpoint(core: &Core) -> Option<Kind> {
             return None;
         }
         // What waits for a device may wait for long, and a checkpoint would wait with it and hold up the rest.
-        let stuck = is_stuck(core, &order);
+        let stuck = is_stuck(&order);
         if stuck && order.checkpoint_wanted {
             return Some(Kind::Around);
         }

@@ -23,7 +23,7 @@ use crate::{
     scrub, stages,
     step::{Stage, Stepper},
     transaction::{Op, Seq, Transaction, VolumeId},
-    waiters::DurableAt,
+    waiters::{Callback, DurableAt, Waiter},
 };
 
 /// How long writes that devices have not ended are waited for when a store that failed is closed.
@@ -152,7 +152,12 @@ impl Store {
     /// Runs `callback` once transaction `seq` is durable, with what it builds on: on devices that may be before older ones are, which
     /// wait for a device. Else as [`Store::after`].
     pub fn after_alone(&self, seq: Seq, callback: impl FnOnce(Result<()>) + Send + 'static) {
-        self.core().waiters.after_alone(seq, Box::new(callback));
+        self.tell_alone(seq, Box::new(callback));
+    }
+
+    /// As [`Store::after_alone`].
+    pub fn tell_alone(&self, seq: Seq, waiter: Box<dyn Waiter>) {
+        self.core().waiters.after_alone(seq, waiter);
     }
 
     /// Whether transaction `seq` is durable, with what it builds on.
@@ -180,7 +185,7 @@ impl Store {
     pub fn wait(&self, seq: Seq) -> Result<()> {
         self.step_until(|| self.durable() >= seq)?;
         self.core().hurry();
-        wait_for(|told| self.after(seq, told))
+        wait_for(|told| self.core().waiters.after(seq, told))
     }
 
     /// Submits, and waits until it is durable with what it builds on.
@@ -188,7 +193,7 @@ impl Store {
         let seq = self.submit(tx)?;
         self.step_until(|| self.is_durable(seq))?;
         self.core().hurry();
-        wait_for(|told| self.after_alone(seq, told))?;
+        wait_for(|told| self.tell_alone(seq, told))?;
         Ok(seq)
     }
 
@@ -496,7 +501,7 @@ impl Drop for Handle {
 }
 
 /// Waits for what a callback is told.
-pub(crate) fn wait_for(ask: impl FnOnce(Box<dyn FnOnce(Result<()>) + Send>)) -> Result<()> {
+pub(crate) fn wait_for(ask: impl FnOnce(Callback)) -> Result<()> {
     let slot = Arc::new((Mutex::new(None), Condvar::new()));
     let told = Arc::clone(&slot);
     ask(Box::new(move |outcome| {

@@ -12,6 +12,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use crate::{error::Result, options::BLOCK, transaction::VolumeId, volume::Volume};
 
@@ -40,6 +41,9 @@ pub(crate) fn sum_of(block: &[u8]) -> u32 {
         sum => sum,
     }
 }
+
+/// The sums of some blocks, one behind the other.
+pub(crate) type BlockSums = SmallVec<[u32; 4]>;
 
 /// The sums of whole blocks, as they stand in journal and file.
 pub(crate) fn encode(blocks: &[u8]) -> Vec<u8> {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::{
     error::{Result, StoreError},
@@ -29,6 +30,9 @@ impl fmt::Display for VolumeId {
     }
 }
 
+/// Bytes that most often need no memory of their own.
+pub(crate) type Short = SmallVec<[u8; 32]>;
+
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Op {
@@ -37,9 +41,9 @@ pub(crate) enum Op {
         value: Bytes,
     },
     Patch {
-        key: Bytes,
+        key: Short,
         offset: u64,
-        data: Bytes,
+        data: Short,
     },
     Delete {
         key: Bytes,
@@ -145,11 +149,11 @@ impl Transaction {
 
     /// Overwrites a part of the value of a key. A missing value counts as empty, and a value that is too short is
     /// extended with zeros. Only the patch goes to the journal, so that small changes of large values are cheap.
-    pub fn patch(&mut self, key: impl Into<Bytes>, offset: u64, data: impl Into<Bytes>) -> &mut Self {
+    pub fn patch(&mut self, key: impl AsRef<[u8]>, offset: u64, data: impl AsRef<[u8]>) -> &mut Self {
         self.push(Op::Patch {
-            key: key.into(),
+            key: Short::from_slice(key.as_ref()),
             offset,
-            data: data.into(),
+            data: Short::from_slice(data.as_ref()),
         })
     }
 
@@ -230,20 +234,15 @@ impl Transaction {
     pub(crate) fn check(&self) -> Result<()> {
         for op in &self.ops {
             match op {
-                Op::Put { key, .. } | Op::Patch { key, .. } | Op::Delete { key }
-                    if key.first() == Some(&RESERVED) =>
-                {
-                    return Err(StoreError::ReservedKey);
-                }
                 Op::Put { key, value } => {
-                    limit("a key", key.len() as u64, MAX_KEY as u64)?;
+                    check_key(key)?;
                     limit("a value", value.len() as u64, MAX_VALUE)?;
                 }
                 Op::Patch { key, offset, data } => {
-                    limit("a key", key.len() as u64, MAX_KEY as u64)?;
+                    check_key(key)?;
                     limit("a value", offset.saturating_add(data.len() as u64), MAX_VALUE)?;
                 }
-                Op::Delete { key } => limit("a key", key.len() as u64, MAX_KEY as u64)?,
+                Op::Delete { key } => check_key(key)?,
                 Op::DeleteRange { start, end } => {
                     limit("a key", start.len().max(end.len()) as u64, MAX_KEY as u64)?;
                 }
@@ -257,6 +256,14 @@ impl Transaction {
             }
         }
         Ok(())
+    }
+}
+
+/// Checks the key of a changed value.
+fn check_key(key: &[u8]) -> Result<()> {
+    match key.first() {
+        Some(&RESERVED) => Err(StoreError::ReservedKey),
+        _ => limit("a key", key.len() as u64, MAX_KEY as u64),
     }
 }
 

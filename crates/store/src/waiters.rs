@@ -1,7 +1,7 @@
 //! Who waits for a transaction to become durable.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     future::Future,
     pin::Pin,
     sync::{
@@ -12,25 +12,50 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 
 use crate::{
     error::{Result, StoreError},
     transaction::Seq,
 };
 
-pub(crate) type Callback = Box<dyn FnOnce(Result<()>) + Send>;
+/// Who waits for a transaction. Whatever is in a box already needs no other one to wait.
+pub trait Waiter: Send {
+    /// It is durable, or will never be.
+    fn told(self: Box<Self>, outcome: Result<()>);
+}
+
+impl<F: FnOnce(Result<()>) + Send> Waiter for F {
+    fn told(self: Box<Self>, outcome: Result<()>) {
+        self(outcome);
+    }
+}
+
+pub(crate) type Callback = Box<dyn Waiter>;
 
 #[derive(Default)]
 struct Queue {
     /// For everything up to a transaction. Ascending by its number; equal ones in the order they came.
     waiting: VecDeque<(Seq, Callback)>,
-    /// For a transaction alone.
-    alone: BTreeMap<Seq, SmallVec<[Callback; 1]>>,
+    /// For a transaction alone. In the same order.
+    alone: VecDeque<(Seq, Callback)>,
     /// Durable, while something before them is not.
     early: BTreeSet<Seq>,
     /// Set once nothing more becomes durable.
     end: Option<StoreError>,
+}
+
+/// Adds a callback to those that are ascending by their transaction: most often it is the last.
+fn insert(waiting: &mut VecDeque<(Seq, Callback)>, seq: Seq, callback: Callback) {
+    let before = waiting.iter().rposition(|(other, _)| *other <= seq);
+    waiting.insert(before.map_or(0, |at| at + 1), (seq, callback));
+}
+
+/// Takes those of one transaction: most often they are the first.
+fn take(waiting: &mut VecDeque<(Seq, Callback)>, seq: Seq, ready: &mut Vec<Callback>) {
+    let first = waiting.partition_point(|(other, _)| *other < seq);
+    while waiting.get(first).is_some_and(|(other, _)| *other == seq) {
+        ready.extend(waiting.remove(first).map(|(_, callback)| callback));
+    }
 }
 
 /// Callbacks by the transaction they wait for.
@@ -65,17 +90,16 @@ impl Waiters {
         } else if let Some(error) = &queue.end {
             Err(error.clone())
         } else {
-            queue.alone.entry(seq).or_default().push(callback);
-            return;
+            return insert(&mut queue.alone, seq, callback);
         };
         drop(queue);
-        callback(outcome);
+        callback.told(outcome);
     }
 
     /// Runs `callback` when everything up to `seq` is durable, or will never be.
     pub(crate) fn after(&self, seq: Seq, callback: Callback) {
         if self.durable() >= seq {
-            return callback(Ok(()));
+            return callback.told(Ok(()));
         }
         let mut queue = self.queue.lock();
         // Looked at again under the lock, under which `advance` stores it.
@@ -84,25 +108,19 @@ impl Waiters {
         } else if let Some(error) = &queue.end {
             Err(error.clone())
         } else {
-            let at = queue
-                .waiting
-                .iter()
-                .rposition(|(other, _)| *other <= seq)
-                .map_or(0, |at| at + 1);
-            queue.waiting.insert(at, (seq, callback));
-            return;
+            return insert(&mut queue.waiting, seq, callback);
         };
         drop(queue);
-        callback(outcome);
+        callback.told(outcome);
     }
 
     /// These are durable. Returns the callbacks that waited for them, in order.
     pub(crate) fn advance(&self, done: &[Seq]) -> Vec<Callback> {
-        let mut ready: Vec<Callback> = Vec::new();
+        let mut ready = Vec::with_capacity(done.len());
         let mut queue = self.queue.lock();
         let mut durable = self.durable();
         for seq in done {
-            ready.extend(queue.alone.remove(seq).into_iter().flatten());
+            take(&mut queue.alone, *seq, &mut ready);
             if *seq == durable + 1 {
                 durable = *seq;
                 while queue.early.remove(&(durable + 1)) {
@@ -122,13 +140,11 @@ impl Waiters {
     pub(crate) fn end(&self, error: StoreError) {
         let mut queue = self.queue.lock();
         queue.end.get_or_insert(error.clone());
-        let alone = std::mem::take(&mut queue.alone).into_values().flatten();
-        let waiting = std::mem::take(&mut queue.waiting)
-            .into_iter()
-            .map(|(_, callback)| callback);
+        let alone = std::mem::take(&mut queue.alone);
+        let waiting = std::mem::take(&mut queue.waiting);
         drop(queue);
-        for callback in alone.chain(waiting) {
-            callback(Err(error.clone()));
+        for (_, callback) in alone.into_iter().chain(waiting) {
+            callback.told(Err(error.clone()));
         }
     }
 }

@@ -50,7 +50,7 @@ fn transaction(store: &Store, n: u64) -> Transaction {
         format!("slot/{}/{:03}", n % 3, n % SLOTS),
         n.to_le_bytes().to_vec(),
     );
-    tx.patch("page", n % SLOTS * 8, n.to_le_bytes().to_vec());
+    tx.patch("page", n % SLOTS * 8, n.to_le_bytes());
     tx.put("last", n.to_le_bytes().to_vec());
     tx
 }

@@ -111,7 +111,7 @@ fn answer() -> RawMessage {
 fn with_data() -> RawMessage {
     let mut request = write();
     request.ops = vec![on_range(OpCode::READ, 0x0010_0000, BLOCK as u64, &[])];
-    request.ops[0].outdata = vec![Bytes::from(vec![0x5a; BLOCK])];
+    request.ops[0].outdata = [Bytes::from(vec![0x5a; BLOCK])].into();
     let ack = OsdFlags::ACK | OsdFlags::ONDISK;
     MOsdOpReply::to(&request, 0, 20, ack, true).encode(Features::OURS)
 }

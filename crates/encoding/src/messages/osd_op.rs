@@ -179,7 +179,10 @@ impl MOsdOp {
     /// The operations and what follows them; the same from version 2 to 9, but for fields that came later.
     fn decode_ops(&mut self, version: u16, r: &mut Reader<'_>, data: &Bytes) -> Result<()> {
         let mut data = Reader::new(data);
-        for _ in 0..r.u16()? {
+        let count = r.u16()?;
+        // As many as are usual at once: it costs nothing to say that there are more.
+        self.ops.reserve_exact(usize::from(count).min(4));
+        for _ in 0..count {
             let (mut op, len) = OsdOp::decode_head(r)?;
             op.indata = data.bytes(len, "data of an op")?;
             self.ops.push(op);

@@ -56,26 +56,38 @@ impl MOsdOpReply {
     /// no output otherwise. `ack` is what is acknowledged: ACK, ONDISK or both.
     #[must_use]
     pub fn to(request: &MOsdOp, result: i32, epoch: u32, ack: OsdFlags, with_output: bool) -> Self {
+        Self::with_ops(request, request.ops.clone(), result, epoch, ack, with_output)
+    }
+
+    /// As [`Self::to`], and takes the operations out of the request, which has none any more.
+    #[must_use]
+    pub fn taking(request: &mut MOsdOp, result: i32, epoch: u32, ack: OsdFlags, with_output: bool) -> Self {
+        let ops = std::mem::take(&mut request.ops);
+        Self::with_ops(request, ops, result, epoch, ack, with_output)
+    }
+
+    fn with_ops(
+        request: &MOsdOp,
+        mut ops: Vec<OsdOp>,
+        result: i32,
+        epoch: u32,
+        ack: OsdFlags,
+        with_output: bool,
+    ) -> Self {
         let acks = OsdFlags::ACK | OsdFlags::ONNVRAM | OsdFlags::ONDISK;
-        let answer = |op: &OsdOp| OsdOp {
-            op: op.op,
-            flags: op.flags,
-            union: op.union,
-            indata: Bytes::new(),
-            outdata: if with_output {
-                op.outdata.clone()
-            } else {
-                Vec::new()
-            },
-            rval: op.rval,
-        };
+        for op in &mut ops {
+            op.indata = Bytes::new();
+            if !with_output {
+                op.outdata.clear();
+            }
+        }
         Self {
             oid: request.oid.clone(),
             pg: request.pg.pg,
             flags: (request.flags - acks) | ack,
             result,
             osdmap_epoch: epoch,
-            ops: request.ops.iter().map(answer).collect(),
+            ops,
             retry_attempt: request.retry_attempt,
             ..Self::default()
         }
@@ -106,7 +118,7 @@ impl MOsdOpReply {
         for _ in 0..n {
             let (mut op, len) = OsdOp::decode_head(r)?;
             if version >= 4 && len > 0 {
-                op.outdata = vec![data.bytes(len, "data of an op")?];
+                op.outdata = [data.bytes(len, "data of an op")?].into();
             }
             ops.push(op);
         }

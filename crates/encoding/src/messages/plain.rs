@@ -51,7 +51,7 @@ macro_rules! plain_message {
             #[allow(unused_mut, unused_variables)]
             fn encode(&self, features: $crate::features::Features) -> $crate::message::RawMessage {
                 let mut out = bytes::BytesMut::new();
-                let mut data = Vec::new();
+                let mut data = $crate::message::Pieces::new();
                 $(plain_message!(@encode self.$field, out, data, features $(, $($how)+)?);)*
                 let mut raw = $crate::message::RawMessage::new(Self::TYPE, $version, $compat, out.freeze());
                 raw.data = data;

@@ -111,7 +111,7 @@ prop_compose! {
 
 /// What arrives: the pieces of the data joined.
 fn arrived(mut raw: RawMessage) -> RawMessage {
-    raw.data = vec![raw.data_bytes()];
+    raw.data = [raw.data_bytes()].into();
     raw
 }
 
@@ -164,7 +164,7 @@ proptest! {
     fn no_bytes_panic_any_decoder(front in prop::collection::vec(any::<u8>(), 0..300), data in blob(), version in 0u16..12) {
         let kind = crate::message::MessageType(0);
         let mut raw = RawMessage::new(kind, version, 0, front.into());
-        raw.data = vec![data];
+        raw.data = [data].into();
         decode_as_everything(&raw);
     }
 
@@ -198,7 +198,7 @@ fn the_data_of_ops_is_not_copied() {
     assert_eq!(read.ops[0].indata.as_ptr(), data.as_ptr());
 
     let mut reply = MOsdOpReply::to(&read, 0, 1, OsdFlags::ACK, false);
-    reply.ops[0].outdata = vec![data.slice(..100), data.slice(100..)];
+    reply.ops[0].outdata = vec![data.slice(..100), data.slice(100..)].into();
     let raw = reply.encode(Features::OURS);
     assert_eq!(raw.data[1].as_ptr(), data[100..].as_ptr());
     assert_eq!(raw.data_len(), 4096);
@@ -213,6 +213,6 @@ fn an_op_that_claims_more_data_than_arrived_is_refused() {
         .unwrap();
     message.ops[0].indata = Bytes::from_static(b"0123456789");
     let mut raw = arrived(message.encode(Features::OURS));
-    raw.data = vec![raw.data_bytes().slice(..raw.data_len() - 1)];
+    raw.data = [raw.data_bytes().slice(..raw.data_len() - 1)].into();
     assert!(MOsdOp::decode(&raw).is_err());
 }

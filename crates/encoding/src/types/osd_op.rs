@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{
     codec::{DecodeError, Reader, Result, wire_len},
+    message::Pieces,
     types::{OpCode, OpFlags},
 };
 
@@ -23,7 +24,7 @@ pub struct OsdOp {
     /// Input, a slice of the request's data.
     pub indata: Bytes,
     /// Output, in pieces that are sent without joining.
-    pub outdata: Vec<Bytes>,
+    pub outdata: Pieces,
     /// The op's own result: 0 or more, or a negative errno.
     pub rval: i32,
 }

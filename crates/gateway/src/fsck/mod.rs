@@ -136,7 +136,7 @@ pub fn repair(store: &Store, problems: &[Problem]) -> Result<(), StoreError> {
             match fix {
                 Fix::Delete(key) => tx.delete(key.clone()),
                 Fix::Put(key, value) => tx.put(key.clone(), value.clone()),
-                Fix::Patch(key, at, data) => tx.patch(key.clone(), *at, data.clone()),
+                Fix::Patch(key, at, data) => tx.patch(key, *at, data),
                 Fix::Discard(volume, at, len) => tx.discard(*volume, *at, *len),
             };
         }

@@ -143,7 +143,7 @@ impl Tables<'_> {
                 format!(
                     "object {index} of volume {volume:#x}: its onode is missing, and its attributes with it; its data is not"
                 ),
-                vec![Fix::Patch(key, at, mended.encode())],
+                vec![Fix::Patch(key, at, Bytes::copy_from_slice(&mended.encode()))],
             );
         }
     }

@@ -25,6 +25,8 @@
 //! A clone has an onode number of its own, and rows of the tables `X`, `H`, `M`, `D` and `B` under it; its blocks
 //! are those that have units which differ from the next newer clone's.
 
+use std::ops::Deref;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::id::{ObjectId, put_escaped};
@@ -38,6 +40,39 @@ fn key_of<const N: usize>(prefix: u8, parts: [&[u8]; N]) -> Bytes {
         out.extend_from_slice(part);
     }
     out.into()
+}
+
+/// A key that needs no memory of its own: of a table, a number of 8 bytes and one of 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShortKey([u8; 13]);
+
+impl ShortKey {
+    fn new(prefix: u8, first: [u8; 8], second: u32) -> Self {
+        let mut key = [prefix; 13];
+        key[1..9].copy_from_slice(&first);
+        key[9..].copy_from_slice(&second.to_be_bytes());
+        Self(key)
+    }
+}
+
+impl Deref for ShortKey {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for ShortKey {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<ShortKey> for Bytes {
+    fn from(key: ShortKey) -> Self {
+        Self::copy_from_slice(&key)
+    }
 }
 
 /// A key with names that are escaped: how long it gets shows as it is written.
@@ -143,8 +178,8 @@ pub fn scrub(pool: i64, seed: u32) -> Bytes {
 
 /// A page of data object entries.
 #[must_use]
-pub fn page(volume: u64, page: u32) -> Bytes {
-    key_of(b'P', [&volume.to_be_bytes(), &page.to_be_bytes()])
+pub fn page(volume: u64, page: u32) -> ShortKey {
+    ShortKey::new(b'P', volume.to_be_bytes(), page)
 }
 
 /// The onode of a data object that has attributes.
@@ -155,8 +190,8 @@ pub fn extra(volume: u64, object: u64) -> Bytes {
 
 /// A page of recorded replies.
 #[must_use]
-pub fn replies(client: i64, page: u32) -> Bytes {
-    key_of(b'R', [&client.to_be_bytes(), &page.to_be_bytes()])
+pub fn replies(client: i64, page: u32) -> ShortKey {
+    ShortKey::new(b'R', client.to_be_bytes(), page)
 }
 
 /// The data of a recorded reply.

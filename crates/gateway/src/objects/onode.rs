@@ -231,14 +231,15 @@ impl Entry {
 
     /// The stored form.
     #[must_use]
-    pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(Self::LEN);
+    pub fn encode(&self) -> [u8; Self::LEN] {
+        let mut entry = [0; Self::LEN];
+        let mut out = &mut entry[..];
         out.put_u32_le(self.flags);
         out.put_u32_le(self.size);
         out.put_u64_le(self.version);
         out.put_u32_le(self.mtime.sec);
         out.put_u32_le(self.mtime.nsec);
-        out.freeze()
+        entry
     }
 
     /// Reads an entry from a page; what the page does not reach is an absent object.

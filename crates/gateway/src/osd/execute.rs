@@ -105,7 +105,7 @@ impl Osd {
             let state = match self.seen_by(&op, state) {
                 Ok(state) => state,
                 Err(error) => {
-                    self.reply_not_found(inner, &op, error, epoch);
+                    self.reply_not_found(inner, &mut op, error, epoch);
                     return Outcome::Done;
                 }
             };
@@ -152,7 +152,8 @@ impl Osd {
                 return Outcome::Done;
             }
             Err(Refused::AsRun(error)) => {
-                self.reply_when_seen(inner, &op, op.read_reply(-error.0, epoch, Versions::None));
+                let reply = op.read_reply(-error.0, epoch, Versions::None);
+                self.reply_when_seen(inner, &op, reply);
                 return Outcome::Done;
             }
         };
@@ -184,7 +185,8 @@ impl Osd {
         if result >= 0 && ctx.modified() && op.wants_returnvec() {
             result = ops::limit_output(&mut op.message.ops, result);
             if result == -Errno::EOVERFLOW.0 {
-                self.reply_when_seen(inner, &op, op.read_reply(result, epoch, Versions::None));
+                let reply = op.read_reply(result, epoch, Versions::None);
+                self.reply_when_seen(inner, &op, reply);
                 return Outcome::Done;
             }
         }
@@ -198,7 +200,7 @@ impl Osd {
             if op.modes.write {
                 self.record_outcome(inner, op, result, epoch, bytes_read, version);
             } else {
-                self.reply_to_read(inner, &op, result, epoch, bytes_read, version);
+                self.reply_to_read(inner, &mut op, result, epoch, bytes_read, version);
             }
             return Outcome::Done;
         }
@@ -206,7 +208,7 @@ impl Osd {
         match full::refusal(&self.cluster, &op, &change) {
             None => {}
             Some(Refusal::Told(error)) => {
-                self.reply_to_read(inner, &op, -error.0, epoch, 0, state.version);
+                self.reply_to_read(inner, &mut op, -error.0, epoch, 0, state.version);
                 return Outcome::Done;
             }
             Some(Refusal::Dropped) => return Outcome::Done,
@@ -309,39 +311,16 @@ impl Osd {
         }
         self.apply_effects(object, inner, &op, effects, change.new.version, request);
         inner.state = Some(change.new);
-        self.reply_when_durable(object, op, recorded, seq, epoch, written as u64);
+        self.reply_when_durable(op, recorded, seq, epoch, written as u64);
         if removed && object.id.name.starts_with(b"rbd_header.") {
             self.header_removed(object);
         }
         Outcome::Done
     }
 
-    fn reply_when_durable(
-        self: &Arc<Self>,
-        object: &Arc<Object>,
-        op: Box<PendingOp>,
-        recorded: Recorded,
-        seq: store::Seq,
-        epoch: u32,
-        written: u64,
-    ) {
-        let osd = Arc::clone(self);
-        let object = Arc::clone(object);
-        self.objects
-            .store()
-            .after_alone(seq, move |durable| match durable {
-                Ok(()) => {
-                    op.tracked.committed();
-                    osd.image_stats.count(&op, written, 0);
-                    op.session.send_gathered(op.write_reply(&recorded, epoch));
-                }
-                Err(error) => osd.refuse(&op, osd.write_failed(&object.id, &error), epoch),
-            });
-    }
-
     /// Answers a request that the store could not carry out. If that is the end of the store, and so of the server, there is no
     /// answer: the client asks again when the server is back, as it would where an OSD aborts.
-    fn refuse(&self, op: &PendingOp, errno: Errno, epoch: u32) {
+    pub(super) fn refuse(&self, op: &PendingOp, errno: Errno, epoch: u32) {
         if self.has_ended() {
             op.session.close();
         } else {
@@ -359,7 +338,7 @@ impl Osd {
     fn reply_to_read(
         &self,
         inner: &Inner,
-        op: &PendingOp,
+        op: &mut PendingOp,
         result: i32,
         epoch: u32,
         bytes: u64,
@@ -378,7 +357,7 @@ impl Osd {
     }
 
     /// The answer to a vector that changed nothing. `version`: the object's.
-    fn unchanged_reply(&self, op: &PendingOp, result: i32, epoch: u32, version: u64) -> RawMessage {
+    fn unchanged_reply(&self, op: &mut PendingOp, result: i32, epoch: u32, version: u64) -> RawMessage {
         let missing = result == -Errno::ENOENT.0;
         let last = self.objects.last_version();
         let versions = match (op.modes.write, result) {
@@ -396,7 +375,7 @@ impl Osd {
     fn record_outcome(
         &self,
         inner: &Inner,
-        op: Box<PendingOp>,
+        mut op: Box<PendingOp>,
         result: i32,
         epoch: u32,
         bytes: u64,
@@ -404,7 +383,7 @@ impl Osd {
     ) {
         let output: usize = op.message.ops.iter().map(OsdOp::outdata_len).sum();
         if output > MOST_RECORDED {
-            self.reply_to_read(inner, &op, result, epoch, bytes, version);
+            self.reply_to_read(inner, &mut op, result, epoch, bytes, version);
             return;
         }
         let recorded = Recorded {
@@ -424,13 +403,13 @@ impl Osd {
             // It changed nothing, so there is an answer all the same: on a full disk, for instance.
             Err(error) => {
                 tracing::warn!(object = %op.object_id(), %error, "a failed modification is not recorded");
-                self.reply_to_read(inner, &op, result, epoch, bytes, version);
+                self.reply_to_read(inner, &mut op, result, epoch, bytes, version);
                 return;
             }
         };
         op.tracked.reached(Stage::Submitted);
         self.has_read(&op, bytes);
-        let reply = self.unchanged_reply(&op, result, epoch, version);
+        let reply = self.unchanged_reply(&mut op, result, epoch, version);
         self.objects
             .store()
             .after_alone(seq, move |durable| match durable {
@@ -440,7 +419,7 @@ impl Osd {
     }
 
     /// Answers a request about an object, or a state of it, that is not there. Who copies it asks for more.
-    fn reply_not_found(&self, inner: &Inner, op: &PendingOp, error: Errno, epoch: u32) {
+    fn reply_not_found(&self, inner: &Inner, op: &mut PendingOp, error: Errno, epoch: u32) {
         let reply = match op.message.ops.first() {
             Some(first) if first.op == OpCode::COPY_GET && error == Errno::ENOENT => {
                 op.absent_copy_reply(epoch)

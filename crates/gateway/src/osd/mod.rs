@@ -9,6 +9,7 @@ pub mod alone;
 mod bench;
 mod cache;
 mod commands;
+mod commit;
 mod context;
 mod copy_source;
 #[cfg(test)]
@@ -279,6 +280,7 @@ impl Osd {
             copied: Vec::new(),
             fetched: Fetched::default(),
             arrived: self.image_stats.now(),
+            commit: None,
         });
         match self.admit(&mut op, &state, &map, data_len) {
             Ok(Admitted::Object) => self.dispatch(op, &map),

@@ -318,7 +318,7 @@ fn run_one(
         }
         OpCode::ASSERT_VER => assert_version(ctx, op),
         OpCode::ISDIRTY => {
-            op.outdata = vec![Bytes::from_static(&[1])];
+            op.outdata = [Bytes::from_static(&[1])].into();
             Ok(0)
         }
         OpCode::UNDIRTY => {
@@ -363,7 +363,7 @@ fn run_one(
         OpCode::OMAPRMKEYS => ops_omap::remove_keys(ctx, op),
         OpCode::OMAPRMKEYRANGE => ops_omap::remove_key_range(ctx, op),
         OpCode::LIST_WATCHERS => {
-            op.outdata = vec![view.watchers.list(ctx.request.features)];
+            op.outdata = [view.watchers.list(ctx.request.features)].into();
             Ok(0)
         }
         OpCode::LIST_SNAPS => ops_snap::list(ctx, op),
@@ -414,7 +414,7 @@ fn stat(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let mut out = BytesMut::with_capacity(16);
     out.put_u64_le(ctx.state.size);
     ctx.state.mtime.encode(&mut out, Features::ALL);
-    op.outdata = vec![out.freeze()];
+    op.outdata = [out.freeze()].into();
     Ok(0)
 }
 
@@ -469,7 +469,7 @@ fn call(ctx: &mut Context<'_>, op: &mut OsdOp, effects: &mut Effects) -> OpResul
     ops_data::set_extent_length(op, out.as_ref().map_or(0, |out| out.len() as u64));
     let out = out?;
     if !out.is_empty() {
-        op.outdata = vec![out];
+        op.outdata = [out].into();
     }
     Ok(0)
 }

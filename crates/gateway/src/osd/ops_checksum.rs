@@ -77,6 +77,6 @@ pub(super) fn checksum(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
         out.put_u32_le(encoding::codec::wire_len(chunks.len()));
         chunks.for_each(|chunk| kind.put(chunk, &mut out));
     }
-    op.outdata = vec![out.freeze()];
+    op.outdata = [out.freeze()].into();
     Ok(0)
 }

@@ -190,7 +190,7 @@ pub(super) fn copy_get(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
         copy_omap(ctx, &mut cursor, &mut left, &mut piece)?;
     }
     piece.cursor = cursor;
-    op.outdata = vec![piece.to_bytes(Features::ALL)];
+    op.outdata = [piece.to_bytes(Features::ALL)].into();
     Ok(0)
 }
 

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use cls::ObjectContext;
 use encoding::{
-    Errno,
+    Errno, pieces,
     types::{OpArgs, OpCode, OsdOp},
 };
 
@@ -77,7 +77,7 @@ pub(super) fn read(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
         ctx.read_within(range.offset, len)?
     };
     set_extent_length(op, len);
-    op.outdata = if data.is_empty() { Vec::new() } else { vec![data] };
+    op.outdata = pieces(data);
     Ok(0)
 }
 

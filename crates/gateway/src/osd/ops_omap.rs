@@ -25,7 +25,7 @@ pub(super) fn get_keys(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let mut out = BytesMut::new();
     out.put_vec(keys.iter(), Features::ALL);
     out.put_bool(more);
-    op.outdata = vec![out.freeze()];
+    op.outdata = [out.freeze()].into();
     Ok(0)
 }
 
@@ -37,13 +37,13 @@ pub(super) fn get_vals(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let mut out = BytesMut::new();
     out.put_vec(rows.iter(), Features::ALL);
     out.put_bool(more);
-    op.outdata = vec![out.freeze()];
+    op.outdata = [out.freeze()].into();
     Ok(0)
 }
 
 /// OMAPGETHEADER.
 pub(super) fn get_header(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
-    op.outdata = vec![ctx.omap_header()?];
+    op.outdata = [ctx.omap_header()?].into();
     Ok(0)
 }
 
@@ -58,7 +58,7 @@ pub(super) fn get_vals_by_keys(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     }
     let mut out = BytesMut::new();
     out.put_map(&found, Features::ALL);
-    op.outdata = vec![out.freeze()];
+    op.outdata = [out.freeze()].into();
     Ok(0)
 }
 

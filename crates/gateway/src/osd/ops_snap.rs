@@ -40,7 +40,7 @@ pub(super) fn list(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
         clones,
         seq: ctx.old.seq,
     };
-    op.outdata = vec![response.to_bytes(Features::ALL)];
+    op.outdata = [response.to_bytes(Features::ALL)].into();
     Ok(0)
 }
 

@@ -41,7 +41,7 @@ pub(super) fn mapext(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     ctx.must_be_recorded()?;
     let range = Range::of(op)?;
     let data = read(ctx, &range, ctx.state.size)?;
-    op.outdata = vec![extent_map(&data_extents(range.offset, &data, BLOCK)).freeze()];
+    op.outdata = [extent_map(&data_extents(range.offset, &data, BLOCK)).freeze()].into();
     Ok(0)
 }
 

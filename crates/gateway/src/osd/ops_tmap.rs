@@ -32,7 +32,7 @@ fn write_tmap(ctx: &mut Context<'_>, (header, map): &Tmap) -> Result<(), Errno> 
 
 /// TMAPGET: the object that holds a trivial map.
 pub(super) fn get(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
-    op.outdata = vec![ctx.read_within(0, ctx.state.size)?];
+    op.outdata = [ctx.read_within(0, ctx.state.size)?].into();
     Ok(0)
 }
 

@@ -106,7 +106,7 @@ pub(super) fn notify(op: &mut OsdOp, view: &WatchView<'_>, effects: &mut Effects
         timeout,
         payload,
     });
-    op.outdata = vec![Bytes::copy_from_slice(&id.to_le_bytes())];
+    op.outdata = [Bytes::copy_from_slice(&id.to_le_bytes())].into();
     Ok(0)
 }
 

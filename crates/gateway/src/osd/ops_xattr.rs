@@ -19,7 +19,7 @@ pub(super) fn get(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let (name, _) = op.xattr()?;
     let value = ctx.getxattr(&name)?;
     op.union[4..8].copy_from_slice(&encoding::codec::wire_len(value.len()).to_le_bytes());
-    op.outdata = vec![value];
+    op.outdata = [value].into();
     Ok(0)
 }
 
@@ -28,7 +28,7 @@ pub(super) fn get_all(ctx: &Context<'_>, op: &mut OsdOp) -> OpResult {
     let map = ctx.getxattrs()?.into_iter().collect();
     let mut out = BytesMut::new();
     out.put_map::<Bytes, Bytes>(&map, Features::ALL);
-    op.outdata = vec![out.freeze()];
+    op.outdata = [out.freeze()].into();
     Ok(0)
 }
 

@@ -46,7 +46,7 @@ pub(super) fn run(objects: &Objects, request: &mut PendingOp, group: Group) -> i
     for op in &mut request.message.ops {
         match listing.run(op) {
             Ok((code, out)) => {
-                op.outdata = vec![out];
+                op.outdata = [out].into();
                 result = code;
             }
             Err(e) => result = -e.0,

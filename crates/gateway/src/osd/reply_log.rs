@@ -5,7 +5,7 @@
 //! reply is written by the very transaction that it answers. Librados has at most 1024 requests in flight
 //! (`objecter_inflight_ops`), a ring holds four times that.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 use encoding::types::{Eversion, ReqId};
 use store::{Store, StoreError, Transaction};
 
@@ -39,13 +39,14 @@ fn place(tid: u64) -> (u32, u64) {
 pub(super) fn record(tx: &mut Transaction, request: &ReqId, reply: &Recorded) {
     let client = request.name.num;
     let (page, at) = place(request.tid);
-    let mut entry = BytesMut::with_capacity(ENTRY);
-    entry.put_u64_le(request.tid);
-    entry.put_u64_le(reply.version.version);
-    entry.put_u64_le(reply.user_version);
-    entry.put_u32_le(reply.version.epoch | if reply.ops.is_some() { HAS_DATA } else { 0 });
-    entry.put_i32_le(reply.result);
-    tx.patch(keys::replies(client, page), at, entry.freeze());
+    let mut entry = [0; ENTRY];
+    let mut out = &mut entry[..];
+    out.put_u64_le(request.tid);
+    out.put_u64_le(reply.version.version);
+    out.put_u64_le(reply.user_version);
+    out.put_u32_le(reply.version.epoch | if reply.ops.is_some() { HAS_DATA } else { 0 });
+    out.put_i32_le(reply.result);
+    tx.patch(keys::replies(client, page), at, entry);
     if let Some(ops) = &reply.ops {
         tx.put(keys::reply_data(client, request.tid), ops.clone());
     }

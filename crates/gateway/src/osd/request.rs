@@ -10,7 +10,7 @@ use encoding::{
 };
 use msgr::budget::Charge;
 
-use super::{erasure::PoolKind, ops::Modes, ops_copy::Copied, reply_log::Recorded};
+use super::{commit::Commit, erasure::PoolKind, ops::Modes, ops_copy::Copied, reply_log::Recorded};
 use crate::{
     objects::{fetched::Fetched, id::ObjectId, usage::GroupOf},
     op_tracker::{Kind, TrackedOp},
@@ -39,6 +39,8 @@ pub(super) struct PendingOp {
     pub fetched: Fetched,
     /// When it arrived, if somebody wants to know.
     pub arrived: Option<Instant>,
+    /// What it changed, and waits to be durable.
+    pub commit: Option<Commit>,
 }
 
 /// What a reply that confirms no change says of versions.
@@ -114,10 +116,10 @@ impl PendingOp {
         }
     }
 
-    /// The reply to a request that was run but changed nothing: it only read, or failed.
-    pub(super) fn read_reply(&self, result: i32, epoch: u32, versions: Versions) -> RawMessage {
+    /// The reply to a request that was run but changed nothing: it only read, or failed. As the other replies it takes the ops: there is one.
+    pub(super) fn read_reply(&mut self, result: i32, epoch: u32, versions: Versions) -> RawMessage {
         let ack = OsdFlags::ACK | OsdFlags::ONDISK;
-        let mut reply = MOsdOpReply::to(&self.message, result, epoch, ack, true);
+        let mut reply = MOsdOpReply::taking(&mut self.message, result, epoch, ack, true);
         match versions {
             Versions::None => {}
             Versions::Object(version) => reply.set_reply_versions(Eversion::default(), version),
@@ -137,18 +139,18 @@ impl PendingOp {
     }
 
     /// The reply to a request about a placement group, at the store's last version.
-    pub(super) fn group_reply(&self, result: i32, epoch: u32, version: u64) -> RawMessage {
+    pub(super) fn group_reply(&mut self, result: i32, epoch: u32, version: u64) -> RawMessage {
         let ack = OsdFlags::ACK | OsdFlags::ONDISK;
-        let mut reply = MOsdOpReply::to(&self.message, result, epoch, ack, true);
+        let mut reply = MOsdOpReply::taking(&mut self.message, result, epoch, ack, true);
         reply.set_reply_versions(Eversion { epoch, version }, version);
         self.encode(&reply)
     }
 
     /// The reply to a mutation. One that failed tells the output of its ops in any case.
-    pub(super) fn write_reply(&self, recorded: &Recorded, epoch: u32) -> RawMessage {
+    pub(super) fn write_reply(&mut self, recorded: &Recorded, epoch: u32) -> RawMessage {
         let ack = OsdFlags::ACK | OsdFlags::ONDISK;
         let with_output = self.wants_returnvec() || recorded.result < 0;
-        let mut reply = MOsdOpReply::to(&self.message, recorded.result, epoch, ack, with_output);
+        let mut reply = MOsdOpReply::taking(&mut self.message, recorded.result, epoch, ack, with_output);
         reply.set_reply_versions(recorded.version, recorded.user_version);
         self.encode(&reply)
     }
@@ -160,12 +162,12 @@ impl PendingOp {
     }
 
     /// The reply to a COPY_GET of an object that does not exist (`PrimaryLogPG::fill_in_copy_get_noent`).
-    pub(super) fn absent_copy_reply(&self, epoch: u32) -> RawMessage {
+    pub(super) fn absent_copy_reply(&mut self, epoch: u32) -> RawMessage {
         let ack = OsdFlags::ACK | OsdFlags::ONDISK;
-        let mut reply = MOsdOpReply::to(&self.message, -Errno::ENOENT.0, epoch, ack, true);
+        let mut reply = MOsdOpReply::taking(&mut self.message, -Errno::ENOENT.0, epoch, ack, true);
         if let Some(op) = reply.ops.first_mut() {
             op.rval = -Errno::ENOENT.0;
-            op.outdata = vec![ObjectCopyData::default().to_bytes(Features::ALL)];
+            op.outdata = [ObjectCopyData::default().to_bytes(Features::ALL)].into();
         }
         self.encode(&reply)
     }
@@ -192,7 +194,7 @@ impl PendingOp {
                 return;
             };
             op.rval = rval;
-            op.outdata = vec![data];
+            op.outdata = [data].into();
         }
     }
 }

@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use encoding::{
     Decode, Encode, Feature, Features, RawMessage, Reader,
     codec::{ceph_crc32c, wire_len},
+    pieces,
     types::{EntityName, Utime},
 };
 
@@ -176,7 +177,7 @@ impl StreamReader {
             header: head.message,
             front,
             middle,
-            data: if data.is_empty() { Vec::new() } else { vec![data] },
+            data: pieces(data),
         })))
     }
 

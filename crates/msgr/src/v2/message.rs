@@ -1,7 +1,7 @@
 //! The header of a MESSAGE frame (`ceph_msg_header2` in Ceph `src/include/msgr.h`).
 
 use bytes::{BufMut, BytesMut};
-use encoding::{Decode, Encode, Features, MessageHeader, MessageType, RawMessage, Reader, codec};
+use encoding::{Decode, Encode, Features, MessageHeader, MessageType, RawMessage, Reader, codec, pieces};
 
 use super::frame::Frame;
 
@@ -67,7 +67,7 @@ pub(super) fn of_frame(frame: Frame) -> codec::Result<(MessageHeader2, RawMessag
         header: header.message,
         front,
         middle,
-        data: if data.is_empty() { Vec::new() } else { vec![data] },
+        data: pieces(data),
     };
     Ok((header, message))
 }

@@ -160,7 +160,7 @@ fn establish(c: ClientConfig, s: &Arc<ServerConfig>) -> Result<(Established, Est
 
 fn message(tid: u64) -> RawMessage {
     let mut message = RawMessage::new(MessageType::OSD_OP, 8, 3, Bytes::from_static(b"front")).with_tid(tid);
-    message.data = vec![Bytes::from(vec![tid as u8; tid as usize * 37 % 300 + 1])];
+    message.data = [Bytes::from(vec![tid as u8; tid as usize * 37 % 300 + 1])].into();
     message
 }
 

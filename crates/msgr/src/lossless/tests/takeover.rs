@@ -289,7 +289,7 @@ fn too_much_that_is_not_acknowledged_ends_a_session() {
     assert!(!many.send(message(0)) && many.is_closed());
     let long = Link::new(bounds);
     let mut bulk = message(0);
-    bulk.data = vec![Bytes::from(vec![0; 4000])];
+    bulk.data = [Bytes::from(vec![0; 4000])].into();
     assert!(long.send(bulk.clone()));
     assert!(!long.send(bulk) && !long.has_unacknowledged());
 }
@@ -308,7 +308,7 @@ fn the_bytes_of_all_sessions_of_a_table_are_bounded_together_and_given_back() {
     };
     let (one, two) = (table.dialled(key(1)).unwrap(), table.dialled(key(2)).unwrap());
     let mut bulk = message(0);
-    bulk.data = vec![Bytes::from(vec![0; 6000])];
+    bulk.data = [Bytes::from(vec![0; 6000])].into();
     assert!(one.send(bulk.clone()));
     assert!(!two.send(bulk.clone()), "there is no room for both");
     one.close();

@@ -50,7 +50,7 @@ fn data_of_a_large_message_is_aligned_in_memory_as_the_disk_wants_it() {
     let (mut c, mut s) = with_osd(Features::OURS);
     for front in [100, 3000, 0] {
         let mut message = RawMessage::new(MessageType::OSD_OP, 8, 3, vec![1; front].into());
-        message.data = vec![vec![3; 1 << 20].into()];
+        message.data = [vec![3; 1 << 20].into()].into();
         c.write.send(&message);
         let mut sent = c.write.output().take();
         let got = loop {
@@ -90,7 +90,7 @@ fn check_messages(mut c: Established, mut s: Established) {
         message.middle = vec![2; middle].into();
         if data > 0 {
             let bytes = Bytes::from(vec![3; data]);
-            message.data = vec![bytes.slice(..data / 2), bytes.slice(data / 2..)];
+            message.data = vec![bytes.slice(..data / 2), bytes.slice(data / 2..)].into();
         }
         c.write.send(&message);
         s.read.receive(&c.write.output().take());

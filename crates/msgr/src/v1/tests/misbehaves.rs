@@ -228,7 +228,7 @@ fn an_answer_without_a_challenge_is_refused() {
 fn damaged(at: impl Fn(usize) -> usize, features: Features) -> Error {
     let (mut c, mut s) = with_osd(features);
     let mut message = RawMessage::new(MessageType::OSD_OP, 8, 3, Bytes::from_static(b"front"));
-    message.data = vec![Bytes::from_static(b"data")];
+    message.data = [Bytes::from_static(b"data")].into();
     c.write.send(&message);
     let mut bytes = c.write.output().take().to_vec();
     let at = at(bytes.len());

@@ -30,7 +30,7 @@ fn session(mode: ConMode, of_client: Compression, of_server: Compression) -> (Es
 
 fn bulk() -> RawMessage {
     let mut message = RawMessage::new(MessageType::OSD_OP, 8, 3, Bytes::from_static(b"front"));
-    message.data = vec![Bytes::from(vec![0x5a; 100_000])];
+    message.data = [Bytes::from(vec![0x5a; 100_000])].into();
     message
 }
 

@@ -63,7 +63,7 @@ fn messages_pass_in_all_modes_with_front_middle_and_data() {
             message.middle = vec![2; middle].into();
             if data > 0 {
                 let bytes = Bytes::from(vec![3; data]);
-                message.data = vec![bytes.slice(..data / 2), bytes.slice(data / 2..)];
+                message.data = vec![bytes.slice(..data / 2), bytes.slice(data / 2..)].into();
             }
             c.write.send(&message);
             s.read.receive(&c.write.output().take());
@@ -114,7 +114,7 @@ fn data_of_large_messages_is_aligned_in_memory_as_the_disk_wants_it() {
         for (front, middle) in [(100, 0), (7, 5), (3000, 0), (0, 0)] {
             let mut message = RawMessage::new(MessageType::OSD_OP, 8, 3, vec![1; front].into());
             message.middle = vec![2; middle].into();
-            message.data = vec![vec![3; 1 << 20].into()];
+            message.data = [vec![3; 1 << 20].into()].into();
             c.write.send(&message);
             let event = receive_in_pieces(&mut s.read, c.write.output().take());
             let Some(Event::Message(got)) = event else {

@@ -277,7 +277,7 @@ fn handshake_frames_have_no_place_in_a_session_and_old_messages_are_dropped() {
 
 fn message(data: usize) -> RawMessage {
     let mut message = RawMessage::new(MessageType::OSD_OP, 8, 3, Bytes::from_static(b"front"));
-    message.data = vec![Bytes::from(vec![7; data])];
+    message.data = [Bytes::from(vec![7; data])].into();
     message
 }
 
