@@ -21,6 +21,7 @@ use crate::{
     kv::Kv,
     meta::Meta,
     options::Options,
+    pace::Pace,
     pending::{Extent, Pending},
     queue::Queue,
     read_cache::ReadCache,
@@ -191,6 +192,7 @@ pub(crate) struct Core {
     pub(crate) waiters: Waiters,
     pub(crate) callbacks: Callbacks,
     pub(crate) order: Mutex<Order>,
+    pub(crate) pace: Pace,
     /// There is something to journal, once its direct writes are done.
     pub(crate) work: Condvar,
     /// There may be a direct write to do.
@@ -290,6 +292,7 @@ impl Core {
             options,
             waiters: Waiters::new(seq),
             order: Mutex::new(order),
+            pace: Pace::new(),
             work: Condvar::new(),
             direct_work: Condvar::new(),
             apply_work: Condvar::new(),

@@ -40,6 +40,7 @@ mod map;
 mod memory;
 mod meta;
 mod options;
+mod pace;
 mod pending;
 mod piece;
 mod prepare;

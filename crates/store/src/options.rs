@@ -22,6 +22,9 @@ pub struct Options {
     /// Data writes of this length and more go straight to the volume, smaller ones through the journal.
     /// Default 128 KiB: a write of the journal and one of the file, grouped, cost less than a sync of their own.
     pub direct_threshold: u64,
+    /// The same for a disk on which the journal's large writes have shown to be slow, less than 320 MiB a second: it should not have to write them
+    /// twice. Default 64 KiB; of this and `direct_threshold` the smaller one counts.
+    pub slow_direct_threshold: u64,
     /// Data that travels in the journal and is of this length and more is written there from where it lies in memory, behind the records, and
     /// not copied among them: if it is whole blocks of 4 KiB at a border of one, in its volume as in memory. Default 16 KiB.
     pub outlined_threshold: u64,
@@ -97,6 +100,7 @@ impl Options {
             dir: dir.into(),
             journal_bytes: 512 << 20,
             direct_threshold: 128 << 10,
+            slow_direct_threshold: 64 << 10,
             outlined_threshold: 16 << 10,
             direct_bytes: 256 << 20,
             reserve_bytes: 512 << 20,
@@ -160,6 +164,12 @@ impl Options {
                 why: "must not be 0",
             });
         }
+        if self.slow_direct_threshold == 0 {
+            return Err(StoreError::Option {
+                option: "slow_direct_threshold",
+                why: "must not be 0",
+            });
+        }
         if !self.allocation_unit.is_power_of_two() || self.allocation_unit > 1 << 30 {
             return Err(StoreError::Option {
                 option: "allocation_unit",
@@ -175,6 +185,7 @@ impl Options {
         self.journal_bytes = self.journal_bytes / BLOCK * BLOCK;
         // A small write must fit into a transaction, else it could never be stored at all.
         self.direct_threshold = self.direct_threshold.min(self.max_transaction() / 2);
+        self.slow_direct_threshold = self.slow_direct_threshold.min(self.direct_threshold);
         self.open_files = self.open_files.max(8);
         self.direct_writers = self.direct_writers.clamp(1, 1024);
         Ok(self)

@@ -40,7 +40,7 @@ impl Cut {
         let total: u64 = lens().map(|(_, len)| len).sum();
         if total <= most {
             return Self {
-                threshold: core.options.direct_threshold,
+                threshold: core.direct_threshold(),
                 whole_blocks: true,
             };
         }
@@ -164,6 +164,14 @@ fn no_sums_yet(offset: u64, len: u64) -> Bytes {
 }
 
 impl Core {
+    /// From which length on a write goes straight to its volume. Where there are no threads the same each time, whatever takes how long.
+    fn direct_threshold(&self) -> u64 {
+        match !self.options.stepped && self.pace.is_slow() {
+            true => self.options.slow_direct_threshold,
+            false => self.options.direct_threshold,
+        }
+    }
+
     fn plan(&self, ops: Vec<Op>) -> Result<Plan> {
         let cut = Cut::of(self, &ops);
         let changes = |op: &Op| match op {

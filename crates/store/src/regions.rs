@@ -26,7 +26,7 @@ pub(crate) const ROW: &[u8] = &[RESERVED, b'U'];
 /// Stands for all volumes in the row.
 const EVERYTHING: VolumeId = VolumeId(u64::MAX);
 /// Marked regions that are kept without a write in them.
-const KEPT: usize = 16;
+const KEPT: usize = 256;
 
 /// A volume, and the number of a region in it, or [`WHOLE`].
 type Region = (VolumeId, u64);

@@ -141,6 +141,8 @@ fn commit(core: &Core, journal: &mut Journal, mut batch: Vec<Queued>) -> Result<
     let pos = place(head, size.batch_len(), core.options.journal_bytes);
     let begun = Instant::now();
     journal.write(pos, first, size, batch.iter().map(|tx| &tx.ops[..]))?;
+    let took = begun.elapsed();
+    core.pace.note(size.batch_len(), took);
     let (wakes_apply, busy);
     {
         let mut order = core.order.lock();
@@ -160,7 +162,7 @@ fn commit(core: &Core, journal: &mut Journal, mut batch: Vec<Queued>) -> Result<
         } else {
             0
         };
-        order.write_took = (order.write_took * 3 + order.last_batch.duration_since(begun)) / 4;
+        order.write_took = (order.write_took * 3 + took) / 4;
         busy = order.queue.has_ready(order.barrier);
         if order.closing {
             core.work.notify_one();

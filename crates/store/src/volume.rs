@@ -24,6 +24,8 @@ use crate::{
 
 /// Reads of this length and more are worth a look whether they are cached before they are tried.
 const LARGE: usize = 256 << 10;
+/// From this length on, in bytes, a write leaves large folios in the page cache.
+const LARGE_FOLIO: usize = 128 << 10;
 
 /// A block volume. Offsets are bytes.
 pub(crate) struct Volume {
@@ -236,7 +238,9 @@ impl Volume {
         self.size.fetch_max(offset + data.len() as u64, Relaxed);
         // Large writes leave large folios in the page cache, and ext4 walks all buffers of a folio for each small
         // write to it: ten times the processor time. So they are dropped; a failure to do so changes nothing else.
-        file.drop_cache(offset, data.len() as u64);
+        if data.len() >= LARGE_FOLIO {
+            file.drop_cache(offset, data.len() as u64);
+        }
         Ok(())
     }
 
