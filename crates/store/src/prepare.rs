@@ -302,3 +302,40 @@ fn keep_order_of_directs(ops: &mut [Op], data: &mut [DataOp]) {
         this.kind = journaled(&this.volume, offset, data);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Options, Store};
+
+    /// The lengths of what goes past the journal of writes of such lengths.
+    fn past_the_journal(store: &Store, lens: &[usize]) -> Vec<usize> {
+        let volume = store.volume("v").unwrap();
+        let mut tx = Transaction::new();
+        for (n, len) in lens.iter().enumerate() {
+            tx.write(volume, (n as u64) << 20, vec![1; *len]);
+        }
+        let queued = store.core().prepare(tx).unwrap();
+        let direct = queued.data.iter().filter_map(|op| match &op.kind {
+            DataKind::Direct { data, .. } => Some(data.len()),
+            _ => None,
+        });
+        direct.collect()
+    }
+
+    #[test]
+    fn on_a_slow_disk_smaller_writes_go_past_the_journal() {
+        const KIB: usize = 1 << 10;
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(Options::new(dir.path())).unwrap();
+        let lens = [4 * KIB, 60 * KIB, 64 * KIB, 124 * KIB, 128 * KIB];
+        assert_eq!(past_the_journal(&store, &lens), [128 * KIB]);
+        for _ in 0..9 {
+            store.core().pace.note(1 << 20, Duration::from_millis(9));
+        }
+        assert_eq!(past_the_journal(&store, &lens), [64 * KIB, 124 * KIB, 128 * KIB]);
+    }
+}

@@ -186,8 +186,8 @@ pub const SETTINGS: &[Setting] = &[
         value: "BYTES",
         default: "512M",
         allowed: "a number of bytes from 8M to 16G, with K, M or G for KiB, MiB or GiB",
-        help: "The journal in the data folder, and no more than a sixteenth of its disk. Writes below 128 KiB go there first, and to their image when it \
-               is three eighths full: a larger one takes longer bursts at full speed, and a start after a crash reads and writes up to as much again, \
+        help: "The journal in the data folder, and no more than a sixteenth of its disk. Writes below 128 KiB (64 KiB where the disk is slow) go there first, and to \
+               their image when it is three eighths full: a larger one takes longer bursts at full speed, and a start after a crash reads and writes up to as much again, \
                which takes that much memory. Changed at the next start.",
     },
     Setting {
