@@ -118,7 +118,7 @@ fn run_unbounded(data: &[u8]) {
     let version = u16::from_le_bytes(version);
     let mut raw = RawMessage::new(kind, version, 1, Bytes::copy_from_slice(front));
     if !data.is_empty() {
-        raw.data = vec![Bytes::copy_from_slice(data)];
+        raw.data = [Bytes::copy_from_slice(data)].into();
     }
     for row in MESSAGES.iter().filter(|row| row.kind == kind) {
         (row.check)(&raw);
