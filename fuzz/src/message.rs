@@ -117,9 +117,7 @@ fn run_unbounded(data: &[u8]) {
     let (front, data) = data.split_at(len);
     let version = u16::from_le_bytes(version);
     let mut raw = RawMessage::new(kind, version, 1, Bytes::copy_from_slice(front));
-    if !data.is_empty() {
-        raw.data = [Bytes::copy_from_slice(data)].into();
-    }
+    raw.data = encoding::pieces(Bytes::copy_from_slice(data));
     for row in MESSAGES.iter().filter(|row| row.kind == kind) {
         (row.check)(&raw);
     }

@@ -229,7 +229,7 @@ fn message(len: u16, number: usize) -> RawMessage {
     let front = bytes.split_to(front);
     let mut message = RawMessage::new(MessageType::OSD_OP, 8, 3, front);
     message.header.tid = number as u64;
-    message.data = Some(bytes).filter(|b| !b.is_empty()).into_iter().collect();
+    message.data = encoding::pieces(bytes);
     message
 }
 

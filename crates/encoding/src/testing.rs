@@ -233,10 +233,7 @@ pub(crate) fn captured() -> Vec<Captured> {
         };
         let version = m["version"].as_u64().unwrap() as u16;
         let mut raw = RawMessage::new(MessageType(0), version, 0, unhex(&text("front")));
-        raw.data = Some(unhex(&text("data")))
-            .filter(|d| !d.is_empty())
-            .into_iter()
-            .collect();
+        raw.data = crate::pieces(unhex(&text("data")));
         Captured {
             name: text("type"),
             origin,

@@ -92,15 +92,16 @@ impl Plan {
     fn as_it_is(core: &Core, ops: Vec<Op>) -> Result<Self> {
         let mut data = SmallVec::new();
         for (at, op) in ops.iter().enumerate() {
-            let (Op::Write { volume, .. } | Op::Discard { volume, .. }) = op else {
-                continue;
-            };
-            let volume = core.volumes.get(*volume)?;
-            let kind = match op {
-                Op::Write { offset, data, .. } => journaled(&volume, *offset, data.clone()),
-                Op::Discard { offset, len, .. } => {
-                    let (offset, len) = (*offset, *len);
-                    DataKind::Discard { offset, len }
+            let (volume, kind) = match op {
+                Op::Write {
+                    volume, offset, data, ..
+                } => {
+                    let volume = core.volumes.get(*volume)?;
+                    let kind = journaled(&volume, *offset, data.clone());
+                    (volume, kind)
+                }
+                &Op::Discard { volume, offset, len } => {
+                    (core.volumes.get(volume)?, DataKind::Discard { offset, len })
                 }
                 _ => continue,
             };

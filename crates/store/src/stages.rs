@@ -360,8 +360,8 @@ pub(crate) fn run_checkpoints(core: &Core) {
 
 /// Whether a transaction waits for its device for long.
 pub(crate) fn is_stuck(order: &Order) -> bool {
-    let since = order.queue.oldest();
-    since.is_some_and(|since| since.elapsed() >= STUCK)
+    let oldest = order.queue.oldest();
+    oldest.is_some_and(|since| since.elapsed() >= STUCK)
 }
 
 /// What a checkpoint takes up.

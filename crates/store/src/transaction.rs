@@ -85,8 +85,8 @@ pub(crate) enum Op {
 
 /// A list of changes that become durable together, applied in the order they were added.
 ///
-/// The one thing that is not atomic: a write of at least [`crate::Options::direct_threshold`] bytes, or any write to a
-/// [`crate::Device`], that overwrites data in place may be found partly done after a crash if it was not acknowledged yet.
+/// The one thing that is not atomic: a write of at least [`crate::Options::direct_threshold`] bytes (on a slow disk
+/// [`crate::Options::slow_direct_threshold`]), or any write to a [`crate::Device`], that overwrites data in place may be found partly done after a crash if it was not acknowledged yet.
 #[derive(Debug, Clone, Default)]
 pub struct Transaction {
     pub(crate) ops: Vec<Op>,

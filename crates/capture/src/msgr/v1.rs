@@ -317,7 +317,7 @@ impl V1 {
             header: head.header,
             front,
             middle,
-            data: Some(data).filter(|d| !d.is_empty()).into_iter().collect(),
+            data: encoding::pieces(data),
         };
         self.sent_by(d, head.source, wire);
         self.auth.message(&message, wire.keys, wire.info);

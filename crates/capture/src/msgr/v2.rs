@@ -4,7 +4,7 @@
 //! to be read, and the other way round. After damage in crc mode the next preamble with a right checksum is where it
 //! goes on; in secure mode there is no way back.
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use encoding::{Decode, Reader};
 use msgr::{
     auth::ConMode,
@@ -294,7 +294,7 @@ impl V2 {
             header: header.message,
             front,
             middle,
-            data: Some(data).filter(|d: &Bytes| !d.is_empty()).into_iter().collect(),
+            data: encoding::pieces(data),
         };
         self.auth.message(&message, wire.keys, wire.info);
         wire.message(d, header.seq, Some(header.ack_seq), None, message);

@@ -180,7 +180,7 @@ impl MOsdOp {
     fn decode_ops(&mut self, version: u16, r: &mut Reader<'_>, data: &Bytes) -> Result<()> {
         let mut data = Reader::new(data);
         let count = r.u16()?;
-        // As many as are usual at once: it costs nothing to say that there are more.
+        // As many as are usual at once, and no more on a peer's word.
         self.ops.reserve_exact(usize::from(count).min(4));
         for _ in 0..count {
             let (mut op, len) = OsdOp::decode_head(r)?;

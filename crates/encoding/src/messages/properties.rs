@@ -101,7 +101,7 @@ prop_compose! {
         let mut reply = MOsdOpReply::to(&request, result, epoch, OsdFlags::ONDISK, true);
         for (op, (output, rval)) in reply.ops.iter_mut().zip(outputs) {
             op.rval = rval;
-            op.outdata = Some(output).filter(|o| !o.is_empty()).into_iter().collect();
+            op.outdata = crate::pieces(output);
         }
         reply.set_reply_versions(Eversion { epoch, version }, user_version);
         reply.redirect = redirect.map(|(locator, object)| RequestRedirect { locator, object });

@@ -8,6 +8,7 @@ use rbdgate_encoding::{
     cls::{journal, lock, rbd},
     maps::{CrushMap, MgrMap, MonMap, OsdInfo, OsdMap, OsdMapIncremental, OsdXinfo, PgPool, PoolSnapInfo},
     messages::*,
+    pieces,
     types::*,
 };
 use serde_json::Value;
@@ -305,7 +306,7 @@ fn unpack(bytes: &Bytes) -> RawMessage {
         header,
         front,
         middle,
-        data: Some(data).filter(|d| !d.is_empty()).into_iter().collect(),
+        data: pieces(data),
     }
 }
 

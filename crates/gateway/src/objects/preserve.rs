@@ -27,7 +27,8 @@ const MAX_ROW_BYTES: usize = 64 << 20;
 /// What is read ahead, aligned, at least and at most, and as a multiple of what the clone lost already.
 const READ_AHEAD: (u64, u64) = (SLOT_SIZE, 1 << 20);
 const READ_AHEAD_OF_LOST: u64 = 16;
-/// Data is journaled in pieces of this size where it must not be written in place at once.
+/// Data is journaled in pieces of this size where it must not be written in place at once: smaller than what the store writes
+/// directly, on a quick disk and on a slow one ([`store::Options::slow_direct_threshold`]).
 pub const JOURNALED_PIECE: usize = 32 << 10;
 
 /// What a change has to preserve.

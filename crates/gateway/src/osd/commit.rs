@@ -36,7 +36,10 @@ impl Osd {
 
 impl store::Waiter for PendingOp {
     fn told(mut self: Box<Self>, durable: store::Result<()>) {
-        let Some(commit) = self.commit.take() else { return };
+        // Only what was committed waits; anything else has the client ask again.
+        let Some(commit) = self.commit.take() else {
+            return self.session.close();
+        };
         let Commit {
             osd,
             recorded,
