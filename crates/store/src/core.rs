@@ -32,7 +32,7 @@ use crate::{
     scrub::Scrubber,
     step::Stepper,
     sums::{BlockSums, SumCache},
-    transaction::{Op, Seq, Transaction},
+    transaction::{Op, Seq, Seqs, Transaction},
     volume::Volume,
     volumes::Volumes,
     waiters::Waiters,
@@ -96,9 +96,9 @@ pub(crate) struct Queued {
     /// Has direct writes that are not done yet, and must not start before everything up to this transaction has reached its files.
     pub(crate) direct_after: Option<Seq>,
     /// Nor before these have.
-    pub(crate) direct_behind: Vec<Seq>,
+    pub(crate) direct_behind: Seqs,
     /// What else must be in the journal before it is.
-    pub(crate) builds_on: Vec<Seq>,
+    pub(crate) builds_on: Seqs,
     /// Bytes of its direct writes, which are held in memory and not in the journal.
     pub(crate) direct_bytes: u64,
     /// Pages of devices' volumes that hold no data from here on.

@@ -27,7 +27,7 @@ use crate::{
     options::BLOCK,
     remote::{Clear, rounded},
     sums::{encode, whole_part},
-    transaction::{Op, Seq},
+    transaction::{Op, Seq, Seqs},
     volume::Volume,
 };
 
@@ -37,7 +37,7 @@ pub(crate) struct DirectJob {
     /// They must not overtake what is up to this transaction on the way to the file,
     after: Seq,
     /// nor these.
-    behind: Vec<Seq>,
+    behind: Seqs,
     writes: VecDeque<DirectWrite>,
 }
 
@@ -299,6 +299,10 @@ impl Directs {
 
     /// A transaction has reached its files.
     pub(crate) fn applied(&mut self, seq: Seq) {
+        // Most often nothing waits for anything, and each transaction asks.
+        if self.behind.is_empty() {
+            return;
+        }
         for next in self.behind.remove(&seq).into_iter().flatten() {
             let Some((_, left)) = self.held.get_mut(&next) else {
                 continue;

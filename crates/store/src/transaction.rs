@@ -13,6 +13,9 @@ use crate::{
 /// A transaction's place in the store's total order. Starts at 1 and never goes back, also over restarts.
 pub type Seq = u64;
 
+/// Transactions that one waits for: most often one or none.
+pub(crate) type Seqs = SmallVec<[Seq; 2]>;
+
 /// Longest key in bytes.
 pub const MAX_KEY: usize = 64 << 10;
 /// Longest value in bytes, also of one that [`Transaction::patch`] makes.
@@ -91,9 +94,9 @@ pub(crate) enum Op {
 pub struct Transaction {
     pub(crate) ops: Vec<Op>,
     /// Data is not written before these transactions have reached their volumes.
-    pub(crate) start_after: Vec<Seq>,
+    pub(crate) start_after: Seqs,
     /// It is durable only if these are.
-    pub(crate) builds_on: Vec<Seq>,
+    pub(crate) builds_on: Seqs,
     /// The devices of deleted volumes stay as they are.
     pub(crate) keeps_devices: bool,
 }

@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 
 #[derive(Default)]
 struct Index {
-    by_id: HashMap<VolumeId, Arc<Volume>>,
+    by_id: HashMap<VolumeId, Arc<Volume>, RandomState>,
     by_name: HashMap<Box<str>, VolumeId>,
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
 
 use super::{extents::Extents, onode::ObjectState, preserve::Preserve};
 
@@ -62,7 +63,7 @@ pub struct Mutation {
     /// The object was removed (and perhaps made anew): nothing of what is stored shows through.
     pub reset: bool,
     /// Data changes since.
-    pub data: Vec<DataChange>,
+    pub data: SmallVec<[DataChange; 1]>,
     /// Attribute changes.
     pub xattrs: Rows,
     /// The omap was cleared before `omap`.
@@ -190,7 +191,7 @@ mod tests {
     #[test]
     fn staged_data_shows_in_order_over_what_is_stored() {
         let m = Mutation {
-            data: vec![
+            data: smallvec::smallvec![
                 DataChange::Write {
                     offset: 2,
                     data: Bytes::from_static(b"abcd"),

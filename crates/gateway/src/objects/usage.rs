@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 
 /// One of a pool's placement groups.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -150,7 +151,7 @@ impl PoolUsage {
 /// The figures of all pools.
 #[derive(Debug, Default)]
 pub struct Usage {
-    pools: DashMap<i64, Arc<PoolUsage>>,
+    pools: DashMap<i64, Arc<PoolUsage>, RandomState>,
 }
 
 impl Usage {

@@ -1,12 +1,8 @@
 //! Objects in memory: each has its lock, under which its ops run one at a time and in the order they came.
 
-use std::{
-    collections::{VecDeque, hash_map::RandomState},
-    hash::BuildHasher,
-    mem::size_of,
-    sync::Arc,
-};
+use std::{collections::VecDeque, hash::BuildHasher, mem::size_of, sync::Arc};
 
+use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use parking_lot::Mutex;
 use store::{Held, Seq};
@@ -72,7 +68,7 @@ impl Cache {
     pub(super) fn new(capacity: usize, is_durable: impl Fn(Seq) -> bool + Send + Sync + 'static) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             shard_capacity: (capacity / SHARDS).max(1),
             is_durable: Box::new(is_durable),
         }

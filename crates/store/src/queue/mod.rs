@@ -158,7 +158,7 @@ mod tests {
             ops: tx.ops,
             data: SmallVec::new(),
             direct_after: writing.then_some(0),
-            direct_behind: Vec::new(),
+            direct_behind: SmallVec::new(),
             direct_bytes: 0,
             emptied: Vec::new(),
             builds_on: tx.builds_on,
