@@ -126,11 +126,12 @@ fn decode_write(times: u32) -> Result<()> {
 }
 
 fn encode_answer(times: u32) -> Result<()> {
-    let request = write();
+    let mut request = write();
     let ack = OsdFlags::ACK | OsdFlags::ONDISK;
     for _ in 0..times {
-        let reply = MOsdOpReply::to(std::hint::black_box(&request), 0, 20, ack, false);
+        let reply = MOsdOpReply::taking(std::hint::black_box(&mut request), 0, 20, ack, false);
         std::hint::black_box(reply.encode(Features::OURS));
+        request.ops = reply.ops;
     }
     Ok(())
 }

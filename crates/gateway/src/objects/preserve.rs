@@ -368,6 +368,13 @@ mod tests {
     use crate::objects::clones::sharing;
 
     #[test]
+    fn data_that_must_be_journaled_is_in_pieces_that_the_store_does_not_write_directly() {
+        let options = store::Options::new("");
+        let least = options.direct_threshold.min(options.slow_direct_threshold);
+        assert!((JOURNALED_PIECE as u64) < least);
+    }
+
+    #[test]
     fn more_is_read_ahead_the_more_of_an_object_was_overwritten() {
         let size = 4 << 20;
         let at = (1 << 20) + 5 * UNIT;
