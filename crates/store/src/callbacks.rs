@@ -3,7 +3,11 @@
 //! Whoever writes the journal tells them itself, as long as nothing else waits to be journaled: that is the shortest way. Under load it takes longer to
 //! answer all transactions of a batch than the disk needs for a quarter of the next one. So a thread of its own tells them then, and the next batch is written meanwhile.
 
-use std::mem;
+use std::{
+    any::Any,
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -51,7 +55,7 @@ impl Callbacks {
         let at_work = state.running || !state.ready.is_empty();
         if !at_work && (state.ended || !busy) {
             drop(state);
-            return self.run_now(ready);
+            return self.run_now(ready).unwrap_or_else(|panic| resume_unwind(panic));
         }
         state.ready.extend(ready);
         drop(state);
@@ -73,8 +77,17 @@ impl Callbacks {
             let ready = mem::take(&mut state.ready);
             if !ready.is_empty() {
                 state.running = true;
-                MutexGuard::unlocked(&mut state, || self.run_now(ready));
+                let ran = MutexGuard::unlocked(&mut state, || self.run_now(ready));
                 state.running = false;
+                if let Err(panic) = ran {
+                    // Whoever has more to tell does so itself, until the store has ended with this thread.
+                    state.ended = true;
+                    let left = mem::take(&mut state.ready);
+                    drop(state);
+                    // The first panic says enough.
+                    let _ = self.run_now(left);
+                    resume_unwind(panic);
+                }
             } else if state.ended {
                 return;
             } else {
@@ -83,12 +96,20 @@ impl Callbacks {
         }
     }
 
-    fn run_now(&self, mut ready: Vec<Callback>) {
-        let mut all = || ready.drain(..).for_each(|callback| callback.told(Ok(())));
+    /// Tells all, also if one of them panics: somebody may wait for each. The error is what it panicked with.
+    fn run_now(&self, mut ready: Vec<Callback>) -> Result<(), Box<dyn Any + Send>> {
+        let mut outcome = Ok(());
+        let mut all = || {
+            for callback in ready.drain(..) {
+                let told = catch_unwind(AssertUnwindSafe(|| callback.told(Ok(()))));
+                outcome = mem::replace(&mut outcome, Ok(())).and(told);
+            }
+        };
         match &self.around {
             Some(around) => around(&mut all),
             None => all(),
         }
+        outcome
     }
 }
 
@@ -143,6 +164,24 @@ mod tests {
         let expected = [(1, id), (2, id), (3, id)];
         thread.join().expect("the thread ends");
         assert_eq!(heard.try_iter().collect::<Vec<_>>(), expected);
+    }
+
+    /// One that panics.
+    fn panicking() -> Callback {
+        Box::new(|_: Result<()>| panic!("a callback, on purpose"))
+    }
+
+    #[test]
+    fn what_was_ready_with_or_behind_one_that_panics_is_told_all_the_same() {
+        let callbacks = Callbacks::new(None, true);
+        let (told, heard) = mpsc::channel();
+        callbacks.run(vec![panicking(), telling(&told, 1)], true);
+        callbacks.run(vec![telling(&told, 2)], true);
+        let ended = catch_unwind(AssertUnwindSafe(|| callbacks.run_thread()));
+        assert!(ended.is_err());
+        runs_them_itself(&callbacks, true);
+        let numbers: Vec<u32> = heard.try_iter().map(|(number, _)| number).collect();
+        assert_eq!(numbers, [1, 2]);
     }
 
     #[test]

@@ -217,7 +217,7 @@ pub(crate) struct Core {
     /// Volumes may have sums.
     pub(crate) with_sums: bool,
     pub(crate) epoch: u64,
-    failed: OnceLock<Arc<str>>,
+    pub(crate) failed: OnceLock<Arc<str>>,
     /// Free bytes on the filesystem, and when they were asked for, in ms since `started`.
     available: AtomicU64,
     available_at: AtomicU64,
@@ -569,37 +569,5 @@ impl Core {
             return Err(StoreError::NoSpace(Arc::from(text)));
         }
         Ok(())
-    }
-
-    /// The error that every call returns after a durable write has failed.
-    pub(crate) fn check_failed(&self) -> Result<()> {
-        match self.failed.get() {
-            Some(text) => Err(StoreError::Failed(Arc::clone(text))),
-            None => Ok(()),
-        }
-    }
-
-    /// Stops the store: nothing is acknowledged from now on.
-    pub(crate) fn fail(&self, what: &str, error: &StoreError) {
-        let text: Arc<str> = Arc::from(format!("{what}: {error}"));
-        if self.failed.set(Arc::clone(&text)).is_ok() {
-            tracing::error!(dir = %self.options.dir.display(), "the store has failed: {text}");
-        }
-        // Waiters check under the lock, so taking it once makes sure that they are waiting or have seen it.
-        drop(self.order.lock());
-        for condvar in [
-            &self.work,
-            &self.direct_work,
-            &self.apply_work,
-            &self.checkpoint_work,
-            &self.progress,
-        ] {
-            condvar.notify_all();
-        }
-        self.waiters.end(StoreError::Failed(text));
-    }
-
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed.get().is_some()
     }
 }

@@ -34,6 +34,9 @@ pub enum StoreError {
     /// A durable write failed, so the store can no longer promise anything. It stays so until it is reopened.
     #[error("the store has failed: {0}")]
     Failed(Arc<str>),
+    /// A thread panicked in the middle of its work, so nothing is known of that.
+    #[error("the thread panicked")]
+    Panicked,
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

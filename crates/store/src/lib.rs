@@ -30,6 +30,7 @@ mod device;
 mod directs;
 mod disk;
 mod error;
+mod failure;
 mod fill;
 mod fsck;
 mod gather;

@@ -12,6 +12,7 @@ use crate::{
     core::{Core, DataKind, Live, Order, Queued},
     directs,
     error::{Result, StoreError},
+    failure::EndsWithPanic,
     journal::{Journal, place},
     kv::Superblock,
     layer::Layer,
@@ -103,6 +104,10 @@ pub(crate) fn journal_alone(core: &Arc<Core>) -> bool {
         nothing_else && order.alone >= ALONE && order.write_took < QUICK
     };
     if alone {
+        let _ends = EndsWithPanic {
+            core,
+            what: "journal",
+        };
         journal_batch(core, journal);
     }
     alone

@@ -15,6 +15,7 @@ use crate::{
     device::DEVICE_UNIT,
     directs::run_directs,
     error::{Context, Result, StoreError},
+    failure::EndsWithPanic,
     map,
     options::Options,
     reclaim, recovery,
@@ -117,8 +118,15 @@ impl Store {
     }
 
     fn spawn(&self, name: &str, run: impl FnOnce(&Arc<Core>) + Send + 'static) -> Result<()> {
-        let core = Arc::clone(self.core());
-        let thread = thread::Builder::new().name(name.into()).spawn(move || run(&core));
+        let (core, what) = (Arc::clone(self.core()), name.to_owned());
+        let run = move || {
+            let _ends = EndsWithPanic {
+                core: &core,
+                what: &what,
+            };
+            run(&core);
+        };
+        let thread = thread::Builder::new().name(name.into()).spawn(run);
         self.handle
             .threads
             .lock()
@@ -484,7 +492,7 @@ impl Handle {
         }
         for thread in threads {
             if thread.join().is_err() {
-                self.core.fail("a store thread panicked", &StoreError::Closed);
+                self.core.fail("a store thread", &StoreError::Panicked);
             }
         }
         self.core.writing.wait(LAST_WRITES);

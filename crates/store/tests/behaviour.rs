@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
+    thread,
     time::Duration,
 };
 
@@ -64,6 +66,33 @@ fn callbacks_run_in_order_and_after_close_everybody_is_told() {
     assert!(matches!(*never.lock().unwrap(), Some(Err(StoreError::Closed))));
     assert!(matches!(store.submit(put("k", "v")), Err(StoreError::Closed)));
     assert_eq!(store.durable(), last);
+}
+
+#[test]
+fn a_panic_on_a_thread_of_the_store_is_its_end_and_leaves_nobody_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    loop {
+        let seq = store.submit(put("k", "v")).unwrap();
+        let panics = || store.after(seq, |_| panic!("a callback, on purpose"));
+        // What is durable already is told on this thread: once more then.
+        if catch_unwind(AssertUnwindSafe(panics)).is_ok() {
+            break;
+        }
+    }
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let error = loop {
+            if let Err(error) = store.commit(put("k", "v")) {
+                break error;
+            }
+        };
+        tell.send(error)
+    });
+    let error = told
+        .recv_timeout(Duration::from_secs(20))
+        .expect("waits for ever");
+    assert!(matches!(error, StoreError::Failed(_)), "{error}");
 }
 
 #[test]
