@@ -85,7 +85,7 @@ fn fails_with(calls: &str, answered: bool) {
     drop(failing);
     let log = cluster.log_tail();
     assert!(
-        log.contains("the store has failed") && log.contains("the disk failed: stopping"),
+        log.contains("the store has failed") && log.contains("the store failed: stopping"),
         "{log}"
     );
     // A client that was not answered was told nothing else either, and waits.

@@ -74,13 +74,7 @@ impl Lean {
 
     /// Runs a load on `server`, and measures it.
     pub(crate) fn measure(&self, server: &Server, load: Load) -> Result<Sample> {
-        let mode = if load.secure {
-            ConMode::SECURE
-        } else {
-            ConMode::CRC
-        };
-        let client = RawClient::start(self.mon_port, &self.keyring, &[mode])?;
-        let mut requests = Requests::over(client.osd(0)?);
+        let mut requests = self.connect(load)?;
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
         let data = Bytes::from(vec![0xa5; load.block as usize]);
         if load.snapshot.is_none() {
@@ -107,6 +101,34 @@ impl Lean {
         })
     }
 
+    /// Writes each block once, at most so many at a time: then the server's page cache has them.
+    pub(crate) fn write_all(&self, load: Load) -> Result<()> {
+        let mut requests = self.connect(load)?;
+        let data = Bytes::from(vec![0xa5; load.block as usize]);
+        for object in 0..self.objects.len() {
+            for offset in (0..OBJECT).step_by(load.block as usize) {
+                requests.queue(&self.request(load, object, offset, &data));
+                while requests.under_way() >= load.depth {
+                    requests.receive()?;
+                }
+            }
+        }
+        while requests.under_way() > 0 {
+            requests.receive()?;
+        }
+        Ok(())
+    }
+
+    fn connect(&self, load: Load) -> Result<Requests> {
+        let mode = if load.secure {
+            ConMode::SECURE
+        } else {
+            ConMode::CRC
+        };
+        let client = RawClient::start(self.mon_port, &self.keyring, &[mode])?;
+        Ok(Requests::over(client.osd(0)?))
+    }
+
     /// Keeps requests under way for a time.
     fn run(
         &self,
@@ -128,8 +150,13 @@ impl Lean {
 
     /// A request for a block at random.
     fn next(&self, load: Load, random: &mut Random, data: &Bytes) -> MOsdOp {
-        let (read, write) = &self.objects[random.below(self.objects.len() as u64) as usize];
+        let object = random.below(self.objects.len() as u64) as usize;
         let offset = random.below(OBJECT / load.block) * load.block;
+        self.request(load, object, offset, data)
+    }
+
+    fn request(&self, load: Load, object: usize, offset: u64, data: &Bytes) -> MOsdOp {
+        let (read, write) = &self.objects[object];
         let (mut request, op) = match load.writes {
             true => (write.clone(), OpCode::WRITE),
             false => (read.clone(), OpCode::READ),

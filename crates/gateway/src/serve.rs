@@ -106,7 +106,7 @@ async fn serve(settings: &Settings) -> Result<(), ServeError> {
     };
     tokio::select! {
         error = failed => {
-            tracing::error!(%error, "the disk failed: stopping; everything acknowledged is there when it works again");
+            tracing::error!(%error, "the store failed: stopping; everything acknowledged is there at the next start, with a disk that works");
         }
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
