@@ -80,12 +80,10 @@ impl Callbacks {
                 let ran = MutexGuard::unlocked(&mut state, || self.run_now(ready));
                 state.running = false;
                 if let Err(panic) = ran {
-                    // Whoever has more to tell does so itself, until the store has ended with this thread.
+                    // Whoever has more to tell does so itself, behind what is left, until the store has ended with this thread.
                     state.ended = true;
-                    let left = mem::take(&mut state.ready);
-                    drop(state);
                     // The first panic says enough.
-                    let _ = self.run_now(left);
+                    let _ = self.run_now(mem::take(&mut state.ready));
                     resume_unwind(panic);
                 }
             } else if state.ended {
