@@ -18,7 +18,7 @@ fn open(disk: &SimDisk) -> Store {
     let options = Options {
         journal_bytes: 1 << 20,
         direct_threshold: DIRECT,
-        outlined_threshold: 4096,
+        uncopied_threshold: 4096,
         reserve_bytes: 0,
         meta_cache_bytes: 1 << 20,
         disk: Arc::new(disk.clone()),

@@ -31,7 +31,7 @@ use crate::{
     remote::{self, Clear},
     scrub::Scrubber,
     step::Stepper,
-    sums::{BlockSums, SumCache},
+    sums::SumCache,
     transaction::{Op, Seq, Seqs, Transaction},
     volume::Volume,
     volumes::Volumes,
@@ -68,8 +68,6 @@ pub(crate) enum DataKind {
     Journaled {
         offset: u64,
         data: bytes::Bytes,
-        /// Those of its blocks, if they are known and do not stand in its [`Op::Write`].
-        sums: BlockSums,
     },
     /// To the file first, then named by the journal.
     Direct {
@@ -456,7 +454,7 @@ impl Core {
     /// Secures the space of all writes, so that they cannot fail for it once they are acknowledged.
     fn allocate(&self, queued: &Queued, frees: bool) -> Result<()> {
         for op in &queued.data {
-            let (DataKind::Journaled { offset, data, .. } | DataKind::Direct { offset, data, .. }) = &op.kind
+            let (DataKind::Journaled { offset, data } | DataKind::Direct { offset, data, .. }) = &op.kind
             else {
                 continue;
             };
@@ -516,7 +514,7 @@ impl Core {
                 pending.insert(extent);
             };
             match &op.kind {
-                DataKind::Journaled { offset, data, .. } => {
+                DataKind::Journaled { offset, data } => {
                     let extent = extent(*offset, data.len() as u64, Some(data.clone()));
                     show(&mut volume.pending.write(), extent);
                 }

@@ -45,18 +45,32 @@ pub(crate) struct Journal {
     file: Arc<dyn DiskFile>,
     capacity: u64,
     epoch: u64,
+    /// From which length on data is not copied, [`crate::Options::uncopied_threshold`].
+    uncopied: u64,
     buffer: Vec<u8>,
 }
 
 impl Journal {
-    pub(crate) fn open(disk: &dyn Disk, path: &Path, capacity: u64, epoch: u64) -> Result<Self> {
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        capacity: u64,
+        epoch: u64,
+        uncopied: u64,
+    ) -> Result<Self> {
         let file = disk.open(path, Access::Journal);
         Ok(Self {
             file: file.context(|| format!("open {}", path.display()))?,
             capacity,
             epoch,
+            uncopied,
             buffer: Vec::new(),
         })
+    }
+
+    /// Whether whole blocks are written from where they lie. Direct I/O wants them aligned, as the messenger receives much data.
+    fn is_uncopied(&self, blocks: &[u8]) -> bool {
+        blocks.len() as u64 >= self.uncopied && blocks.as_ptr().addr().is_multiple_of(BLOCK as usize)
     }
 
     /// Writes a batch of transactions, the first numbered `first`, of this size together, at `pos`. Durable when it returns.
@@ -65,21 +79,24 @@ impl Journal {
         pos: u64,
         first: Seq,
         size: Size,
-        transactions: impl Iterator<Item = &'a [Op]>,
+        transactions: impl Iterator<Item = &'a [Op]> + Clone,
     ) -> Result<()> {
         let align = BLOCK as usize;
         let head_len = size.head_len() as usize;
-        let buffer = &mut self.buffer;
+        let outlined = || transactions.clone().flat_map(record::outlined);
+        let copied: usize = outlined()
+            .filter(|data| !self.is_uncopied(data))
+            .map(Bytes::len)
+            .sum();
+        let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
-        buffer.reserve(head_len + align);
+        buffer.reserve(head_len + copied + align);
         // Direct I/O wants aligned memory: start at the first aligned byte of the spare capacity.
         let start = buffer.as_ptr().align_offset(align);
         buffer.resize(start + HEADER, 0);
         let mut count = 0u32;
-        let mut outlined: Vec<&[u8]> = Vec::new();
-        for ops in transactions {
-            record::encode(ops, buffer);
-            outlined.extend(record::outlined(ops).map(|data| &data[..]));
+        for ops in transactions.clone() {
+            record::encode(ops, &mut buffer);
             count += 1;
         }
         let payload = buffer.get(start + HEADER..).unwrap_or_default();
@@ -94,7 +111,7 @@ impl Journal {
         .seal(payload);
         let found = Size {
             records: payload.len() as u64,
-            outlined: outlined.iter().map(|data| data.len() as u64).sum(),
+            outlined: outlined().map(|data| data.len() as u64).sum(),
         };
         if found != size {
             return Err(StoreError::corrupt(
@@ -105,11 +122,39 @@ impl Journal {
             target.copy_from_slice(&header);
         }
         buffer.resize(start + head_len, 0);
-        let mut pieces = vec![buffer.get(start..).unwrap_or_default()];
-        pieces.append(&mut outlined);
-        self.file
+        for data in outlined().filter(|data| !self.is_uncopied(data)) {
+            buffer.extend_from_slice(data);
+        }
+        let pieces = self.pieces(&buffer[start..], head_len, outlined());
+        let written = self
+            .file
             .write_pieces_durable_at(pos % self.capacity, &pieces)
-            .context(|| "write the journal".into())
+            .context(|| "write the journal".into());
+        self.buffer = buffer;
+        written
+    }
+
+    /// A batch in pieces: what was copied, the first `head_len` bytes the head and the rest data, with data from where it lies in between.
+    fn pieces<'a, 'b: 'a>(
+        &self,
+        copied: &'a [u8],
+        head_len: usize,
+        outlined: impl Iterator<Item = &'b Bytes>,
+    ) -> Vec<&'a [u8]> {
+        let mut pieces = Vec::new();
+        let (mut left, mut run) = (copied, head_len);
+        for data in outlined {
+            if self.is_uncopied(data) {
+                let (before, behind) = left.split_at(run);
+                pieces.extend([before, data]);
+                (left, run) = (behind, 0);
+            } else {
+                run += data.len();
+            }
+        }
+        pieces.push(left);
+        pieces.retain(|piece| !piece.is_empty());
+        pieces
     }
 }
 
@@ -253,23 +298,27 @@ impl Replay {
         for _ in 0..header.count {
             transactions.push(record::decode(&mut rest).ok_or_else(unknown)?);
         }
-        for op in transactions.iter_mut().flatten() {
-            let Op::Write { data, sums, .. } = op else {
-                continue;
-            };
-            let from = at + size.batch_len();
-            size.outlined += sums::blocks_len(sums);
+        let from = at + size.batch_len();
+        for op in transactions.iter().flatten() {
+            if let Op::Write { sums, .. } = op {
+                size.outlined += sums::blocks_len(sums);
+            }
             if !fits(size) {
                 return Err(unknown());
             }
-            if !sums.is_empty() {
-                let mut found = vec![0; sums::blocks_len(sums) as usize];
-                read_exact(&*self.file, from, &mut found).context(what)?;
+        }
+        let mut found = vec![0; size.outlined as usize];
+        read_exact(&*self.file, from, &mut found).context(what)?;
+        let mut found = Bytes::from(found);
+        for op in transactions.iter_mut().flatten() {
+            if let Op::Write { data, sums, .. } = op
+                && !sums.is_empty()
+            {
+                *data = found.split_to(sums::blocks_len(sums) as usize);
                 // Torn, though the records are whole.
-                if !sums::are_of(sums, &found) {
+                if !sums::are_of(sums, data) {
                     return Ok(None);
                 }
-                *data = Bytes::from(found);
             }
         }
         Ok(Some(Batch {
@@ -297,23 +346,26 @@ mod tests {
         }
     }
 
-    /// Whole blocks, aligned in memory.
-    fn blocks(fill: u8, count: usize) -> Bytes {
+    /// Whole blocks, so many bytes behind where they would be aligned in memory.
+    fn blocks(fill: u8, count: usize, shift: usize) -> Bytes {
         let mut data = vec![fill; count * BLOCK as usize];
         // No two blocks are the same.
         for (n, block) in data.chunks_mut(BLOCK as usize).enumerate() {
             block[100] = n as u8;
         }
-        disk_sim::placed(&data, 0)
+        disk_sim::placed(&data, shift)
     }
 
-    /// A change whose data stands behind the records.
+    /// A change whose data stands behind the records. From two blocks on it is not copied there.
     fn outlined(seq: u64, count: usize) -> Op {
-        let data = blocks(seq as u8, count);
+        outlined_from(seq, blocks(seq as u8, count, 0))
+    }
+
+    fn outlined_from(seq: u64, data: Bytes) -> Op {
         Op::Write {
             volume: VolumeId(seq),
             offset: seq * BLOCK,
-            sums: sums::encode(&data).into(),
+            sums: sums::encode(&data).collect(),
             data,
         }
     }
@@ -321,7 +373,7 @@ mod tests {
     /// A journal with these batches. Returns where they are.
     fn journal_of(path: &Path, batches: &[Vec<Vec<Op>>]) -> Vec<u64> {
         create(&RealDisk, path, CAPACITY).unwrap();
-        let mut journal = Journal::open(&RealDisk, path, CAPACITY, EPOCH).unwrap();
+        let mut journal = Journal::open(&RealDisk, path, CAPACITY, EPOCH, 2 * BLOCK).unwrap();
         let (mut head, mut seq) = (0, 1);
         let mut write = |batch: &Vec<Vec<Op>>| {
             let size: Size = batch.iter().map(|ops| Size::of(ops)).sum();
@@ -382,10 +434,12 @@ mod tests {
             vec![outlined(1, 1), put(1, 10)],
             vec![put(2, 20)],
             vec![outlined(3, 2), outlined(4, 1)],
+            // Not aligned, and so copied.
+            vec![outlined_from(5, blocks(5, 2, 1))],
         ];
-        let second = vec![vec![put(5, 30)]];
+        let second = vec![vec![put(6, 30)]];
         let pos = journal_of(&path, &[first.clone(), second.clone()]);
-        assert_eq!(pos, [0, 5 * BLOCK]);
+        assert_eq!(pos, [0, 7 * BLOCK]);
         let mut replay = Replay::new(&RealDisk, &path, CAPACITY, EPOCH, 0, 1).unwrap();
         assert_eq!(replay.next().unwrap().unwrap().transactions, first);
         assert_eq!(replay.next().unwrap().unwrap().transactions, second);

@@ -25,9 +25,9 @@ pub struct Options {
     /// The same for a disk on which the journal's large writes have shown to be slow, less than 320 MiB a second: it should not have to write them
     /// twice. Default 64 KiB; of this and `direct_threshold` the smaller one counts.
     pub slow_direct_threshold: u64,
-    /// Data that travels in the journal and is of this length and more is written there from where it lies in memory, behind the records, and
-    /// not copied among them: if it is whole blocks of 4 KiB at a border of one, in its volume as in memory. Default 16 KiB.
-    pub outlined_threshold: u64,
+    /// Whole blocks of 4 KiB that travel in the journal, so many bytes and more of them, are written there from where they lie in memory, and not
+    /// copied, if they are aligned there. Default 16 KiB.
+    pub uncopied_threshold: u64,
     /// Data of direct writes that may wait in memory; submitters of more wait. Default 256 MiB.
     pub direct_bytes: u64,
     /// Transactions that do not free anything are refused with [`StoreError::NoSpace`] while the filesystem has
@@ -101,7 +101,7 @@ impl Options {
             journal_bytes: 512 << 20,
             direct_threshold: 128 << 10,
             slow_direct_threshold: 64 << 10,
-            outlined_threshold: 16 << 10,
+            uncopied_threshold: 16 << 10,
             direct_bytes: 256 << 20,
             reserve_bytes: 512 << 20,
             allocation_unit: 64 << 10,

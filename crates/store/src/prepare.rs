@@ -11,8 +11,8 @@ use crate::{
     options::BLOCK,
     record::Size,
     remote::Clear,
-    sums::{self, BlockSums, SUM, sum_of, whole_blocks},
-    transaction::{Op, Transaction},
+    sums::{self, SUM, whole_blocks},
+    transaction::{Op, Short, Transaction},
     volume::Volume,
 };
 
@@ -97,8 +97,8 @@ impl Plan {
                     volume, offset, data, ..
                 } => {
                     let volume = core.volumes.get(*volume)?;
-                    let kind = journaled(&volume, *offset, data.clone());
-                    (volume, kind)
+                    let (offset, data) = (*offset, data.clone());
+                    (volume, DataKind::Journaled { offset, data })
                 }
                 &Op::Discard { volume, offset, len } => {
                     (core.volumes.get(volume)?, DataKind::Discard { offset, len })
@@ -139,23 +139,12 @@ impl Plan {
                 volume: id,
                 offset,
                 data: data.clone(),
-                sums: Bytes::new(),
+                sums: Short::new(),
             };
-            (op, journaled(volume, offset, data))
+            (op, DataKind::Journaled { offset, data })
         };
         self.add(op, Arc::clone(volume), kind);
     }
-}
-
-/// A write through the journal. Its sums are made now if it is a few whole blocks: the processor's cache has them, and will not when they are applied.
-fn journaled(volume: &Volume, offset: u64, data: Bytes) -> DataKind {
-    let mut sums = BlockSums::new();
-    let blocks = data.len() / BLOCK as usize;
-    let whole = offset.is_multiple_of(BLOCK) && (data.len() as u64).is_multiple_of(BLOCK);
-    if volume.sums.are_kept() && whole && blocks < sums.inline_size() {
-        sums.extend(data.chunks(BLOCK as usize).map(sum_of));
-    }
-    DataKind::Journaled { offset, data, sums }
 }
 
 /// The room that the sums of a direct write take, which are found while it is written.
@@ -216,7 +205,7 @@ impl Core {
     pub(crate) fn prepare(&self, tx: Transaction) -> Result<Queued> {
         let Plan { mut ops, mut data } = self.plan(tx.ops)?;
         keep_order_of_directs(&mut ops, &mut data);
-        outline(&mut ops, self.options.outlined_threshold);
+        outline(&mut ops);
         let mut size = Size::of(&ops);
         // Without room for their sums, blocks have none until they are read by a scrub.
         if size.batch_len() > self.options.max_transaction() {
@@ -248,19 +237,17 @@ impl Core {
     }
 }
 
-/// Has large data stand behind the records of the journal, which is written there from where it lies, without a copy. The disk wants it aligned,
-/// as the messenger receives it. Its sums are made now, while the processor's cache has it, and serve the volume, too.
-fn outline(ops: &mut [Op], threshold: u64) {
+/// Has data that is whole blocks stand behind the records of the journal. Its sums are made now, while the processor's cache has it, and serve the
+/// journal as well as the volume.
+fn outline(ops: &mut [Op]) {
     for op in ops {
         if let Op::Write {
             offset, data, sums, ..
         } = op
-            && data.len() as u64 >= threshold
-            && [*offset, data.len() as u64, data.as_ptr().addr() as u64]
-                .iter()
-                .all(|at| at.is_multiple_of(BLOCK))
+            && offset.is_multiple_of(BLOCK)
+            && (data.len() as u64).is_multiple_of(BLOCK)
         {
-            *sums = sums::encode(data).into();
+            *sums = sums::encode(data).collect();
         }
     }
 }
@@ -270,7 +257,7 @@ fn outline(ops: &mut [Op], threshold: u64) {
 fn keep_order_of_directs(ops: &mut [Op], data: &mut [DataOp]) {
     let overlaps = |a: &DataOp, b: &DataOp| {
         let range = |op: &DataOp| match &op.kind {
-            DataKind::Journaled { offset, data, .. } | DataKind::Direct { offset, data, .. } => {
+            DataKind::Journaled { offset, data } | DataKind::Direct { offset, data, .. } => {
                 Some((*offset, offset + data.len() as u64))
             }
             DataKind::Discard { offset, len } => Some((*offset, offset + len)),
@@ -297,10 +284,10 @@ fn keep_order_of_directs(ops: &mut [Op], data: &mut [DataOp]) {
                 volume: id,
                 offset,
                 data: data.clone(),
-                sums: Bytes::new(),
+                sums: Short::new(),
             };
         }
-        this.kind = journaled(&this.volume, offset, data);
+        this.kind = DataKind::Journaled { offset, data };
     }
 }
 
@@ -311,6 +298,22 @@ mod tests {
 
     use super::*;
     use crate::{Options, Store};
+
+    #[test]
+    fn journaled_blocks_stand_behind_the_records_with_their_sums_and_parts_of_blocks_in_them() {
+        let mut ops = Transaction::new()
+            .write(crate::VolumeId(1), 4096, vec![1; 8192])
+            .write(crate::VolumeId(1), 512, vec![2; 4096])
+            .write(crate::VolumeId(1), 4096, vec![3; 4097])
+            .ops
+            .clone();
+        outline(&mut ops);
+        let sums = ops.iter().map(|op| match op {
+            Op::Write { sums, .. } => sums.len() as u64 / SUM,
+            _ => 0,
+        });
+        assert_eq!(sums.collect::<Vec<_>>(), [2, 0, 0]);
+    }
 
     /// The lengths of what goes past the journal of writes of such lengths.
     fn past_the_journal(store: &Store, lens: &[usize]) -> Vec<usize> {

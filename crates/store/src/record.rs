@@ -6,7 +6,7 @@
 //! Position, sequence number and epoch (random, drawn at each opening) tell a batch from stale bytes.
 //! A transaction is: number of changes u32, then for each a tag byte and its fields.
 //!
-//! Large data can stand behind the padding, as it is: whole blocks of 4096 bytes, that of one change behind that of the other, in their
+//! Data that is whole blocks of 4096 bytes stands behind the padding, as it is, that of one change behind that of the other, in their
 //! order. The change's record has the sums of its blocks ([`crate::sums`]) in its place, so that what covers the records covers it, too.
 
 use std::{
@@ -226,14 +226,15 @@ pub(crate) fn decode(payload: &mut Bytes) -> Option<Vec<Op>> {
                 volume: VolumeId(take_u64(payload)?),
                 offset: take_u64(payload)?,
                 data: take_bytes(payload)?,
-                sums: Bytes::new(),
+                sums: Short::new(),
             },
             WRITE_OUTLINED => Op::Write {
                 volume: VolumeId(take_u64(payload)?),
                 offset: take_u64(payload)?,
                 data: Bytes::new(),
                 sums: take_bytes(payload)
-                    .filter(|sums| !sums.is_empty() && (sums.len() as u64).is_multiple_of(SUM))?,
+                    .filter(|sums| !sums.is_empty() && (sums.len() as u64).is_multiple_of(SUM))
+                    .map(|sums| Short::from_slice(&sums))?,
             },
             tag @ (DIRECT | DIRECT_WITH_SUMS) => Op::Direct {
                 volume: VolumeId(take_u64(payload)?),
@@ -388,13 +389,13 @@ mod tests {
                 volume,
                 offset: 1 << 40,
                 data: b("data"),
-                sums: Bytes::new(),
+                sums: Short::new(),
             },
             Op::Write {
                 volume,
                 offset: 1 << 41,
                 data: Bytes::new(),
-                sums: b("12345678"),
+                sums: Short::from_slice(b"12345678"),
             },
             Op::Direct {
                 volume,

@@ -81,7 +81,13 @@ pub(crate) fn open(options: Options) -> Result<(Core, Journal)> {
     volumes.remove_orphans()?;
     disk.sync_dir(dir)
         .context(|| format!("fsync {}", dir.display()))?;
-    let journal = Journal::open(&**disk, &journal_path, options.journal_bytes, superblock.epoch)?;
+    let journal = Journal::open(
+        &**disk,
+        &journal_path,
+        options.journal_bytes,
+        superblock.epoch,
+        options.uncopied_threshold,
+    )?;
     let snapshot = kv.snapshot()?;
     let with_sums = scrub::keep_sums(&volumes, &Layer::default(), &snapshot)?;
     let marked = snapshot.get(regions::ROW)?.unwrap_or_default();

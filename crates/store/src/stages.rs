@@ -18,7 +18,8 @@ use crate::{
     layer::Layer,
     options::BLOCK,
     record::{HEADER, Size},
-    regions, sums,
+    regions,
+    sums::{self, BlockSums},
     transaction::{Op, Seq},
     write_back,
 };
@@ -285,11 +286,11 @@ fn apply(core: &Core, tx: &Queued) -> Result<()> {
     for op in &tx.data {
         let volume = &op.volume;
         match &op.kind {
-            DataKind::Journaled { offset, data, sums } => {
+            DataKind::Journaled { offset, data } => {
                 if let Some(file) = core.volumes.file_or_create(volume)? {
                     let sums = match tx.ops.get(op.op) {
-                        Some(Op::Write { sums, .. }) if !sums.is_empty() => sums::decode(sums).collect(),
-                        _ => sums.clone(),
+                        Some(Op::Write { sums, .. }) => sums::decode(sums).collect(),
+                        _ => BlockSums::new(),
                     };
                     core.settle_write(volume, &*file, *offset, data, sums)?;
                     write_back::note(core, volume, *offset, data.len() as u64);
@@ -324,7 +325,7 @@ fn apply(core: &Core, tx: &Queued) -> Result<()> {
     // file, or a reader could see a range discarded that the same transaction writes.
     for op in &tx.data {
         let (offset, len) = match &op.kind {
-            DataKind::Journaled { offset, data, .. } => (*offset, data.len() as u64),
+            DataKind::Journaled { offset, data } => (*offset, data.len() as u64),
             DataKind::Direct { offset, data, .. } => op.reach(*offset, data.len() as u64),
             DataKind::Discard { offset, len } => (*offset, *len),
             DataKind::Delete => continue,

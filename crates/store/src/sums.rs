@@ -46,11 +46,9 @@ pub(crate) fn sum_of(block: &[u8]) -> u32 {
 pub(crate) type BlockSums = SmallVec<[u32; 4]>;
 
 /// The sums of whole blocks, as they stand in journal and file.
-pub(crate) fn encode(blocks: &[u8]) -> Vec<u8> {
-    blocks
-        .chunks(BLOCK as usize)
-        .flat_map(|block| sum_of(block).to_le_bytes())
-        .collect()
+pub(crate) fn encode(blocks: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    let blocks = blocks.chunks(BLOCK as usize);
+    blocks.flat_map(|block| sum_of(block).to_le_bytes())
 }
 
 /// Sums as they stand in journal and file.

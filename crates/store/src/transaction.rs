@@ -62,7 +62,7 @@ pub(crate) enum Op {
         data: Bytes,
         /// Those of its blocks, 4 bytes each: then it is whole blocks, which stand behind the records of the journal. None at all: it stands
         /// in its record.
-        sums: Bytes,
+        sums: Short,
     },
     /// A write that stands in the volume file already; only its place is in the journal.
     Direct {
@@ -188,7 +188,7 @@ impl Transaction {
             volume,
             offset,
             data,
-            sums: Bytes::new(),
+            sums: Short::new(),
         })
     }
 

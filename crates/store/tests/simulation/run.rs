@@ -16,7 +16,7 @@ pub(crate) fn options(disk: &SimDisk) -> Options {
     Options {
         journal_bytes: 1 << 20,
         direct_threshold: DIRECT,
-        outlined_threshold: BLOCK,
+        uncopied_threshold: BLOCK,
         reserve_bytes: 0,
         // Many of them, so that not everything is suspect after a crash, and marks are pushed out.
         region_bytes: REGION,
