@@ -4,9 +4,9 @@
 //! answer all transactions of a batch than the disk needs for a quarter of the next one. So a thread of its own tells them then, and the next batch is written meanwhile.
 
 use std::{
-    any::Any,
     mem,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    thread,
 };
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -95,12 +95,13 @@ impl Callbacks {
     }
 
     /// Tells all, also if one of them panics: somebody may wait for each. The error is what it panicked with.
-    fn run_now(&self, mut ready: Vec<Callback>) -> Result<(), Box<dyn Any + Send>> {
+    fn run_now(&self, mut ready: Vec<Callback>) -> thread::Result<()> {
         let mut outcome = Ok(());
         let mut all = || {
             for callback in ready.drain(..) {
-                let told = catch_unwind(AssertUnwindSafe(|| callback.told(Ok(()))));
-                outcome = mem::replace(&mut outcome, Ok(())).and(told);
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| callback.told(Ok(())))) {
+                    outcome = Err(panic);
+                }
             }
         };
         match &self.around {
@@ -113,10 +114,7 @@ impl Callbacks {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{Arc, mpsc},
-        thread,
-    };
+    use std::sync::{Arc, mpsc};
 
     use super::*;
     use crate::error::Result;

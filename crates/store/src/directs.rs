@@ -24,9 +24,8 @@ use crate::{
     device::DEVICE_UNIT,
     error::{Context, Result},
     fill,
-    options::BLOCK,
     remote::{Clear, rounded},
-    sums::{encode, whole_part},
+    sums::{encode, is_whole_blocks, whole_part},
     transaction::{Op, Seq, Seqs},
     volume::Volume,
 };
@@ -68,8 +67,7 @@ impl DirectWrite {
             }
             // No file: the volume was deleted meanwhile.
             let Some(file) = &file else { continue };
-            let odd = !self.offset.is_multiple_of(BLOCK) || !len.is_multiple_of(BLOCK);
-            if odd && self.volume.sums.are_kept() {
+            if !is_whole_blocks(self.offset, len) && self.volume.sums.are_kept() {
                 core.write_odd_direct(&self.volume, &**file, self.offset, data)?;
             } else {
                 self.volume.write_durable_at(&**file, self.offset, data)?;

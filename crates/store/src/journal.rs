@@ -68,9 +68,9 @@ impl Journal {
         })
     }
 
-    /// Whether whole blocks are written from where they lie. Direct I/O wants them aligned, as the messenger receives much data.
-    fn is_uncopied(&self, blocks: &[u8]) -> bool {
-        blocks.len() as u64 >= self.uncopied && blocks.as_ptr().addr().is_multiple_of(BLOCK as usize)
+    /// Whether whole blocks are copied, and not written from where they lie. Direct I/O wants them aligned, as the messenger receives much data.
+    fn is_copied(&self, blocks: &[u8]) -> bool {
+        (blocks.len() as u64) < self.uncopied || !blocks.as_ptr().addr().is_multiple_of(BLOCK as usize)
     }
 
     /// Writes a batch of transactions, the first numbered `first`, of this size together, at `pos`. Durable when it returns.
@@ -85,7 +85,7 @@ impl Journal {
         let head_len = size.head_len() as usize;
         let outlined = || transactions.clone().flat_map(record::outlined);
         let copied: usize = outlined()
-            .filter(|data| !self.is_uncopied(data))
+            .filter(|data| self.is_copied(data))
             .map(Bytes::len)
             .sum();
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -122,7 +122,7 @@ impl Journal {
             target.copy_from_slice(&header);
         }
         buffer.resize(start + head_len, 0);
-        for data in outlined().filter(|data| !self.is_uncopied(data)) {
+        for data in outlined().filter(|data| self.is_copied(data)) {
             buffer.extend_from_slice(data);
         }
         let pieces = self.pieces(&buffer[start..], head_len, outlined());
@@ -144,12 +144,12 @@ impl Journal {
         let mut pieces = Vec::new();
         let (mut left, mut run) = (copied, head_len);
         for data in outlined {
-            if self.is_uncopied(data) {
+            if self.is_copied(data) {
+                run += data.len();
+            } else {
                 let (before, behind) = left.split_at(run);
                 pieces.extend([before, data]);
                 (left, run) = (behind, 0);
-            } else {
-                run += data.len();
             }
         }
         pieces.push(left);
@@ -299,13 +299,13 @@ impl Replay {
             transactions.push(record::decode(&mut rest).ok_or_else(unknown)?);
         }
         let from = at + size.batch_len();
-        for op in transactions.iter().flatten() {
-            if let Op::Write { sums, .. } = op {
-                size.outlined += sums::blocks_len(sums);
-            }
-            if !fits(size) {
-                return Err(unknown());
-            }
+        let outlined = transactions.iter().flatten().map(|op| match op {
+            Op::Write { sums, .. } => sums::blocks_len(sums),
+            _ => 0,
+        });
+        size.outlined = outlined.sum();
+        if !fits(size) {
+            return Err(unknown());
         }
         let mut found = vec![0; size.outlined as usize];
         read_exact(&*self.file, from, &mut found).context(what)?;

@@ -11,7 +11,7 @@ use crate::{
     options::BLOCK,
     record::Size,
     remote::Clear,
-    sums::{self, SUM, whole_blocks},
+    sums::{self, SUM, is_whole_blocks, whole_blocks},
     transaction::{Op, Short, Transaction},
     volume::Volume,
 };
@@ -244,8 +244,7 @@ fn outline(ops: &mut [Op]) {
         if let Op::Write {
             offset, data, sums, ..
         } = op
-            && offset.is_multiple_of(BLOCK)
-            && (data.len() as u64).is_multiple_of(BLOCK)
+            && is_whole_blocks(*offset, data.len() as u64)
         {
             *sums = sums::encode(data).collect();
         }

@@ -491,9 +491,8 @@ impl Handle {
             return;
         }
         for thread in threads {
-            if thread.join().is_err() {
-                self.core.fail("a store thread", &StoreError::Panicked);
-            }
+            // One that panicked has ended the store with that.
+            let _ = thread.join();
         }
         self.core.writing.wait(LAST_WRITES);
         if let Some(devices) = &self.core.options.devices {

@@ -72,6 +72,11 @@ pub(crate) fn whole_blocks(offset: u64, len: u64) -> (u64, u64) {
     (first, end.max(first))
 }
 
+/// Whether a range is whole blocks.
+pub(crate) fn is_whole_blocks(offset: u64, len: u64) -> bool {
+    offset.is_multiple_of(BLOCK) && len.is_multiple_of(BLOCK)
+}
+
 /// The part of data at `offset` that is whole blocks.
 pub(crate) fn whole_part(offset: u64, data: &[u8]) -> &[u8] {
     let (first, end) = whole_blocks(offset, data.len() as u64);
